@@ -1,0 +1,161 @@
+/** What `api` may ask of containers. The implementation is `container-service.ts`. References are a full id, a unique prefix of one, or a name with or without `/`. */
+import type { Readable } from 'node:stream';
+import type { ContainerId, ImageId } from '../base/brand.ts';
+import type { Duplex } from 'node:stream';
+import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
+
+export interface Containers {
+  create(request: CreateRequest): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }>;
+  /** `already-running` is an outcome, not an error (HTTP 304). Throws `StartError` with Docker's texts. */
+  start(reference: string): Promise<'started' | 'already-running'>;
+  stop(reference: string, options: StopOptions): Promise<'stopped' | 'already-stopped'>;
+  restart(reference: string, options: StopOptions): Promise<void>;
+  /** `signal`: `TERM`, `SIGTERM` or a number as text. */
+  kill(reference: string, signal: string): Promise<void>;
+  rename(reference: string, name: string): Promise<void>;
+  remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }): Promise<void>;
+  prune(filters: ContainerFilters): Promise<{ readonly removed: readonly ContainerId[]; readonly reclaimedBytes: number }>;
+  /** The promise given back inside resolves with the exit; the outer one when the wait is registered (headers may go out then). */
+  wait(reference: string, condition: 'not-running' | 'next-exit' | 'removed', signal: AbortSignal): Promise<{ readonly exit: Promise<WaitResult> }>;
+  attach(reference: string, options: AttachOptions): Promise<AttachSession>;
+  resize(reference: string, rows: number, columns: number): Promise<void>;
+  logs(reference: string, options: LogOptions, signal: AbortSignal): Promise<{ readonly tty: boolean; readonly stream: Readable }>;
+  inspect(reference: string, options?: { readonly size?: boolean }): Promise<ContainerView>;
+  list(options: ListOptions): Promise<readonly ContainerView[]>;
+  createExec(reference: string, config: ExecConfig): Promise<string>;
+  /** Detached: resolves when it runs. Attached: the stream ends after the exit is known to `inspectExec`. A failed start is told by Docker's text and kept as exit code. */
+  startExec(id: string, options: ExecStartOptions): Promise<AttachSession | null>;
+  resizeExec(id: string, rows: number, columns: number): Promise<void>;
+  inspectExec(id: string): ExecView;
+  onEvent(listener: (event: ContainerEvent) => void): () => void;
+  counts(): { readonly running: number; readonly paused: number; readonly stopped: number };
+}
+
+export interface CreateRequest {
+  readonly name: string | null;
+  readonly platform: string | null;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  /** Network name → endpoint settings as sent; until the networks issue only names matter. */
+  readonly endpoints: Readonly<Record<string, unknown>>;
+}
+
+export interface StopOptions {
+  readonly signal: string | null;
+  /** Null: the container's own StopTimeout, or 10 s. -1: wait for ever. */
+  readonly timeoutSeconds: number | null;
+}
+
+export interface WaitResult {
+  readonly statusCode: number;
+  /** Why the exit is not the process's own, else null. */
+  readonly error: string | null;
+}
+
+export interface AttachOptions {
+  readonly stream: boolean;
+  readonly logs: boolean;
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Docker syntax, `ctrl-p,ctrl-q`; null: the default. */
+  readonly detachKeys: string | null;
+}
+
+/** `stream` carries frames or, with a terminal, raw bytes; see runtime.ts `StdioStream`. Detach keys are already handled. Destroy it when the client is gone. */
+export interface AttachSession {
+  readonly tty: boolean;
+  readonly stream: Duplex;
+}
+
+export interface ExecStartOptions {
+  readonly detach: boolean;
+  readonly tty: boolean;
+  readonly consoleSize: readonly [number, number] | null;
+}
+
+export interface LogOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly follow: boolean;
+  readonly timestamps: boolean;
+  readonly details: boolean;
+  readonly since: Date | null;
+  readonly until: Date | null;
+  /** Lines from the end; null: all. */
+  readonly tail: number | null;
+}
+
+export interface ListOptions {
+  readonly all: boolean;
+  readonly limit: number | null;
+  readonly size: boolean;
+  readonly filters: ContainerFilters;
+}
+
+/** Filter key → values, already parsed from both wire forms; unknown keys are refused by `list` and `prune` (`invalid filter 'x'`). */
+export type ContainerFilters = Readonly<Record<string, readonly string[]>>;
+
+export type ContainerStatus = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
+
+export interface ContainerView {
+  readonly id: ContainerId;
+  /** Without the leading `/`. */
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly state: {
+    readonly status: ContainerStatus;
+    readonly oomKilled: boolean;
+    readonly pid: number;
+    readonly exitCode: number;
+    readonly error: string;
+    readonly startedAt: Date | null;
+    readonly finishedAt: Date | null;
+  };
+  readonly imageId: ImageId;
+  /** Name as given at creation. */
+  readonly imageReference: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  readonly mounts: readonly MountPoint[];
+  readonly networks: Readonly<Record<string, unknown>>;
+  readonly restartCount: number;
+  readonly execIds: readonly string[];
+  readonly paths: { readonly resolvConf: string; readonly hostname: string; readonly hosts: string; readonly log: string };
+  /** For GraphDriver.Data: LowerDir, MergedDir, UpperDir, WorkDir. */
+  readonly graph: Readonly<Record<string, string>>;
+  readonly platform: string;
+  readonly size: { readonly rwBytes: number; readonly rootFsBytes: number } | null;
+}
+
+export interface MountPoint {
+  readonly type: 'bind' | 'tmpfs' | 'volume';
+  readonly source: string;
+  readonly destination: string;
+  readonly mode: string;
+  readonly rw: boolean;
+  readonly propagation: string;
+}
+
+export interface ExecView {
+  readonly id: string;
+  readonly containerId: ContainerId;
+  readonly running: boolean;
+  /** Null while it runs or was not started. */
+  readonly exitCode: number | null;
+  readonly pid: number;
+  readonly config: ExecConfig;
+  readonly canRemove: boolean;
+}
+
+export interface ContainerEvent {
+  /** create, attach, start, resize, die, kill, stop, restart, oom, detach, destroy, rename, exec_create: …, exec_start: …, exec_die, exec_detach, prune */
+  readonly action: string;
+  readonly id: ContainerId;
+  /** image, name, labels, exitCode, signal, … as Docker's Actor.Attributes */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Nanoseconds since the epoch. */
+  readonly timeNano: bigint;
+}

@@ -1,0 +1,42 @@
+/**
+ * The contract of unpacked layers.
+ *
+ * A layer's directory is named by its diffID when it does not depend on what is below it, else by the chain id of the layers up to it. Nothing is visible before every
+ * digest agreed: unpacking goes to a temporary directory that is renamed at the end. Unpacking the same layer twice at the same time does the work once.
+ * All work on bytes happens in worker threads.
+ */
+import type { ChainId, DiffId, Digest } from '../base/brand.ts';
+
+export interface LayerStore {
+  /**
+   * Unpacks the layers of one image, bottom first, as far as they are not there yet; independent ones in parallel.
+   * Errors: `invalid` when a digest disagrees or the tar is hostile or over budget; nothing is left then.
+   */
+  unpack(layers: readonly LayerSource[], signal?: AbortSignal, onProgress?: (progress: UnpackProgress) => void): Promise<readonly LayerRef[]>;
+  /** Where an image's layers are, for overlay: relative to `base`, topmost first, the init layer (see `init-layer.ts`) not included. */
+  mountOrder(layers: readonly LayerRef[]): { readonly base: string; readonly lowers: readonly string[] };
+  /** Removes directories that no `keep` names. */
+  sweep(keep: ReadonlySet<string>): Promise<void>;
+}
+
+export interface LayerSource {
+  /** In the blob store, compressed as it came. */
+  readonly blob: Digest;
+  readonly diffId: DiffId;
+  /** Chain id up to and including this layer. */
+  readonly chainId: ChainId;
+}
+
+export interface LayerRef {
+  readonly diffId: DiffId;
+  /** Name of the directory below the layer store's base. */
+  readonly directory: string;
+  /** Sum of the sizes of regular files, as Docker counts a layer's size. */
+  readonly sizeBytes: number;
+}
+
+export interface UnpackProgress {
+  readonly blob: Digest;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
