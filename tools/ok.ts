@@ -1,0 +1,21 @@
+/** `npm run ok`: types, lint and format, architecture test, unit tests; under a minute. */
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+
+const steps: readonly (readonly [string, readonly string[]])[] = [
+  ['tsc', ['-p', 'tsconfig.json']],
+  ['biome', ['check', '--error-on-warnings']],
+  [
+    process.execPath,
+    ['--no-warnings', '--test', '--test-reporter=dot', ...globSync(['src/**/*.test.ts', 'test/architecture/**/*.test.ts'])],
+  ],
+];
+
+for (const [command, args] of steps) {
+  const started = Date.now();
+  const { status } = spawnSync(command, args, { stdio: 'inherit' });
+  console.log(
+    `${status === 0 ? 'ok' : 'FAILED'}: ${command === process.execPath ? 'unit tests' : command} (${((Date.now() - started) / 1000).toFixed(1)} s)`,
+  );
+  if (status !== 0) process.exit(1);
+}

@@ -1,0 +1,86 @@
+/**
+ * `npm test`: every suite, unit tests side by side, those that use the kernel one after the other; prints `N passed, N failed, N skipped` last.
+ * Arguments are substrings of file names. A skip that this machine could have run fails in CI.
+ */
+import { globSync } from 'node:fs';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { type Leftovers, leftovers } from './leftovers.ts';
+
+interface Totals {
+  passed: number;
+  failed: number;
+  skipped: number;
+  readonly failures: string[];
+  readonly skips: string[];
+}
+
+const wanted = process.argv.slice(2);
+const totals: Totals = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
+
+const unit = filesOf('src/**/*.test.ts', 'test/architecture/**/*.test.ts', 'test/fuzz*/**/*.test.ts');
+const kernel = filesOf(
+  'test/kernel/**/*.test.ts',
+  'test/compat/**/*.test.ts',
+  'test/differential/**/*.test.ts',
+  'test/faults/**/*.test.ts',
+);
+
+const before = leftovers();
+await runFiles(unit, 2);
+await runFiles(kernel, 1);
+reportLeftovers(before, leftovers());
+report();
+
+function filesOf(...patterns: readonly string[]): string[] {
+  const files = patterns.flatMap((pattern) => globSync(pattern)).sort();
+  return wanted.length === 0 ? files : files.filter((file) => wanted.some((part) => file.includes(part)));
+}
+
+async function runFiles(files: readonly string[], concurrency: number): Promise<void> {
+  if (files.length === 0) return;
+  const stream = run({ files: [...files], concurrency, timeout: 600_000, execArgv: ['--no-warnings'] });
+  stream.on('test:pass', (event) => {
+    if (event.details.type === 'suite' || isFile(event)) return;
+    if (event.skip === undefined && event.todo === undefined) totals.passed++;
+    else {
+      totals.skipped++;
+      totals.skips.push(`${event.name}: ${String(event.skip ?? event.todo)}`);
+    }
+  });
+  stream.on('test:fail', (event) => {
+    if (event.details.type === 'suite') return;
+    totals.failed++;
+    totals.failures.push(`${event.file ?? ''}: ${event.name}`);
+  });
+  await new Promise<void>((resolve, reject) => {
+    stream.compose(spec).on('error', reject).on('end', resolve).pipe(process.stdout, { end: false });
+  });
+}
+
+/** With process isolation the runner reports a file as a test of its own; only what is in it counts. */
+function isFile(event: { readonly nesting: number; readonly name: string }): boolean {
+  return event.nesting === 0 && event.name.endsWith('.test.ts');
+}
+
+/** Nothing may be left behind by the suites: it counts as a failure of its own. */
+function reportLeftovers(old: Leftovers, now: Leftovers): void {
+  for (const [kind, names] of Object.entries(now)) {
+    const fresh = names.filter((name: string) => !old[kind as keyof Leftovers].includes(name));
+    if (fresh.length === 0) continue;
+    totals.failed++;
+    totals.failures.push(`left behind (${kind}): ${fresh.slice(0, 10).join(', ')}`);
+  }
+}
+
+function report(): void {
+  console.log('');
+  for (const skip of totals.skips) console.log(`skipped: ${skip}`);
+  for (const failure of totals.failures) console.log(`FAILED: ${failure}`);
+  const mustRun = totals.skips.filter(
+    (skip) => process.env.CI !== undefined && /needs (the peer|root|the docker CLI|busybox|mmdebstrap)/.test(skip),
+  );
+  for (const skip of mustRun) console.log(`FAILED: skipped in CI: ${skip}`);
+  if (totals.failed + mustRun.length > 0 || totals.passed === 0) process.exitCode = 1;
+  console.log(`${totals.passed} passed, ${totals.failed + mustRun.length} failed, ${totals.skipped} skipped`);
+}
