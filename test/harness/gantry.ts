@@ -1,0 +1,99 @@
+/** A daemon of ours from source, with its own socket, data root and run root; stopped by pid, its containers too, and its directories removed. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { runCommand } from './command.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface GantryDaemon {
+  readonly host: string;
+  readonly directory: string;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly pid: number;
+  log(): string;
+  /** SIGKILL, as a crash. */
+  crash(): Promise<void>;
+  /** Starts again on the same roots after `crash` or `stop`. */
+  restart(): Promise<void>;
+  /** Removes all containers, ends the daemon and what it left running, and removes its directories. */
+  dispose(): Promise<void>;
+}
+
+export interface GantryOptions {
+  readonly flags?: readonly string[];
+  /** Runs the bundle in build/ instead of the source, as users do. */
+  readonly bundled?: boolean;
+}
+
+export async function startGantry(options: GantryOptions = {}): Promise<GantryDaemon> {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-test-'));
+  const host = `unix://${directory}/g.sock`;
+  let child = await launch(directory, host, options);
+  const daemon: GantryDaemon = {
+    host,
+    directory,
+    dataRoot: join(directory, 'data'),
+    execRoot: join(directory, 'run'),
+    get pid() {
+      return child.pid ?? -1;
+    },
+    log: () => readFileSync(join(directory, 'log'), 'utf8'),
+    crash: () => end(child, 'SIGKILL'),
+    restart: async () => {
+      child = await launch(directory, host, options);
+    },
+    dispose: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) child = await launch(directory, host, options);
+      await runCommand(['/bin/sh', '-c', 'ids=$(docker ps -aq); [ -z "$ids" ] || docker rm -f $ids'], {
+        env: { ...process.env, DOCKER_HOST: host },
+      });
+      await end(child, 'SIGTERM');
+      await launcherGone(join(directory, 'run'));
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+  return daemon;
+}
+
+async function launch(directory: string, host: string, options: GantryOptions): Promise<ChildProcess> {
+  const entry = options.bundled ? join(root, 'build/gantry.cjs') : join(root, 'src/main/main.ts');
+  const script = 'exec "$@" >>"$LOG" 2>&1';
+  const flags = [
+    '-H',
+    host,
+    '--data-root',
+    `${directory}/data`,
+    '--exec-root',
+    `${directory}/run`,
+    '--pidfile',
+    `${directory}/pid`,
+    ...(options.flags ?? []),
+  ];
+  const child = spawn('/bin/sh', ['-c', script, 'sh', process.execPath, '--no-warnings', entry, 'daemon', ...flags], {
+    stdio: 'ignore',
+    env: { ...process.env, LOG: `${directory}/log` },
+  });
+  for (let attempt = 0; attempt < 300; attempt++) {
+    if (existsSync(`${directory}/g.sock`) && (await runCommand(['docker', '-H', host, 'version'])).status === 0) return child;
+    if (child.exitCode !== null) break;
+    await delay(50);
+  }
+  throw new Error(`the daemon did not start: ${readFileSync(`${directory}/log`, 'utf8').slice(-3000)}`);
+}
+
+async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  process.kill(child.pid, signal);
+  await Promise.race([ended, delay(15_000).then(() => Promise.reject(new Error('the daemon did not stop within 15 s')))]);
+}
+
+/** The launcher leaves by itself once it has neither monitors nor a daemon. */
+async function launcherGone(execRoot: string): Promise<void> {
+  for (let attempt = 0; attempt < 100 && existsSync(join(execRoot, 'launcher.sock')); attempt++) await delay(50);
+}
