@@ -1,7 +1,6 @@
 /** What `api` may ask of containers. The implementation is `container-service.ts`. References are a full id, a unique prefix of one, or a name with or without `/`. */
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { ContainerId, ImageId } from '../base/brand.ts';
-import type { Duplex } from 'node:stream';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 
 export interface Containers {
@@ -16,7 +15,11 @@ export interface Containers {
   remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }): Promise<void>;
   prune(filters: ContainerFilters): Promise<{ readonly removed: readonly ContainerId[]; readonly reclaimedBytes: number }>;
   /** The promise given back inside resolves with the exit; the outer one when the wait is registered (headers may go out then). */
-  wait(reference: string, condition: 'not-running' | 'next-exit' | 'removed', signal: AbortSignal): Promise<{ readonly exit: Promise<WaitResult> }>;
+  wait(
+    reference: string,
+    condition: 'not-running' | 'next-exit' | 'removed',
+    signal: AbortSignal,
+  ): Promise<{ readonly exit: Promise<WaitResult> }>;
   attach(reference: string, options: AttachOptions): Promise<AttachSession>;
   resize(reference: string, rows: number, columns: number): Promise<void>;
   logs(reference: string, options: LogOptions, signal: AbortSignal): Promise<{ readonly tty: boolean; readonly stream: Readable }>;

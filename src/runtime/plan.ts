@@ -70,7 +70,14 @@ export type Step =
   /** A plain directory as root (an OCI bundle): bind-mounted on itself and used as the new root. */
   | { readonly op: 'bind-root'; readonly source: string }
   /** fsopen/fsconfig/fsmount, attached at the `root` path (which must exist, see `mkdir`). `data` is comma separated; `flags` are MS_* bits; ro via MS_RDONLY. */
-  | { readonly op: 'mount'; readonly fstype: string; readonly source: string; readonly target: string; readonly flags: number; readonly data: string }
+  | {
+      readonly op: 'mount';
+      readonly fstype: string;
+      readonly source: string;
+      readonly target: string;
+      readonly flags: number;
+      readonly data: string;
+    }
   /**
    * open_tree(CLONE [|AT_RECURSIVE]) of a `host` path, mount_setattr, move_mount onto the `root` path.
    * `create`: make the mount point (file or directory as the source is) when it is missing.
@@ -89,7 +96,15 @@ export type Step =
     }
   /** mkdir -p below the root; only created directories get `mode`, `uid`, `gid`. */
   | { readonly op: 'mkdir'; readonly target: string; readonly mode: number; readonly uid: number; readonly gid: number }
-  | { readonly op: 'mknod'; readonly target: string; readonly mode: number; readonly major: number; readonly minor: number; readonly uid: number; readonly gid: number }
+  | {
+      readonly op: 'mknod';
+      readonly target: string;
+      readonly mode: number;
+      readonly major: number;
+      readonly minor: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
   /** symlink(text, target); EEXIST is fine. */
   | { readonly op: 'symlink'; readonly target: string; readonly text: string }
   /** For a tmpfs with `tmpcopyup`: copies what the image had at the path into the fresh mount. */
@@ -121,7 +136,13 @@ export type Step =
   /** fchown of stdio pipes to the user, KEEPCAPS, setgroups, setresgid, setresuid, umask. */
   | { readonly op: 'user'; readonly uid: number; readonly gid: number; readonly groups: readonly number[]; readonly umask: number }
   /** capset, then PR_CAP_AMBIENT. */
-  | { readonly op: 'capabilities'; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint; readonly ambient: bigint }
+  | {
+      readonly op: 'capabilities';
+      readonly effective: bigint;
+      readonly permitted: bigint;
+      readonly inheritable: bigint;
+      readonly ambient: bigint;
+    }
   /** chdir; then getcwd must lie inside the root ("(unreachable)" is EPERM: CVE-2024-21626). */
   | { readonly op: 'chdir'; readonly path: string }
   /** sched_setscheduler, ioprio and the like come with their issues. */

@@ -33,7 +33,14 @@ export interface StartRequest {
 export type Rootfs =
   | { readonly kind: 'directory'; readonly path: string }
   /** `lowers` topmost first, relative to `lowerBase`; `target` is an empty host directory, used as a mount point in the child's namespace only. */
-  | { readonly kind: 'overlay'; readonly lowerBase: string; readonly lowers: readonly string[]; readonly upper: string; readonly work: string; readonly target: string };
+  | {
+      readonly kind: 'overlay';
+      readonly lowerBase: string;
+      readonly lowers: readonly string[];
+      readonly upper: string;
+      readonly work: string;
+      readonly target: string;
+    };
 
 /** json-file, rotated by rename: FILE, FILE.1, … FILE.(maxFiles-1). */
 export interface LogTarget {

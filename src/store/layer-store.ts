@@ -12,7 +12,11 @@ export interface LayerStore {
    * Unpacks the layers of one image, bottom first, as far as they are not there yet; independent ones in parallel.
    * Errors: `invalid` when a digest disagrees or the tar is hostile or over budget; nothing is left then.
    */
-  unpack(layers: readonly LayerSource[], signal?: AbortSignal, onProgress?: (progress: UnpackProgress) => void): Promise<readonly LayerRef[]>;
+  unpack(
+    layers: readonly LayerSource[],
+    signal?: AbortSignal,
+    onProgress?: (progress: UnpackProgress) => void,
+  ): Promise<readonly LayerRef[]>;
   /** Where an image's layers are, for overlay: relative to `base`, topmost first, the init layer (see `init-layer.ts`) not included. */
   mountOrder(layers: readonly LayerRef[]): { readonly base: string; readonly lowers: readonly string[] };
   /** Removes directories that no `keep` names. */
