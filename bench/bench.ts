@@ -1,0 +1,251 @@
+/**
+ * `npm run bench`: the same work on us and on the peer (Debian's docker.io), in one run, interleaved; prints medians and the ratio, keeps the JSON in bench/results/.
+ * Arguments are substrings of row names. Nothing else should run on the machine meanwhile; the ratio is what counts, times drift by ±40 %.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { runCommand, shell } from '../test/harness/command.ts';
+import { type GantryDaemon, startGantry } from '../test/harness/gantry.ts';
+import { busyboxArchive } from '../test/harness/images.ts';
+import { familyOf, type Peer, peerMissing, startPeer } from '../test/harness/peer.ts';
+import { EngineClient } from './engine-client.ts';
+
+interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly ours: number;
+  readonly peer: number;
+  /** ours / peer; for throughput peer / ours, so that below 1 is always better. */
+  readonly ratio: number;
+  /** What the issue aims at, if anything. */
+  readonly aim: number | null;
+  readonly samples: number;
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const wanted = process.argv.slice(2);
+const rows: Row[] = [];
+
+const missing = peerMissing();
+if (missing !== null) {
+  console.error(`bench ${missing}`);
+  process.exit(1);
+}
+const archive = await busyboxArchive();
+assert.ok(archive, 'bench needs busybox (apt-get install busybox-static)');
+const [peer, gantry] = await Promise.all([startPeer(), startGantry({ bundled: true })]);
+try {
+  for (const host of [peer.host, gantry.host])
+    assert.equal((await runCommand(['docker', '-H', host, 'load', '-q', '-i', archive])).status, 0);
+  await wholeRun();
+  await apiLifecycle();
+  await exec();
+  await logThroughput();
+  await idleMemory(peer, gantry);
+} finally {
+  await gantry.dispose();
+  await peer.stop();
+}
+keep();
+
+async function wholeRun(): Promise<void> {
+  const args = ['run', '--rm', '--network', 'none', 'busybox', 'true'] as const;
+  await compare('run --rm true, each with its own CLI', 'ms', 0.25, 25, {
+    ours: () => succeed([`${root}gantry`, '-H', gantry.host, ...args]),
+    peer: () => succeed(['docker', '-H', peer.host, ...args]),
+  });
+  await compare('run --rm true, docker CLI on both', 'ms', null, 25, {
+    ours: () => succeed(['docker', '-H', gantry.host, ...args]),
+    peer: () => succeed(['docker', '-H', peer.host, ...args]),
+  });
+}
+
+async function apiLifecycle(): Promise<void> {
+  const clients = { ours: new EngineClient(gantry.host), peer: new EngineClient(peer.host) };
+  await compare('API create+start+wait+remove', 'ms', 0.125, 40, {
+    ours: () => clients.ours.lifecycle(),
+    peer: () => clients.peer.lifecycle(),
+  });
+  clients.ours.close();
+  clients.peer.close();
+}
+
+async function exec(): Promise<void> {
+  for (const host of [gantry.host, peer.host])
+    await succeed(['docker', '-H', host, 'run', '-d', '--name', 'bench-exec', '--network', 'none', 'busybox', 'sleep', '1000']);
+  await compare('exec true, each with its own CLI', 'ms', null, 25, {
+    ours: () => succeed([`${root}gantry`, '-H', gantry.host, 'exec', 'bench-exec', 'true']),
+    peer: () => succeed(['docker', '-H', peer.host, 'exec', 'bench-exec', 'true']),
+  });
+  const clients = { ours: new EngineClient(gantry.host), peer: new EngineClient(peer.host) };
+  await compare('API exec create+start+inspect', 'ms', null, 40, {
+    ours: () => clients.ours.exec('bench-exec'),
+    peer: () => clients.peer.exec('bench-exec'),
+  });
+  clients.ours.close();
+  clients.peer.close();
+  for (const host of [gantry.host, peer.host]) await succeed(['docker', '-H', host, 'rm', '-f', 'bench-exec']);
+}
+
+/** A container that prints 100 MB of 100-byte lines as fast as its log takes them. */
+async function logThroughput(): Promise<void> {
+  const megabytes = 100;
+  const script = `yes ${'x'.repeat(99)} | head -c ${megabytes}m`;
+  const timed = async (host: string): Promise<void> => {
+    const started = await runCommand([
+      'docker',
+      '-H',
+      host,
+      'run',
+      '-d',
+      '--network',
+      'none',
+      '--log-opt',
+      'max-size=200m',
+      'busybox',
+      'sh',
+      '-c',
+      script,
+    ]);
+    assert.equal(started.status, 0, started.stderr);
+    const id = started.stdout.trim();
+    await succeed(['docker', '-H', host, 'wait', id]);
+    await succeed(['docker', '-H', host, 'rm', id]);
+  };
+  await compare(`log ${megabytes} MB in 100-byte lines`, 'ms', null, 3, { ours: () => timed(gantry.host), peer: () => timed(peer.host) });
+}
+
+async function idleMemory(peerEngine: Peer, ourEngine: GantryDaemon): Promise<void> {
+  if (!selected('idle memory')) return;
+  const count = 20;
+  const oursBefore = pssOf(ourFamily(ourEngine));
+  const peerBefore = pssOf(peerEngine.pids());
+  record('daemon idle (with launcher or containerd)', 'MB', oursBefore / 1024, peerBefore / 1024, null, 1);
+  const measured: Record<string, { pss: number; kernel: number }> = {};
+  for (const [name, host] of [
+    ['ours', ourEngine.host],
+    ['peer', peerEngine.host],
+  ] as const) {
+    const kernelBefore = kernelKilobytes();
+    await succeed([
+      '/bin/sh',
+      '-c',
+      `for i in $(seq ${count}); do docker -H ${host} run -d --network none busybox sleep 1000 || exit 1; done`,
+    ]);
+    measured[name] = { pss: monitorsOf(name === 'ours' ? ourFamily(ourEngine) : everyShim()), kernel: kernelKilobytes() - kernelBefore };
+  }
+  const ours = measured.ours ?? { pss: 0, kernel: 0 };
+  const theirs = measured.peer ?? { pss: 0, kernel: 0 };
+  record('idle container: PSS of its monitor', 'MB', ours.pss / count / 1024, theirs.pss / count / 1024, null, count);
+  record(
+    'idle container: kernel memory (slab, stacks, page tables)',
+    'MB',
+    ours.kernel / count / 1024,
+    theirs.kernel / count / 1024,
+    null,
+    count,
+  );
+  for (const host of [ourEngine.host, peerEngine.host]) await shell(`docker -H ${host} rm -f $(docker -H ${host} ps -aq)`);
+}
+
+/** Our daemon, its launcher and the monitors (the launcher is in a session of its own). */
+function ourFamily(engine: GantryDaemon): number[] {
+  const launcher = processesNamed('gantry-launcher').filter((pid) => commandLine(pid).includes(engine.execRoot));
+  return [...new Set([...familyOf(engine.pid), ...launcher.flatMap(familyOf)])];
+}
+
+function everyShim(): number[] {
+  return processesNamed('containerd-shim');
+}
+
+function monitorsOf(pids: readonly number[]): number {
+  const monitors = pids.filter((pid) => /^(gantry-|containerd-shim)/.test(comm(pid)));
+  return pssOf(monitors);
+}
+
+function processesNamed(prefix: string): number[] {
+  return familyOf(1).filter((pid) => comm(pid).startsWith(prefix.slice(0, 15)));
+}
+
+function comm(pid: number): string {
+  return readOr(`/proc/${pid}/comm`).trim();
+}
+
+function commandLine(pid: number): string {
+  return readOr(`/proc/${pid}/cmdline`);
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Proportional set size, kilobytes. */
+function pssOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(readOr(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0), 0);
+}
+
+function kernelKilobytes(): number {
+  const text = readFileSync('/proc/meminfo', 'utf8');
+  return ['Slab', 'KernelStack', 'PageTables', 'Percpu'].reduce(
+    (sum, name) => sum + Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0),
+    0,
+  );
+}
+
+async function compare(
+  name: string,
+  unit: string,
+  aim: number | null,
+  samples: number,
+  work: { ours: () => Promise<unknown>; peer: () => Promise<unknown> },
+): Promise<void> {
+  if (!selected(name)) return;
+  const times = { ours: [] as number[], peer: [] as number[] };
+  for (let round = -1; round < samples; round++) {
+    for (const side of ['ours', 'peer'] as const) {
+      const started = process.hrtime.bigint();
+      await work[side]();
+      if (round >= 0) times[side].push(Number(process.hrtime.bigint() - started) / 1e6);
+    }
+  }
+  record(name, unit, median(times.ours), median(times.peer), aim, samples);
+}
+
+function record(name: string, unit: string, ours: number, theirs: number, aim: number | null, samples: number): void {
+  const row = { name, unit, ours: round3(ours), peer: round3(theirs), ratio: round3(ours / theirs), aim, samples };
+  rows.push(row);
+  const verdict = aim === null ? '' : row.ratio <= aim ? `  (aim ${aim}: met)` : `  (aim ${aim}: MISSED)`;
+  console.log(
+    `${name.padEnd(62)} ours ${String(row.ours).padStart(9)} ${unit}   peer ${String(row.peer).padStart(9)} ${unit}   ratio ${row.ratio}${verdict}`,
+  );
+}
+
+function keep(): void {
+  mkdirSync(`${root}bench/results`, { recursive: true });
+  const machine = { cpus: cpus().length, model: cpus()[0]?.model ?? '', kernel: release(), node: process.version };
+  writeFileSync(`${root}bench/results/latest.json`, `${JSON.stringify({ at: new Date().toISOString(), machine, rows }, null, 2)}\n`);
+}
+
+async function succeed(argv: readonly [string, ...string[]]): Promise<void> {
+  const { status, stderr } = await runCommand(argv, { timeoutMs: 120_000 });
+  assert.equal(status, 0, `${argv.join(' ')}: ${stderr}`);
+}
+
+function selected(name: string): boolean {
+  return wanted.length === 0 || wanted.some((part) => name.includes(part));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+function round3(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

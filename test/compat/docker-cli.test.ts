@@ -1,0 +1,52 @@
+/**
+ * Real command lines through the unmodified docker CLI: on the peer, on ours speaking API 1.41 (equal after masking), and on ours speaking its newest (must succeed).
+ * Needs root, the docker CLI, Debian's docker.io and busybox-static.
+ */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { type CommandResult, shell } from '../harness/command.ts';
+import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { busyboxArchive } from '../harness/images.ts';
+import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
+import { lines } from './lines.ts';
+import { mask } from './mask.ts';
+
+const missing = peerMissing() ?? ((await shell('docker --version')).status === 0 ? null : 'needs the docker CLI');
+
+suite('the unmodified docker CLI', { skip: missing ?? false }, () => {
+  let peer: Peer;
+  let gantry: GantryDaemon;
+
+  before(async () => {
+    const archive = await busyboxArchive();
+    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
+    [peer, gantry] = await Promise.all([startPeer(), startGantry()]);
+    for (const host of [peer.host, gantry.host]) {
+      const loaded = await shell(`docker load -q -i ${archive}`, { env: { ...process.env, DOCKER_HOST: host } });
+      assert.equal(loaded.status, 0, loaded.stderr);
+    }
+  });
+
+  after(async () => {
+    await gantry?.dispose();
+    await peer?.stop();
+  });
+
+  const on = (host: string, script: string, version: string | null): Promise<CommandResult> =>
+    shell(script, { env: { ...process.env, DOCKER_HOST: host, ...(version === null ? {} : { DOCKER_API_VERSION: version }) } });
+
+  for (const line of lines) {
+    test(line.name, async () => {
+      // One after the other: scripts use fixed names, and the two cores are shared.
+      const theirs = await on(peer.host, line.script, '1.41');
+      const ours = await on(gantry.host, line.script, '1.41');
+      const newest = await on(gantry.host, line.script, null);
+      const status = line.status ?? theirs.status;
+      assert.equal(ours.status, status, `exit status with API 1.41; stderr: ${ours.stderr}`);
+      assert.equal(newest.status, status, `exit status with the newest API; stderr: ${newest.stderr}`);
+      if (line.differs !== undefined) return;
+      assert.equal(mask(ours.stdout), mask(theirs.stdout), 'standard output');
+      assert.equal(mask(ours.stderr), mask(theirs.stderr), 'standard error');
+    });
+  }
+});
