@@ -17,8 +17,12 @@ test('formatBlock: one frame for each log line', () => {
   const { output } = formatBlock(Buffer.from(entry('hi\n') + entry('oops\n', 'stderr')), { ...raw, framed: true });
   assert.equal(
     output.toString('latin1'),
-    '\x01\0\0\0' + '\0\0\0\x03' + 'hi\n' + // stdout, 3 bytes
-      '\x02\0\0\0' + '\0\0\0\x05' + 'oops\n', // stderr, 5 bytes
+    '\x01\0\0\0' +
+      '\0\0\0\x03' +
+      'hi\n' + // stdout, 3 bytes
+      '\x02\0\0\0' +
+      '\0\0\0\x05' +
+      'oops\n', // stderr, 5 bytes
   );
 });
 
@@ -48,7 +52,11 @@ test('formatBlock: a torn line costs only itself', () => {
 });
 
 test('formatBlock: gives back exactly what was logged (property)', () => {
-  const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }).map((s) => s.toWellFormed()), fc.constantFrom('a\\nb', '","stream":"', '\\', 'x\n', '\\n'));
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: 'binary' }).map((s) => s.toWellFormed()),
+    fc.constantFrom('a\\nb', '","stream":"', '\\', 'x\n', '\\n'),
+  );
   fc.assert(
     fc.property(fc.array(fc.tuple(text, fc.boolean())), (logs) => {
       const lines = logs.map(([log, newline]) => entry(newline ? `${log}\n` : log)).join('');

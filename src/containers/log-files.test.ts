@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import test, { type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type LogNews, type LogReadOptions, readLogBlocks } from './log-files.ts';
 
@@ -19,7 +19,10 @@ class News implements LogNews {
   ended = false;
   #wake: (() => void) | null = null;
   async changed(seen: number): Promise<void> {
-    if (seen === this.revision) await new Promise<void>((resolve) => { this.#wake = resolve; });
+    if (seen === this.revision)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
   }
   tell(): void {
     this.revision++;
@@ -60,11 +63,13 @@ test('readLogBlocks: a follower sees every line once through rotations, however 
   const path = logPath(context);
   const news = new News();
   writeFileSync(path, 'line 0\n');
-  const reading = read(path, 4, { news });
+  const reading = read(path, 30, { news });
   for (let line = 1; line < 400; line++) {
     if (line % 17 === 0) {
-      for (const index of [2, 1]) {
-        try { renameSync(`${path}.${index}`, `${path}.${index + 1}`); } catch {}
+      for (let index = 28; index >= 1; index--) {
+        try {
+          renameSync(`${path}.${index}`, `${path}.${index + 1}`);
+        } catch {}
       }
       renameSync(path, `${path}.1`);
       writeFileSync(path, '');
@@ -76,7 +81,25 @@ test('readLogBlocks: a follower sees every line once through rotations, however 
   }
   news.ended = true;
   news.tell();
-  assert.deepEqual(await reading, Array.from({ length: 400 }, (_, line) => `line ${line}`));
+  assert.deepEqual(
+    await reading,
+    Array.from({ length: 400 }, (_, line) => `line ${line}`),
+  );
+});
+
+test('readLogBlocks: a follower so late that its file was deleted goes on with the oldest that is left', async (context) => {
+  const path = logPath(context);
+  const news = new News();
+  writeFileSync(path, 'first\n');
+  const reading = read(path, 2, { news });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  rmSync(path);
+  writeFileSync(`${path}.1`, 'third\n');
+  writeFileSync(path, 'fourth\n');
+  news.generation = 3;
+  news.ended = true;
+  news.tell();
+  assert.deepEqual(await reading, ['first', 'third', 'fourth']);
 });
 
 test('readLogBlocks: a log of one file that was emptied is read from its start again', async (context) => {

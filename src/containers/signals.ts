@@ -2,13 +2,48 @@
 import { invalid } from '../base/errors.ts';
 
 const names = [
-  '', 'HUP', 'INT', 'QUIT', 'ILL', 'TRAP', 'ABRT', 'BUS', 'FPE', 'KILL', 'USR1', 'SEGV', 'USR2', 'PIPE', 'ALRM', 'TERM', 'STKFLT',
-  'CHLD', 'CONT', 'STOP', 'TSTP', 'TTIN', 'TTOU', 'URG', 'XCPU', 'XFSZ', 'VTALRM', 'PROF', 'WINCH', 'IO', 'PWR', 'SYS',
+  '',
+  'HUP',
+  'INT',
+  'QUIT',
+  'ILL',
+  'TRAP',
+  'ABRT',
+  'BUS',
+  'FPE',
+  'KILL',
+  'USR1',
+  'SEGV',
+  'USR2',
+  'PIPE',
+  'ALRM',
+  'TERM',
+  'STKFLT',
+  'CHLD',
+  'CONT',
+  'STOP',
+  'TSTP',
+  'TTIN',
+  'TTOU',
+  'URG',
+  'XCPU',
+  'XFSZ',
+  'VTALRM',
+  'PROF',
+  'WINCH',
+  'IO',
+  'PWR',
+  'SYS',
 ]; // prettier-ignore
 
 const byName = new Map<string, number>(names.map((name, number) => [name, number]));
 byName.delete('');
-for (const [alias, number] of [['IOT', 6], ['CLD', 17], ['POLL', 29]] as const) byName.set(alias, number);
+for (const [alias, number] of [
+  ['IOT', 6],
+  ['CLD', 17],
+  ['POLL', 29],
+] as const)
+  byName.set(alias, number);
 
 /** glibc keeps 32 and 33 for itself: the first free real-time signal is 34. */
 const firstRealTime = 34;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { duplexPair, PassThrough, Readable } from 'node:stream';
-import { setImmediate as turn } from 'node:timers/promises';
 import test from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { DetachScanner, parseDetachKeys } from './detach-keys.ts';
 import { type RelayOptions, StdioRelay } from './stdio-relay.ts';
 

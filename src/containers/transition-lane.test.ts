@@ -51,7 +51,10 @@ test('TransitionLane: a denial is a conflict with its reason', async () => {
   const under = lane();
   const gate = Promise.withResolvers<void>();
   const remove = under.submit({ kind: 'remove', force: false, run: () => gate.promise });
-  await assert.rejects(under.submit({ kind: 'start', force: false, run: async () => {} }), { code: 'conflict', message: 'removal-in-progress' });
+  await assert.rejects(under.submit({ kind: 'start', force: false, run: async () => {} }), {
+    code: 'conflict',
+    message: 'removal-in-progress',
+  });
   gate.resolve();
   await remove;
 });
