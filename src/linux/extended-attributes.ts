@@ -1,0 +1,50 @@
+/** Extended attributes of an open file, or of a path whose last part is never followed. Values are bytes. */
+import { encodeCString } from '../base/byte-name.ts';
+import { bind, checked, isErrno } from './ffi.ts';
+
+const native = {
+  fsetxattr: bind('fsetxattr', 'int', ['int', 'void *', 'void *', 'size_t', 'int']),
+  lsetxattr: bind('lsetxattr', 'int', ['void *', 'void *', 'void *', 'size_t', 'int']),
+  lgetxattr: bind('lgetxattr', 'long', ['void *', 'void *', 'void *', 'size_t']),
+  llistxattr: bind('llistxattr', 'long', ['void *', 'void *', 'size_t']),
+};
+
+/** The kernel's own limit for a value and for a list of names. */
+const MAXIMUM_BYTES = 65_536;
+const scratch = Buffer.alloc(MAXIMUM_BYTES);
+
+export function setAttribute(file: number, name: string, value: Uint8Array): void {
+  checked(native.fsetxattr(file, encodeCString(name), value, value.length, 0), 'fsetxattr', name);
+}
+
+export function setAttributeOfPath(path: string | Uint8Array, name: string, value: Uint8Array): void {
+  checked(native.lsetxattr(cPath(path), encodeCString(name), value, value.length, 0), 'lsetxattr', name);
+}
+
+/** Null when there is none, or when the file system has no attributes. */
+export function getAttributeOfPath(path: string | Uint8Array, name: string): Buffer | null {
+  try {
+    const length = checked(native.lgetxattr(cPath(path), encodeCString(name), scratch, scratch.length), 'lgetxattr', name);
+    return Buffer.from(scratch.subarray(0, length));
+  } catch (error) {
+    if (isErrno(error, 'ENODATA', 'EOPNOTSUPP')) return null;
+    throw error;
+  }
+}
+
+export function listAttributesOfPath(path: string | Uint8Array): readonly string[] {
+  try {
+    const length = checked(native.llistxattr(cPath(path), scratch, scratch.length), 'llistxattr', String(path));
+    return scratch
+      .toString('utf8', 0, length)
+      .split('\0')
+      .filter((name) => name !== '');
+  } catch (error) {
+    if (isErrno(error, 'EOPNOTSUPP')) return [];
+    throw error;
+  }
+}
+
+function cPath(path: string | Uint8Array): Uint8Array {
+  return typeof path === 'string' ? encodeCString(path) : Buffer.concat([path, Buffer.of(0)]);
+}

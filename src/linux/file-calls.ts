@@ -1,0 +1,149 @@
+/**
+ * File system calls that Node lacks: everything relative to an open directory, and what has no Node call at all (devices, extended times).
+ * Names are strings as `base/byte-name.ts` makes them; the caller has checked that they hold no NUL.
+ */
+import { constants } from 'node:fs';
+import { encodeCString } from '../base/byte-name.ts';
+import { bind, checked, isErrno } from './ffi.ts';
+
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_REMOVEDIR = 0x200;
+export const AT_EMPTY_PATH = 0x1000;
+
+/** Those of Node where it has them (O_DIRECTORY and O_NOFOLLOW differ between architectures); the others are the same on x86-64 and arm64. */
+export const O_PATH = 0o10000000;
+export const O_CLOEXEC = 0o2000000;
+export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK } = constants;
+export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO } = constants;
+
+/** Of openat2(2). */
+export const RESOLVE_NO_XDEV = 0x01;
+export const RESOLVE_NO_MAGICLINKS = 0x02;
+export const RESOLVE_NO_SYMLINKS = 0x04;
+export const RESOLVE_BENEATH = 0x08;
+export const RESOLVE_IN_ROOT = 0x10;
+
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+
+const SYS_OPENAT2 = 437;
+
+const native = {
+  openat: bind('openat', 'int', ['int', 'void *', 'int', 'uint']),
+  openat2: bind('syscall', 'long', ['long', 'int', 'void *', 'void *', 'size_t']),
+  mkdirat: bind('mkdirat', 'int', ['int', 'void *', 'uint']),
+  mknodat: bind('mknodat', 'int', ['int', 'void *', 'uint', 'uint64_t']),
+  symlinkat: bind('symlinkat', 'int', ['void *', 'int', 'void *']),
+  linkat: bind('linkat', 'int', ['int', 'void *', 'int', 'void *', 'int']),
+  unlinkat: bind('unlinkat', 'int', ['int', 'void *', 'int']),
+  renameat2: bind('renameat2', 'int', ['int', 'void *', 'int', 'void *', 'uint']),
+  fchownat: bind('fchownat', 'int', ['int', 'void *', 'uint', 'uint', 'int']),
+  fchmodat: bind('fchmodat', 'int', ['int', 'void *', 'uint', 'int']),
+  utimensat: bind('utimensat', 'int', ['int', 'void *', 'void *', 'int']),
+  futimens: bind('futimens', 'int', ['int', 'void *']),
+  syncfs: bind('syncfs', 'int', ['int']),
+};
+
+/** `struct open_how` and `struct timespec[2]`, filled anew for every call: a thread makes one at a time. */
+const openHow = new BigUint64Array(3);
+const openHowBytes = new Uint8Array(openHow.buffer);
+const times = new BigInt64Array(4);
+const timesBytes = new Uint8Array(times.buffer);
+
+/** The result is the caller's to close. Always close-on-exec. */
+export function openAt(directory: number, name: string, flags: number, mode = 0): number {
+  return checked(native.openat(directory, encodeCString(name), flags | O_CLOEXEC, mode), 'openat', name);
+}
+
+/** Like `openAt`, with the kernel holding the path inside `directory` as `resolve` says. Lost races with renames are tried again. */
+export function openAt2(directory: number, path: string, flags: number, resolve: number, mode = 0): number {
+  const bytes = encodeCString(path);
+  openHow[0] = BigInt(flags | O_CLOEXEC);
+  openHow[1] = BigInt(mode);
+  openHow[2] = BigInt(resolve);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return checked(native.openat2(SYS_OPENAT2, directory, bytes, openHowBytes, openHowBytes.length), 'openat2', path);
+    } catch (error) {
+      if (attempt === 64 || !isErrno(error, 'EAGAIN', 'EINTR')) throw error;
+    }
+  }
+}
+
+export function makeDirectoryAt(directory: number, name: string, mode: number): void {
+  checked(native.mkdirat(directory, encodeCString(name), mode), 'mkdirat', name);
+}
+
+/** `mode` holds the type (S_IFCHR, S_IFIFO, …) too. */
+export function makeNodeAt(directory: number, name: string, mode: number, major = 0, minor = 0): void {
+  checked(native.mknodat(directory, encodeCString(name), mode, deviceNumber(major, minor)), 'mknodat', name);
+}
+
+export function makeSymbolicLinkAt(target: string, directory: number, name: string): void {
+  checked(native.symlinkat(encodeCString(target), directory, encodeCString(name)), 'symlinkat', name);
+}
+
+/** A symbolic link as source is linked itself, never followed. */
+export function linkAt(fromDirectory: number, fromName: string, toDirectory: number, toName: string): void {
+  checked(native.linkat(fromDirectory, encodeCString(fromName), toDirectory, encodeCString(toName), 0), 'linkat', toName);
+}
+
+export function unlinkAt(directory: number, name: string): void {
+  checked(native.unlinkat(directory, encodeCString(name), 0), 'unlinkat', name);
+}
+
+export function removeDirectoryAt(directory: number, name: string): void {
+  checked(native.unlinkat(directory, encodeCString(name), AT_REMOVEDIR), 'rmdir', name);
+}
+
+export function renameAt(fromDirectory: number, fromName: string, toDirectory: number, toName: string, flags = 0): void {
+  checked(native.renameat2(fromDirectory, encodeCString(fromName), toDirectory, encodeCString(toName), flags), 'renameat2', fromName);
+}
+
+export function changeOwnerAt(directory: number, name: string, uid: number, gid: number): void {
+  checked(native.fchownat(directory, encodeCString(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'fchownat', name);
+}
+
+/** Follows a symbolic link: only for a name that the caller has just made, or knows to be none. */
+export function changeModeAt(directory: number, name: string, mode: number): void {
+  checked(native.fchmodat(directory, encodeCString(name), mode, 0), 'fchmodat', name);
+}
+
+export interface FileTime {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** Sets access and modification time alike; never follows a symbolic link. */
+export function setTimesAt(directory: number, name: string, time: FileTime): void {
+  checked(native.utimensat(directory, encodeCString(name), timesOf(time), AT_SYMLINK_NOFOLLOW), 'utimensat', name);
+}
+
+/** Of an open file; not for O_PATH descriptors. */
+export function setTimes(file: number, time: FileTime): void {
+  checked(native.futimens(file, timesOf(time)), 'futimens', `fd ${file}`);
+}
+
+/** Writes everything of the file system that `file` is on to the disk, and waits. */
+export function syncFileSystem(file: number): void {
+  checked(native.syncfs(file), 'syncfs', `fd ${file}`);
+}
+
+/** The path of `name` in an open directory for calls of Node's `fs`. Safe when `name` is one component and the call doesn't follow a link there. */
+export function pathAt(directory: number, name: string): string | Buffer {
+  const path = `/proc/self/fd/${directory}/${name}`;
+  return path.isWellFormed() ? path : encodeCString(path).subarray(0, -1);
+}
+
+/** As the C library's makedev: the kernel's numbers of major and minor may be larger than 8 bits. */
+export function deviceNumber(major: number, minor: number): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  return ((high & 0xfffff000n) << 32n) | ((high & 0xfffn) << 8n) | ((low & 0xffffff00n) << 12n) | (low & 0xffn);
+}
+
+function timesOf(time: FileTime): Uint8Array {
+  times[0] = times[2] = BigInt(time.seconds);
+  times[1] = times[3] = BigInt(time.nanoseconds);
+  return timesBytes;
+}
