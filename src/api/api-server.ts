@@ -1,0 +1,167 @@
+/**
+ * The HTTP server of the API: finds the route, checks what holds for every request (version, Origin, type of the body), and turns every error into
+ * Docker's JSON. It owns the open requests and can end them.
+ */
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { formatApiVersion, newestApiMinor, parseApiVersion } from '../wire/api-version.ts';
+import { errorBody, errorResponse } from './error-status.ts';
+import { Exchange } from './exchange.ts';
+import { hasBody, requireJsonType } from './request-body.ts';
+import { createRouteTable, type Route, type RouteMatch } from './route-table.ts';
+
+export interface ApiServerOptions {
+  readonly routes: readonly Route[];
+  readonly engineVersion: string;
+  readonly logger: Logger;
+}
+
+export interface ApiServer {
+  /** Not listening yet: the daemon decides where. One API may be served by several. */
+  createListener(): Server;
+  /** Resolves when requests that end by themselves have ended (at most `graceMs`); streams are ended at once. New requests get 503. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Go's limit; dockerode repeats a whole container configuration in the query. */
+const maxHeaderSize = 1024 * 1024;
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const table = createRouteTable(options.routes);
+  const open = new Set<Exchange>();
+  let draining = false;
+
+  async function serve(request: IncomingMessage, response: ServerResponse, upgraded: boolean): Promise<void> {
+    setCommonHeaders(response, options.engineVersion);
+    let exchange: Exchange | null = null;
+    try {
+      if (draining) throw new EngineError('unavailable', 'the daemon is stopping');
+      const target = readTarget(request);
+      exchange = new Exchange({ request, response, upgraded, ...target, parameters: target.match.parameters });
+      open.add(exchange);
+      await target.match.route.handle(exchange);
+    } catch (error) {
+      answerError(error, request, response, exchange, options.logger);
+    } finally {
+      if (exchange !== null) open.delete(exchange);
+    }
+  }
+
+  function readTarget(request: IncomingMessage) {
+    const { path, query, apiMinor } = splitTarget(request.url ?? '/');
+    refuseBrowsers(request);
+    const match = table.match(request.method ?? 'GET', path);
+    if (match === null) throw new EngineError('not-found', 'page not found');
+    const minor = apiMinor();
+    checkBodyType(request, match);
+    return { apiMinor: minor, query, match };
+  }
+
+  return {
+    createListener() {
+      const server = createServer({ maxHeaderSize, shouldUpgradeCallback: (request) => takesUpgrade(table, request) });
+      // Streams live for days, and an idle keep-alive connection costs little: clients that reuse one must not find it closed.
+      server.requestTimeout = 0;
+      server.headersTimeout = 0;
+      server.keepAliveTimeout = 0;
+      server.timeout = 0;
+      server.on('request', (request, response) => void serve(request, response, false));
+      server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+        // Bytes behind the request's end: what an eager client already wrote for the container.
+        if (head.length > 0) socket.unshift(head);
+        const response = new ServerResponse(request);
+        response.shouldKeepAlive = false;
+        response.assignSocket(socket);
+        response.once('finish', () => socket.end());
+        void serve(request, response, true);
+      });
+      server.on('clientError', (error, socket) => answerBrokenRequest(error, socket as Socket));
+      return server;
+    },
+    async drain(graceMs) {
+      draining = true;
+      const deadline = Date.now() + graceMs;
+      for (const exchange of open) exchange.abort(new EngineError('unavailable', 'the daemon is stopping'));
+      while (open.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+  };
+}
+
+function splitTarget(url: string) {
+  const question = url.indexOf('?');
+  const whole = question === -1 ? url : url.slice(0, question);
+  const query = new URLSearchParams(question === -1 ? '' : url.slice(question + 1));
+  const prefix = /^\/v([0-9.]+)(\/.*)$/.exec(whole);
+  return {
+    path: prefix?.[2] ?? whole,
+    query,
+    // Judged after the route was found, as Docker does: an unknown page is an unknown page in every version.
+    apiMinor: () => (prefix?.[1] === undefined ? newestApiMinor : parseApiVersion(prefix[1])),
+  };
+}
+
+/** Nothing but a web page sends `Origin`, and no web page has business here. */
+function refuseBrowsers(request: IncomingMessage): void {
+  if (request.headers.origin !== undefined) {
+    throw new EngineError('forbidden', 'requests from web pages (with an Origin header) are refused');
+  }
+}
+
+function checkBodyType(request: IncomingMessage, { route }: RouteMatch): void {
+  if (route.body === 'json' && hasBody(request)) requireJsonType(request);
+}
+
+/** Only attach and exec leave HTTP; an upgrade asked of anything else (h2c on /grpc) is answered as a plain request. */
+function takesUpgrade(table: ReturnType<typeof createRouteTable>, request: IncomingMessage): boolean {
+  try {
+    return table.match(request.method ?? 'GET', splitTarget(request.url ?? '/').path)?.route.hijack === true;
+  } catch {
+    return false;
+  }
+}
+
+function setCommonHeaders(response: ServerResponse, engineVersion: string): void {
+  response.setHeader('Api-Version', formatApiVersion(newestApiMinor));
+  response.setHeader('Docker-Experimental', 'false');
+  response.setHeader('Ostype', 'linux');
+  response.setHeader('Server', `Docker/${engineVersion} (linux)`);
+}
+
+function answerError(thrown: unknown, request: IncomingMessage, response: ServerResponse, exchange: Exchange | null, logger: Logger): void {
+  const { status, message, worthLogging } = errorResponse(thrown);
+  const clientLeft = response.socket === null || response.socket.destroyed || hasErrnoCode(thrown, 'ECONNRESET', 'EPIPE');
+  if (worthLogging && !clientLeft) {
+    logger.error(
+      { method: request.method, url: request.url?.split('?', 1)[0], error: errorText(thrown), stack: stackOf(thrown) },
+      'request failed',
+    );
+  }
+  if (exchange?.hijacked === true || response.socket === null || response.socket.destroyed) return;
+  // The status is gone already: a cut connection is the only way left to tell that the answer is not whole.
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  // What is left of the body is read and dropped by node:http: closing now would break a client that is still sending.
+  const body = request.method === 'HEAD' ? '' : errorBody(message);
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+function stackOf(thrown: unknown): string | undefined {
+  return thrown instanceof EngineError || !(thrown instanceof Error) ? undefined : thrown.stack;
+}
+
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET' || error.code === 'EPIPE') {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  const body = errorBody(`malformed HTTP request: ${error.message}`);
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

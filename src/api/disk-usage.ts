@@ -1,0 +1,53 @@
+/** `GET /system/df`: every byte counted once. A layer that several images share is in `LayersSize` once and in each image's `SharedSize`. */
+import type { Image } from '../images/catalogue.ts';
+import { type ContainerJsonContext, containerSummary } from './container-json.ts';
+import { imageSummary } from './image-json.ts';
+import type { ApiServices } from './services.ts';
+
+export type DiskUsageType = 'image' | 'container' | 'volume' | 'build-cache';
+
+export async function diskUsage(services: ApiServices, context: ContainerJsonContext, types: ReadonlySet<DiskUsageType>): Promise<object> {
+  const images = services.images.list();
+  const containers = types.has('image') || types.has('container') ? await allContainers(services, types.has('container')) : [];
+  const now = new Date();
+  return {
+    LayersSize: types.has('image') ? totalLayerBytes(images) : 0,
+    Images: types.has('image') ? imageUsage(images, countByImage(containers), context.apiMinor) : null,
+    Containers: types.has('container') ? containers.map((view) => containerSummary(view, context, now)) : null,
+    Volumes: types.has('volume') ? [] : null,
+    BuildCache: types.has('build-cache') ? [] : null,
+    ...(context.apiMinor < 42 ? { BuilderSize: 0 } : {}),
+  };
+}
+
+export function countByImage(containers: readonly { readonly imageId: string }[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { imageId } of containers) counts.set(imageId, (counts.get(imageId) ?? 0) + 1);
+  return counts;
+}
+
+export function sharedBytesOf(images: readonly Image[]): ReadonlyMap<string, number> {
+  const users = new Map<string, number>();
+  for (const image of images) {
+    for (const directory of new Set(image.layers.map((layer) => layer.directory))) users.set(directory, (users.get(directory) ?? 0) + 1);
+  }
+  return new Map(images.map((image) => [image.id, sumBytes(image, (directory) => (users.get(directory) ?? 0) > 1)]));
+}
+
+function sumBytes(image: Image, counts: (directory: string) => boolean): number {
+  return image.layers.reduce((sum, layer) => sum + (counts(layer.directory) ? layer.sizeBytes : 0), 0);
+}
+
+function totalLayerBytes(images: readonly Image[]): number {
+  const sizes = new Map(images.flatMap((image) => image.layers.map((layer) => [layer.directory, layer.sizeBytes] as const)));
+  return [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0);
+}
+
+function imageUsage(images: readonly Image[], counts: ReadonlyMap<string, number>, apiMinor: number): readonly object[] {
+  const shared = sharedBytesOf(images);
+  return images.map((image) => imageSummary(image, counts.get(image.id) ?? 0, shared.get(image.id) ?? 0, apiMinor));
+}
+
+function allContainers({ containers }: ApiServices, size: boolean) {
+  return containers.list({ all: true, limit: null, size, filters: {} });
+}

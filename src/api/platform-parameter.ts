@@ -1,0 +1,36 @@
+/**
+ * The `platform` parameter: JSON, `{"os":"linux","architecture":"amd64"}` (1.48 and newer), or `linux/amd64`. An image is kept for one platform here, so it
+ * chooses nothing: it is right or it is an error.
+ */
+import { invalid, notFound } from '../base/errors.ts';
+import type { Image } from '../images/catalogue.ts';
+import { parseJsonText } from '../wire/decode.ts';
+import type { Exchange } from './exchange.ts';
+
+export function requirePlatform(exchange: Exchange, image: Image, reference: string): void {
+  const wanted = platformParameter(exchange);
+  if (wanted === null) return;
+  const { os, architecture, variant } = image.config;
+  const matches = wanted.os === os && wanted.architecture === architecture && (wanted.variant === '' || wanted.variant === (variant ?? ''));
+  if (!matches) {
+    throw notFound(
+      `image with reference ${reference} was found but does not provide the specified platform (${wanted.os}/${wanted.architecture})`,
+    );
+  }
+}
+
+function platformParameter(exchange: Exchange): { readonly os: string; readonly architecture: string; readonly variant: string } | null {
+  const text = exchange.text('platform') ?? '';
+  if (text === '') return null;
+  const parts = text.startsWith('{') ? fromJson(text) : text.split('/');
+  const [os, architecture, variant = ''] = parts;
+  if (typeof os !== 'string' || typeof architecture !== 'string' || typeof variant !== 'string' || os === '' || architecture === '') {
+    throw invalid(`invalid platform ${text}: write linux/amd64 or {"os":"linux","architecture":"amd64"}`);
+  }
+  return { os, architecture, variant };
+}
+
+function fromJson(text: string): readonly unknown[] {
+  const parsed = parseJsonText(text, 'the parameter "platform"') as Readonly<Record<string, unknown>>;
+  return [parsed.os, parsed.architecture, parsed.variant ?? ''];
+}

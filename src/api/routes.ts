@@ -1,0 +1,26 @@
+/** The whole API: one list of routes, one file per resource. */
+import type { Route } from './route-table.ts';
+import { containerRoutes } from './routes/container-routes.ts';
+import { containerStreamRoutes } from './routes/container-stream-routes.ts';
+import { eventRoutes } from './routes/event-routes.ts';
+import { execRoutes } from './routes/exec-routes.ts';
+import { imageRoutes } from './routes/image-routes.ts';
+import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
+import { networkRoutes } from './routes/network-routes.ts';
+import { systemRoutes } from './routes/system-routes.ts';
+import { unbuiltRoutes } from './routes/unbuilt-routes.ts';
+import type { ApiServices } from './services.ts';
+
+export function apiRoutes(services: ApiServices): readonly Route[] {
+  return [
+    ...systemRoutes(services),
+    ...eventRoutes(services),
+    ...containerRoutes(services),
+    ...containerStreamRoutes(services),
+    ...execRoutes(services),
+    ...imageRoutes(services),
+    ...imageTransferRoutes(services),
+    ...networkRoutes(services),
+    ...unbuiltRoutes(),
+  ];
+}

@@ -1,0 +1,118 @@
+/** Containers as things: list, create, inspect, start, stop, kill, rename, remove, prune. Their streams are in container-stream-routes.ts. */
+import { invalid } from '../../base/errors.ts';
+import { decodeCreateContainer } from '../../wire/create-container-request.ts';
+import { type ContainerJsonContext, containerInspect, containerSummary } from '../container-json.ts';
+import type { Exchange } from '../exchange.ts';
+import type { Method, Route } from '../route-table.ts';
+import type { ApiServices } from '../services.ts';
+
+export function containerRoutes(services: ApiServices): readonly Route[] {
+  const { containers } = services;
+  const reference = (exchange: Exchange) => exchange.parameter('id');
+  return [
+    route('GET', '/containers/json', (exchange) => list(exchange, services)),
+    { method: 'POST', pattern: '/containers/create', body: 'json', handle: (exchange) => create(exchange, services) },
+    route('GET', '/containers/{id}/json', async (exchange) => {
+      const view = await containers.inspect(reference(exchange), { size: exchange.flag('size') });
+      exchange.sendJson(200, containerInspect(view, context(exchange, services)));
+    }),
+    route('POST', '/containers/{id}/start', async (exchange) => {
+      exchange.refuse(['checkpoint', 'checkpoint-dir'], 'checkpoints do not exist here');
+      exchange.sendEmpty((await containers.start(reference(exchange))) === 'started' ? 204 : 304);
+    }),
+    route('POST', '/containers/{id}/stop', async (exchange) => {
+      exchange.sendEmpty((await containers.stop(reference(exchange), stopOptions(exchange))) === 'stopped' ? 204 : 304);
+    }),
+    route('POST', '/containers/{id}/restart', async (exchange) => {
+      await containers.restart(reference(exchange), stopOptions(exchange));
+      exchange.sendEmpty(204);
+    }),
+    route('POST', '/containers/{id}/kill', async (exchange) => {
+      await containers.kill(reference(exchange), exchange.text('signal') || 'KILL');
+      exchange.sendEmpty(204);
+    }),
+    route('POST', '/containers/{id}/rename', async (exchange) => {
+      await containers.rename(reference(exchange), exchange.text('name') ?? '');
+      exchange.sendEmpty(204);
+    }),
+    route('POST', '/containers/{id}/resize', async (exchange) => {
+      const { rows, columns } = terminalSize(exchange);
+      await containers.resize(reference(exchange), rows, columns);
+      exchange.sendEmpty(200);
+    }),
+    route('DELETE', '/containers/{id}', async (exchange) => {
+      exchange.refuse(['link'], 'links between containers do not exist here');
+      await containers.remove(reference(exchange), { force: exchange.flag('force'), volumes: exchange.flag('v') });
+      exchange.sendEmpty(204);
+    }),
+    route('POST', '/containers/prune', async (exchange) => {
+      const { removed, reclaimedBytes } = await containers.prune(exchange.filters());
+      exchange.sendJson(200, { ContainersDeleted: removed.length === 0 ? null : removed, SpaceReclaimed: reclaimedBytes });
+    }),
+  ];
+}
+
+/** The size of a terminal in `h` and `w`. */
+export function terminalSize(exchange: Exchange): { readonly rows: number; readonly columns: number } {
+  return { rows: terminalSide(exchange, 'h'), columns: terminalSide(exchange, 'w') };
+}
+
+function terminalSide(exchange: Exchange, name: string): number {
+  const side = exchange.integer(name);
+  if (side === null || side < 0 || side > 65535) {
+    throw invalid(
+      `invalid value for "${name}": a terminal's size is a whole number from 0 to 65535, not ${JSON.stringify(exchange.text(name))}`,
+    );
+  }
+  return side;
+}
+
+/** Bodies of these operations carry nothing (dockerode sends some anyway), so they are not looked at. */
+function route(method: Method, pattern: string, handle: Route['handle']): Route {
+  return { method, pattern, body: 'any', handle };
+}
+
+async function list(exchange: Exchange, services: ApiServices): Promise<void> {
+  const filters = exchange.filters();
+  const limit = exchange.integer('limit');
+  const limited = limit !== null && limit > 0;
+  const views = await services.containers.list({
+    // A limit asks for the newest, a status for that status: both look beyond the running ones.
+    all: exchange.flag('all') || limited || (filters.status?.length ?? 0) > 0,
+    limit: limited ? limit : null,
+    size: exchange.flag('size'),
+    filters,
+  });
+  const shown = context(exchange, services);
+  const now = new Date();
+  exchange.sendJson(
+    200,
+    views.map((view) => containerSummary(view, shown, now)),
+  );
+}
+
+async function create(exchange: Exchange, { containers, embedded, images }: ApiServices): Promise<void> {
+  const body = await exchange.json();
+  if (body === null) throw invalid('config cannot be empty in order to create a container');
+  const { config, hostConfig, endpoints } = decodeCreateContainer(body, exchange.apiMinor);
+  if (config.Image !== '' && images.find(config.Image) === null && embedded.has(config.Image)) await embedded.ensure(config.Image);
+  const { id, warnings } = await containers.create({
+    name: exchange.text('name') || null,
+    platform: exchange.text('platform') || null,
+    config,
+    hostConfig,
+    endpoints: endpoints as Readonly<Record<string, unknown>>,
+  });
+  exchange.sendJson(201, { Id: id, Warnings: warnings });
+}
+
+function stopOptions(exchange: Exchange) {
+  return {
+    signal: exchange.apiMinor >= 42 ? exchange.text('signal') || null : null,
+    timeoutSeconds: exchange.integer('t'),
+  };
+}
+
+function context(exchange: Exchange, { images, networks }: ApiServices): ContainerJsonContext {
+  return { images, networks, apiMinor: exchange.apiMinor };
+}

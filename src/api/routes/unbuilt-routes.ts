@@ -1,0 +1,125 @@
+/**
+ * Operations of Docker's API that are not built: each answers 501 with its own name and what brings it. What has a truthful answer already (no volumes, an
+ * empty build cache, no plugins, no swarm) gives it, because clients' `inspect` and `system prune` chains ask everything.
+ */
+import { EngineError, notFound, notImplemented } from '../../base/errors.ts';
+import { requireKnownFilters } from '../../wire/filters.ts';
+import type { Method, Route } from '../route-table.ts';
+
+const comesWith = {
+  networksAndVolumes: 'it comes with networks and volumes (issue 4)',
+  wholeLife: "it comes with a container's whole life (issue 5)",
+  registries: 'it comes with the registry client (issue 6)',
+  builder: 'it comes with the builder (issue 7)',
+} as const;
+
+/** method, pattern, the operation in words, what brings it */
+const unbuilt: readonly (readonly [Method, string, string, string])[] = [
+  ['GET', '/containers/{id}/top', 'listing the processes of a container (top)', comesWith.wholeLife],
+  ['GET', '/containers/{id}/stats', 'usage statistics of a container (stats)', comesWith.wholeLife],
+  ['GET', '/containers/{id}/changes', "listing a container's changed files (diff)", comesWith.wholeLife],
+  ['GET', '/containers/{id}/export', "exporting a container's files (export)", comesWith.wholeLife],
+  ['GET', '/containers/{id}/archive', 'copying files out of a container (cp)', comesWith.wholeLife],
+  ['HEAD', '/containers/{id}/archive', 'looking at files in a container (cp)', comesWith.wholeLife],
+  ['PUT', '/containers/{id}/archive', 'copying files into a container (cp)', comesWith.wholeLife],
+  ['GET', '/containers/{id}/attach/ws', 'attaching over a websocket', comesWith.wholeLife],
+  ['POST', '/containers/{id}/update', 'changing the limits of a container (update)', comesWith.wholeLife],
+  ['POST', '/containers/{id}/pause', 'pausing a container', comesWith.wholeLife],
+  ['POST', '/containers/{id}/unpause', 'unpausing a container', comesWith.wholeLife],
+  ['POST', '/commit', 'making an image of a container (commit)', comesWith.wholeLife],
+  ['POST', '/images/{name:*}/push', 'pushing an image to a registry', comesWith.registries],
+  ['GET', '/images/search', 'searching a registry for images', comesWith.registries],
+  ['GET', '/images/{name:*}/attestations', 'attestations of an image', comesWith.registries],
+  ['GET', '/distribution/{name:*}/json', 'asking a registry about an image', comesWith.registries],
+  ['POST', '/build', 'building an image', comesWith.builder],
+  ['POST', '/build/cancel', 'cancelling a build', comesWith.builder],
+  ['POST', '/networks/create', 'creating a network', comesWith.networksAndVolumes],
+  ['POST', '/volumes/create', 'creating a volume', comesWith.networksAndVolumes],
+  ['GET', '/plugins/privileges', 'plugins', 'nothing plans them yet'],
+  ['POST', '/plugins/pull', 'installing a plugin', 'nothing plans them yet'],
+  ['POST', '/plugins/create', 'creating a plugin', 'nothing plans them yet'],
+];
+
+export function unbuiltRoutes(): readonly Route[] {
+  return [...unbuilt.map(refused), ...buildKitRoutes(), ...emptyResources(), ...swarmRoutes()];
+}
+
+function refused([method, pattern, operation, when]: (typeof unbuilt)[number]): Route {
+  return failing(method, pattern, () => notImplemented(`${operation} is not built yet: ${when}`));
+}
+
+/** The two connections that a BuildKit client opens before anything else. */
+function buildKitRoutes(): readonly Route[] {
+  return ['/session', '/grpc'].map((pattern) =>
+    failing('POST', pattern, () =>
+      notImplemented(
+        `BuildKit's ${pattern} is not built yet: ${comesWith.builder}. Set DOCKER_BUILDKIT=0 to use the classic builder's protocol`,
+      ),
+    ),
+  );
+}
+
+function emptyResources(): readonly Route[] {
+  const noVolume = (name: string) => notFound(`get ${name}: no such volume`);
+  const noPlugin = (name: string) => notFound(`plugin "${name}" not found`);
+  return [
+    answering('GET', '/volumes', ['dangling', 'driver', 'label', 'name'], { Volumes: [], Warnings: null }),
+    answering('POST', '/volumes/prune', ['label', 'label!', 'all'], { VolumesDeleted: null, SpaceReclaimed: 0 }),
+    failing('GET', '/volumes/{name}', noVolume),
+    failing('PUT', '/volumes/{name}', noVolume),
+    failing('DELETE', '/volumes/{name}', noVolume),
+    answering('POST', '/build/prune', ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'], {
+      CachesDeleted: null,
+      SpaceReclaimed: 0,
+    }),
+    answering('GET', '/plugins', ['capability', 'enabled'], []),
+    failing('GET', '/plugins/{name:*}/json', noPlugin),
+    failing('DELETE', '/plugins/{name:*}', noPlugin),
+    ...['enable', 'disable', 'upgrade', 'push', 'set'].map((verb) => failing('POST', `/plugins/{name:*}/${verb}`, noPlugin)),
+  ];
+}
+
+function swarmRoutes(): readonly Route[] {
+  const notManager = () =>
+    new EngineError(
+      'unavailable',
+      'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
+    );
+  const noSwarm = (what: string) => () => notImplemented(`${what} is not supported: Gantry has no swarm mode`);
+  const methods: readonly Method[] = ['GET', 'POST', 'DELETE'];
+  const objects = ['services', 'tasks', 'nodes', 'secrets', 'configs'];
+  return [
+    failing('POST', '/swarm/init', noSwarm('starting a swarm')),
+    failing('POST', '/swarm/join', noSwarm('joining a swarm')),
+    failing('POST', '/swarm/leave', () => new EngineError('unavailable', 'This node is not part of a swarm')),
+    ...methods.flatMap((method) => [failing(method, '/swarm', notManager), failing(method, '/swarm/{rest:*}', notManager)]),
+    ...objects.flatMap((name) =>
+      methods.flatMap((method) => [failing(method, `/${name}`, notManager), failing(method, `/${name}/{rest:*}`, notManager)]),
+    ),
+  ];
+}
+
+function failing(method: Method, pattern: string, error: (name: string) => EngineError): Route {
+  const named = pattern.includes('{name');
+  return {
+    method,
+    pattern,
+    body: 'any',
+    async handle(exchange) {
+      throw error(named ? exchange.parameter('name') : '');
+    },
+  };
+}
+
+function answering(method: Method, pattern: string, filterKeys: readonly string[], answer: unknown): Route {
+  const known = new Set(filterKeys);
+  return {
+    method,
+    pattern,
+    body: 'any',
+    async handle(exchange) {
+      requireKnownFilters(exchange.filters(), known);
+      exchange.sendJson(200, answer);
+    },
+  };
+}

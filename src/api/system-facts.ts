@@ -1,0 +1,42 @@
+/** What `/version` and `/info` tell about the daemon and its host. Found out once, at the start of the daemon; nothing here changes while it runs. */
+
+export interface SystemFacts {
+  /** Stable for a data root. */
+  readonly daemonId: string;
+  readonly engineVersion: string;
+  readonly gitCommit: string;
+  readonly buildTime: Date;
+  readonly startedAt: Date;
+  readonly runtimeVersion: string;
+  readonly kernelVersion: string;
+  readonly operatingSystem: string;
+  readonly osVersion: string;
+  /** As image configs name it: `amd64`. */
+  readonly architecture: string;
+  /** As `uname -m` names it: `x86_64`. */
+  readonly machine: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly hostname: string;
+  readonly dataRoot: string;
+  readonly labels: readonly string[];
+  readonly cgroupVersion: '1' | '2';
+  readonly limits: {
+    readonly memory: boolean;
+    readonly swap: boolean;
+    readonly oomKillDisable: boolean;
+    readonly cpuQuota: boolean;
+    readonly cpuShares: boolean;
+    readonly cpuset: boolean;
+    readonly pids: boolean;
+  };
+  readonly securityOptions: readonly string[];
+  readonly runtimes: readonly string[];
+  readonly defaultRuntime: string;
+  readonly backingFilesystem: string;
+  readonly liveRestore: boolean;
+  readonly debug: boolean;
+  readonly warnings: readonly string[];
+  readonly registryMirrors: readonly string[];
+  readonly insecureRegistries: readonly string[];
+}
