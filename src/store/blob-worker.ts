@@ -5,15 +5,18 @@
  *     {op: 'chunk', token, bytes}    → null        appended and hashed
  *     {op: 'finish', token}          → {hex, sizeBytes}
  *     {op: 'abort', token}           → null        closes; the caller removes the file
- *     {op: 'hash', path}             → {hex, sizeBytes}   of a file that is already there
+ *     {op: 'measure', path, limitBytes} → {hex, sizeBytes}   of the plain bytes of a file that may be compressed
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import { decompress } from '../archive/compression.ts';
+import { invalid } from '../base/errors.ts';
 import { describeFailure } from './worker-call.ts';
 
 type Request =
-  | { readonly id: number; readonly op: 'begin' | 'hash'; readonly path: string }
+  | { readonly id: number; readonly op: 'begin'; readonly path: string }
+  | { readonly id: number; readonly op: 'measure'; readonly path: string; readonly limitBytes: number }
   | { readonly id: number; readonly op: 'chunk'; readonly token: number; readonly bytes: Uint8Array }
   | { readonly id: number; readonly op: 'finish' | 'abort'; readonly token: number };
 
@@ -26,15 +29,17 @@ interface OpenFile {
 const openFiles = new Map<number, OpenFile>();
 let lastToken = 0;
 
-parentPort?.on('message', (request: Request) => {
+parentPort?.on('message', async (request: Request) => {
   try {
-    parentPort?.postMessage({ id: request.id, ok: true, value: answer(request) });
+    // Chunks must be written in the order of their arrival, so nothing but a measurement is awaited.
+    const value = request.op === 'measure' ? await measure(request.path, request.limitBytes) : answer(request);
+    parentPort?.postMessage({ id: request.id, ok: true, value });
   } catch (thrown) {
     parentPort?.postMessage({ id: request.id, ok: false, error: describeFailure(thrown) });
   }
 });
 
-function answer(request: Request): unknown {
+function answer(request: Exclude<Request, { readonly op: 'measure' }>): unknown {
   switch (request.op) {
     case 'begin':
       openFiles.set(++lastToken, { fd: openSync(request.path, 'wx', 0o600), hash: createHash('sha256'), sizeBytes: 0 });
@@ -48,8 +53,6 @@ function answer(request: Request): unknown {
     case 'abort':
       take(request.token);
       return null;
-    case 'hash':
-      return hashFile(request.path);
   }
 }
 
@@ -70,18 +73,13 @@ function take(token: number): OpenFile | undefined {
   return file;
 }
 
-function hashFile(path: string): { hex: string; sizeBytes: number } {
-  const fd = openSync(path, 'r');
-  try {
-    const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(1 << 20);
-    let sizeBytes = 0;
-    for (let read = readSync(fd, buffer); read > 0; read = readSync(fd, buffer)) {
-      hash.update(buffer.subarray(0, read));
-      sizeBytes += read;
-    }
-    return { hex: hash.digest('hex'), sizeBytes };
-  } finally {
-    closeSync(fd);
+async function measure(path: string, limitBytes: number): Promise<{ hex: string; sizeBytes: number }> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  for await (const chunk of decompress(createReadStream(path, { highWaterMark: 256 * 1024 }))) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > limitBytes) throw invalid(`the layer has more than ${limitBytes} bytes when it is unpacked`);
+    hash.update(chunk);
   }
+  return { hex: hash.digest('hex'), sizeBytes };
 }

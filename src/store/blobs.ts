@@ -22,6 +22,8 @@ export type ByteSource = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 export interface BlobStore {
   /** Nothing of it is visible before `commit`. Errors leave nothing. */
   stage(source: ByteSource, options?: StageOptions): Promise<StagedBlob>;
+  /** Digest and size of the plain bytes of a staged tar that may be compressed; hashed in the thread. `invalid` beyond the limit and for damaged streams. */
+  measure(staged: StagedBlob, limitBytes: number): Promise<BlobInfo>;
   /** `invalid` when size or digest disagree. */
   write(source: ByteSource, options: WriteOptions): Promise<BlobInfo>;
   /** The whole of a small blob, verified. `invalid` when it is larger than `limitBytes`, `not-found` when it is not there. */
@@ -94,7 +96,8 @@ class DirectoryBlobStore implements BlobStore {
     this.#blobs = join(root, 'sha256');
     this.#worker = new WorkerCalls(workerEntry, {
       idleMs: workerIdleMs,
-      toError: ({ message, code }) => Object.assign(new Error(message), { code }),
+      // What the thread refuses (a damaged stream, a limit) keeps its code; the rest are Node's errors.
+      toError: ({ message, code, refused }) => (refused ? new EngineError(refused, message) : Object.assign(new Error(message), { code })),
     });
   }
 
@@ -132,6 +135,11 @@ class DirectoryBlobStore implements BlobStore {
     } finally {
       await staged.discard();
     }
+  }
+
+  async measure(staged: StagedBlob, limitBytes: number): Promise<BlobInfo> {
+    const measured = await this.#worker.call<{ hex: string; sizeBytes: number }>({ op: 'measure', path: staged.path, limitBytes });
+    return { digest: digestFromHex(measured.hex), sizeBytes: measured.sizeBytes };
   }
 
   async readSmall(digest: Digest, limitBytes: number): Promise<Buffer> {

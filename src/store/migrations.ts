@@ -12,38 +12,42 @@ export const migrations: readonly Migration[] = [
   {
     version: 1,
     sql: `
-      -- An image is its config; what a tag points to (manifest or index) is kept byte for byte in the blob store.
+      -- An image is its config. What it came as, a manifest or an index, is a target: its bytes are kept in the blob store, so that a push or
+      -- save gives them back. One image can be known by several (compressed differently, say); each tag remembers which one it means.
       CREATE TABLE images (
         id              TEXT PRIMARY KEY,             -- digest of the config
-        manifest        TEXT NOT NULL,                -- descriptor (JSON) of the manifest that was unpacked
-        target          TEXT NOT NULL,                -- descriptor (JSON) of what came: that manifest, or the index it was chosen from
+        target          TEXT NOT NULL,                -- the first one
         parent          TEXT,
         created_at      INTEGER NOT NULL,             -- when it got here, milliseconds
         last_tag_at     INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE image_targets (
+        image_id        TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        digest          TEXT NOT NULL,
+        descriptor      TEXT NOT NULL,                -- JSON, of this digest
+        manifest        TEXT NOT NULL,                -- JSON descriptor of the image manifest: the same, or the one chosen from the index
+        blobs           TEXT NOT NULL,                -- JSON list of every blob that belongs to it, config and layers too
+        PRIMARY KEY (image_id, digest)
       ) STRICT, WITHOUT ROWID;
 
       CREATE TABLE image_layers (
         image_id        TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
         position        INTEGER NOT NULL,             -- 0: bottom
         diff_id         TEXT NOT NULL,
-        blob            TEXT NOT NULL,                -- compressed as it came
         directory       TEXT NOT NULL,                -- in the layer store
         size_bytes      INTEGER NOT NULL,
         PRIMARY KEY (image_id, position)
       ) STRICT, WITHOUT ROWID;
 
-      CREATE TABLE image_tags (
-        reference       TEXT PRIMARY KEY,             -- canonical: docker.io/library/busybox:latest
-        image_id        TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
-      ) STRICT, WITHOUT ROWID;
-      CREATE INDEX image_tags_by_image ON image_tags (image_id);
-
-      -- What a registry called it (docker.io/library/busybox@sha256:…), after a pull or push.
-      CREATE TABLE image_digests (
+      -- Tags (docker.io/library/busybox:latest) and, after a pull or push, what a registry calls it (docker.io/library/busybox@sha256:…).
+      CREATE TABLE image_references (
         reference       TEXT PRIMARY KEY,
-        image_id        TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+        image_id        TEXT NOT NULL,
+        target          TEXT NOT NULL,
+        FOREIGN KEY (image_id, target) REFERENCES image_targets (image_id, digest) ON DELETE CASCADE
       ) STRICT, WITHOUT ROWID;
-      CREATE INDEX image_digests_by_image ON image_digests (image_id);
+      CREATE INDEX image_references_by_image ON image_references (image_id, target);
 
       CREATE TABLE containers (
         id              TEXT PRIMARY KEY,

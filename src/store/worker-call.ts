@@ -7,7 +7,7 @@
  * When the worker dies, every open request fails with what killed it, and the next one starts another.
  */
 import { Worker } from 'node:worker_threads';
-import { EngineError } from '../base/errors.ts';
+import { EngineError, type ErrorCode } from '../base/errors.ts';
 
 export interface WorkerRequest {
   readonly op: string;
@@ -25,6 +25,8 @@ export interface WorkerFailure {
   readonly message: string;
   readonly code?: string;
   readonly errcode?: number;
+  /** It was an `EngineError` of this code. */
+  readonly refused?: ErrorCode;
 }
 
 export interface WorkerOptions {
@@ -113,6 +115,7 @@ export class WorkerCalls {
 /** For the worker's side. */
 export function describeFailure(thrown: unknown): WorkerFailure {
   if (!(thrown instanceof Error)) return { message: String(thrown) };
+  if (thrown instanceof EngineError) return { message: thrown.message, refused: thrown.code };
   const { code, errcode } = thrown as { code?: unknown; errcode?: unknown };
   return {
     message: thrown.message,
