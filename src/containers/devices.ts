@@ -1,0 +1,112 @@
+/** `--device`, `--device-cgroup-rule` and `--privileged`: device nodes and rules of a spec. Which nodes a host path stands for is found by `hostDevices`. */
+import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { posix } from 'node:path';
+import { hasErrnoCode, invalid } from '../base/errors.ts';
+import type { Device, DeviceRule } from '../oci/runtime-spec.ts';
+import type { HostConfig } from './config.ts';
+
+/** Device nodes at and below a host path. */
+export type FindDevices = (path: string) => readonly Device[];
+
+/** Docker's list: what every container may open (and 10:229, fuse, expressly not). */
+const defaultRules: readonly DeviceRule[] = [
+  { allow: false, access: 'rwm' },
+  { allow: true, type: 'c', major: 1, minor: 5, access: 'rwm' },
+  { allow: true, type: 'c', major: 1, minor: 3, access: 'rwm' },
+  { allow: true, type: 'c', major: 1, minor: 9, access: 'rwm' },
+  { allow: true, type: 'c', major: 1, minor: 8, access: 'rwm' },
+  { allow: true, type: 'c', major: 5, minor: 0, access: 'rwm' },
+  { allow: true, type: 'c', major: 5, minor: 1, access: 'rwm' },
+  { allow: false, type: 'c', major: 10, minor: 229, access: 'rwm' },
+];
+
+type DeviceRequest = Pick<HostConfig, 'Privileged' | 'Devices' | 'DeviceCgroupRules'>;
+
+export interface DeviceAccess {
+  readonly devices: readonly Device[];
+  readonly rules: readonly DeviceRule[];
+}
+
+export function deviceAccess(hostConfig: DeviceRequest, find: FindDevices): DeviceAccess {
+  const mappings = (hostConfig.Devices ?? []).map((mapping) => mappedDevices(mapping, find));
+  const mapped = mappings.flatMap(({ devices }) => devices);
+  if (hostConfig.Privileged) {
+    const own = find('/dev');
+    const extra = mapped.filter((device) => !own.some((other) => other.path === device.path));
+    return { devices: [...own, ...extra], rules: [{ allow: true, access: 'rwm' }] };
+  }
+  const asked = (hostConfig.DeviceCgroupRules ?? []).map(parseDeviceRule);
+  return { devices: mapped, rules: [...defaultRules, ...mappings.flatMap(({ rules }) => rules), ...asked] };
+}
+
+function mappedDevices(mapping: NonNullable<HostConfig['Devices']>[number], find: FindDevices): DeviceAccess {
+  const access = mapping.CgroupPermissions || 'rwm';
+  if (!isAccess(access)) throw invalid(`invalid device permissions: "${access}" for ${mapping.PathOnHost}: use r, w and m`);
+  const inside = mapping.PathInContainer || mapping.PathOnHost;
+  if (!posix.isAbsolute(inside)) throw invalid(`invalid device path in container: "${inside}" is not absolute`);
+  const found = find(mapping.PathOnHost);
+  if (found.length === 0) {
+    throw invalid(`error gathering device information while adding custom device "${mapping.PathOnHost}": no such device`);
+  }
+  const devices = found.map((device) => ({ ...device, path: renamed(device.path, mapping.PathOnHost, inside) }));
+  return { devices, rules: found.map(({ type, major, minor }) => ({ allow: true, type: type === 'b' ? 'b' : 'c', major, minor, access })) };
+}
+
+/** `/dev/snd` mapped to `/dev/sound` makes `/dev/snd/timer` `/dev/sound/timer`. */
+function renamed(path: string, from: string, to: string): string {
+  const rest = posix.relative(posix.normalize(from), path);
+  return posix.join(to, rest);
+}
+
+/** `c 42:* rmw`. */
+export function parseDeviceRule(text: string): DeviceRule {
+  const rule = /^([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})$/.exec(text);
+  if (rule === null || !isAccess(rule[4] ?? '')) throw invalid(`invalid device cgroup rule format: '${text}'`);
+  const number = (part: string | undefined): number => (part === '*' ? -1 : Number(part));
+  return { allow: true, type: rule[1] as 'a' | 'c' | 'b', major: number(rule[2]), minor: number(rule[3]), access: rule[4] ?? '' };
+}
+
+function isAccess(text: string): boolean {
+  return /^[rwm]{1,3}$/.test(text) && new Set(text).size === text.length;
+}
+
+/** Not devices of the host but of each container (its own devpts, shm, mqueue), or of other container systems. */
+const skipped: ReadonlySet<string> = new Set(['pts', 'shm', 'fd', 'mqueue', '.lxc', '.lxd-mounts', '.udev', 'console']);
+
+/** Reads the device nodes at a path (followed when it is a link) or below a directory (links skipped). An empty list when there is none. */
+export function hostDevices(path: string): Device[] {
+  try {
+    const stats = statSync(path);
+    if (!stats.isDirectory()) return nodeOf(path, stats);
+    return readdirSync(path)
+      .sort()
+      .filter((name) => !skipped.has(name))
+      .flatMap((name) => below(posix.join(path, name)));
+  } catch (error) {
+    if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ENXIO')) return [];
+    throw error;
+  }
+}
+
+function below(path: string): Device[] {
+  const stats = lstatSync(path);
+  if (stats.isDirectory()) return hostDevices(path);
+  return nodeOf(path, stats);
+}
+
+function nodeOf(path: string, stats: ReturnType<typeof lstatSync> & object): Device[] {
+  if (!stats.isCharacterDevice() && !stats.isBlockDevice()) return [];
+  const device = BigInt(stats.rdev);
+  return [
+    {
+      path,
+      type: stats.isBlockDevice() ? 'b' : 'c',
+      // The layout of dev_t in user space (makedev(3)).
+      major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
+      minor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
+      fileMode: Number(stats.mode) & 0o777,
+      uid: Number(stats.uid),
+      gid: Number(stats.gid),
+    },
+  ];
+}

@@ -1,0 +1,36 @@
+/** The environment of a container's process: Docker's defaults, then the image's variables, then the user's in place. */
+
+export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface EnvironmentInput {
+  /** The container's `Env`, already merged with the image's by `mergeEnvironment`. */
+  readonly env: readonly string[];
+  readonly hostname: string;
+  readonly tty: boolean;
+  /** From the container's /etc/passwd; used when nobody sets HOME. */
+  readonly home: string;
+}
+
+export function environmentOf(input: EnvironmentInput): string[] {
+  const defaults = [`PATH=${defaultPath}`, `HOSTNAME=${input.hostname}`, ...(input.tty ? ['TERM=xterm'] : [])];
+  const set = overlay(defaults, input.env);
+  const shown = [...set.values()].filter((entry) => entry.includes('='));
+  return shown.some((entry) => entry.startsWith('HOME=')) ? shown : [...shown, `HOME=${input.home}`];
+}
+
+/** What `Config.Env` becomes at create: the image's variables in order, overridden in place, new ones after. `K` alone stays: it removes `K` at start. */
+export function mergeEnvironment(image: readonly string[], user: readonly string[]): string[] {
+  return [...overlay(image, user).values()];
+}
+
+function overlay(base: readonly string[], over: readonly string[]): Map<string, string> {
+  // A Map, not an object: `__proto__` is a variable name like any other.
+  const set = new Map(base.map((entry) => [nameOf(entry), entry]));
+  for (const entry of over) set.set(nameOf(entry), entry);
+  return set;
+}
+
+function nameOf(entry: string): string {
+  const equals = entry.indexOf('=');
+  return equals === -1 ? entry : entry.slice(0, equals);
+}

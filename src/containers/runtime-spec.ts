@@ -1,0 +1,141 @@
+/**
+ * Docker config → OCI runtime spec, as one pure function: the same input gives the same spec, and everything about the host, the container's files and the
+ * containers it joins is handed in. What dockerd 20.10 makes of the same options is recorded below test/differential/recorded; each difference is listed
+ * with its reason in test/differential/spec.test.ts.
+ */
+import type { ContainerId } from '../base/brand.ts';
+import type { Capabilities, Linux, Process, Rlimit, RuntimeSpec, Seccomp } from '../oci/runtime-spec.ts';
+import { defaultProfile } from '../runtime/seccomp/default-profile.ts';
+import { resolveProfile } from '../runtime/seccomp/resolve-profile.ts';
+import { capabilitySet } from './capability-set.ts';
+import { commandOf } from './command-line.ts';
+import type { ContainerConfig, HostConfig } from './config.ts';
+import { deviceAccess, type FindDevices } from './devices.ts';
+import { environmentOf } from './environment.ts';
+import type { HostFacts } from './host-facts.ts';
+import { requestedMounts } from './mounts.ts';
+import { resourceLimits } from './resource-limits.ts';
+import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
+import { type ContainerFiles, specMounts } from './spec-mounts.ts';
+import { type JoinedNamespaces, sharesWithHost, specNamespaces } from './spec-namespaces.ts';
+import { maskedPaths, readonlyPaths } from './system-paths.ts';
+import type { ResolvedUser } from './users.ts';
+
+export interface RuntimeSpecInput {
+  readonly id: ContainerId;
+  /** Merged with the image's (merge-image-config.ts). */
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  readonly user: ResolvedUser;
+  readonly host: HostFacts;
+  readonly files: ContainerFiles;
+  /** Below each controller's mount, starting with `/`. */
+  readonly cgroupsPath: string;
+  /** `/proc/PID/ns/...` of the containers that `container:X` modes name. */
+  readonly joined: JoinedNamespaces;
+  /** `hostDevices` in the daemon. */
+  readonly findDevices: FindDevices;
+}
+
+export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
+  const { config, hostConfig } = input;
+  const hostname = hostnameOf(input);
+  return {
+    ociVersion: '1.2.0',
+    process: specProcess(input, hostname),
+    root: { path: 'rootfs', ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
+    ...(sharesWithHost(hostConfig, 'uts') ? {} : { hostname }),
+    mounts: specMounts(hostConfig, requestedMounts(hostConfig), input.files),
+    ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }),
+    linux: specLinux(input, config.Domainname),
+  };
+}
+
+/** With the host's network or UTS namespace the container has the host's name; else its own, by default the start of its id. */
+export function hostnameOf({ id, config, hostConfig, host }: Pick<RuntimeSpecInput, 'id' | 'config' | 'hostConfig' | 'host'>): string {
+  if (config.Hostname !== '') return config.Hostname;
+  return sharesWithHost(hostConfig, 'uts') || sharesWithHost(hostConfig, 'network') ? host.hostname : id.slice(0, 12);
+}
+
+function specProcess(input: RuntimeSpecInput, hostname: string): Process {
+  const { config, hostConfig, user, host } = input;
+  const [height, width] = hostConfig.ConsoleSize;
+  const rlimits = rlimitsOf(hostConfig);
+  return {
+    ...(config.Tty ? { terminal: true } : {}),
+    ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    args: commandOf(config),
+    env: environmentOf({ env: config.Env, hostname, tty: config.Tty, home: user.home }),
+    cwd: config.WorkingDir === '' ? '/' : config.WorkingDir,
+    capabilities: processCapabilities(capabilitySet(hostConfig, host.capabilities).capabilities, user.uid),
+    ...(rlimits.length === 0 ? {} : { rlimits }),
+    ...(securityOf(hostConfig).noNewPrivileges ? { noNewPrivileges: true } : {}),
+    oomScoreAdj: hostConfig.OomScoreAdj,
+  };
+}
+
+/**
+ * Only root gets them at once; another user may gain at most the bounding set, by a file that says so. Nothing is inheritable: a program without file
+ * capabilities must not pass them on (CVE-2022-24769).
+ */
+export function processCapabilities(names: readonly string[], uid: number): Capabilities {
+  return uid === 0 ? { bounding: names, effective: names, permitted: names } : { bounding: names };
+}
+
+const unlimited = 2n ** 64n - 1n;
+
+function rlimitsOf({ Ulimits: ulimits }: HostConfig): Rlimit[] {
+  const value = (limit: number): number | bigint => (limit === -1 ? unlimited : limit);
+  return (ulimits ?? []).map(({ Name: name, Soft: soft, Hard: hard }) => ({
+    type: `RLIMIT_${name.toUpperCase()}`,
+    soft: value(soft),
+    hard: value(hard),
+  }));
+}
+
+function specLinux(input: RuntimeSpecInput, domainname: string): Linux {
+  const { hostConfig, host, findDevices } = input;
+  const { devices, rules } = deviceAccess(hostConfig, findDevices);
+  const security = securityOf(hostConfig);
+  const seccomp = seccompOf(input, security);
+  const unmasked = hostConfig.Privileged || security.systemPathsUnconfined;
+  return {
+    sysctl: sysctlsOf(hostConfig, domainname),
+    resources: resourceLimits(hostConfig, rules, findDevices),
+    cgroupsPath: input.cgroupsPath,
+    namespaces: specNamespaces(hostConfig, input.joined, host.cgroupVersion),
+    ...(devices.length === 0 ? {} : { devices }),
+    ...(seccomp === null ? {} : { seccomp }),
+    ...(requestedMounts(hostConfig).some((mount) => mount.kind === 'bind' && mount.propagation.endsWith('slave'))
+      ? { rootfsPropagation: 'rslave' }
+      : {}),
+    maskedPaths: unmasked ? [] : (hostConfig.MaskedPaths ?? maskedPaths(host)),
+    readonlyPaths: unmasked ? [] : (hostConfig.ReadonlyPaths ?? readonlyPaths),
+  };
+}
+
+function securityOf(hostConfig: HostConfig): SecurityOptions {
+  return parseSecurityOptions(hostConfig.SecurityOpt ?? []);
+}
+
+/** `--privileged` switches the default profile off, not one that was asked for. */
+function seccompOf({ hostConfig, host }: RuntimeSpecInput, { seccomp }: SecurityOptions): Seccomp | null {
+  if (seccomp === 'unconfined' || (seccomp === 'default' && hostConfig.Privileged)) return null;
+  const { capabilities } = capabilitySet(hostConfig, host.capabilities);
+  return resolveProfile(seccomp === 'default' ? defaultProfile : seccomp, {
+    capabilities: new Set(capabilities),
+    architecture: host.architecture,
+    kernel: host.kernel,
+  });
+}
+
+/** A network namespace of its own lets every user ping and bind low ports; what the user sets wins. */
+function sysctlsOf(hostConfig: HostConfig, domainname: string): Record<string, string> {
+  const ownNetwork = !sharesWithHost(hostConfig, 'network') && !hostConfig.NetworkMode.startsWith('container:');
+  return {
+    ...(ownNetwork ? { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' } : {}),
+    ...(domainname === '' ? {} : { 'kernel.domainname': domainname }),
+    ...hostConfig.Sysctls,
+  };
+}

@@ -1,0 +1,73 @@
+/** The mounts of a spec, in the order they are made: Docker's own, less what the user covers, then the user's and the /etc files, parents first. Pure. */
+import type { Mount } from '../oci/runtime-spec.ts';
+import type { HostConfig } from './config.ts';
+import type { RequestedMount } from './mounts.ts';
+
+/** Host paths of the files that Gantry writes for the container. */
+export interface ContainerFiles {
+  readonly resolvConf: string;
+  readonly hostname: string;
+  readonly hosts: string;
+}
+
+const defaultShmBytes = 64 * 1024 * 1024;
+
+export function specMounts(hostConfig: HostConfig, requested: readonly RequestedMount[], files: ContainerFiles): Mount[] {
+  const covered = new Set(requested.map(({ destination }) => destination));
+  const own = defaultMounts(hostConfig).filter(({ destination }) => {
+    const underOwnDev = covered.has('/dev') && destination.startsWith('/dev/');
+    return !covered.has(destination) && !underOwnDev;
+  });
+  const given = [...etcMounts(files, hostConfig, covered), ...requested.map(mountOf)];
+  // Stable: mounts of the same depth stay in the order asked.
+  given.sort((a, b) => depth(a.destination) - depth(b.destination));
+  return [...own, ...given];
+}
+
+/** What every container has (moby's DefaultLinuxSpec). `--privileged` may write below /sys; a read-only root changes only mounts of the image. */
+function defaultMounts(hostConfig: HostConfig): Mount[] {
+  const access = hostConfig.Privileged ? [] : ['ro'];
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', ...access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...access, 'nosuid', 'noexec', 'nodev'] },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
+    ...sharedMemory(hostConfig),
+  ];
+}
+
+function sharedMemory({ IpcMode: mode, ShmSize: size }: HostConfig): Mount[] {
+  if (mode === 'none') return [];
+  if (mode === 'host') return [{ destination: '/dev/shm', type: 'bind', source: '/dev/shm', options: ['rbind', 'rprivate'] }];
+  const options = ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${size === 0 ? defaultShmBytes : size}`];
+  return [{ destination: '/dev/shm', type: 'tmpfs', source: 'shm', options }];
+}
+
+/** A user's own mount on such a file takes its place. */
+function etcMounts(files: ContainerFiles, hostConfig: HostConfig, covered: ReadonlySet<string>): Mount[] {
+  const options = ['rbind', ...(hostConfig.ReadonlyRootfs ? ['ro'] : []), 'rprivate'];
+  const mounts = [
+    { destination: '/etc/resolv.conf', type: 'bind', source: files.resolvConf, options },
+    { destination: '/etc/hostname', type: 'bind', source: files.hostname, options },
+    { destination: '/etc/hosts', type: 'bind', source: files.hosts, options },
+  ];
+  return mounts.filter(({ destination }) => !covered.has(destination));
+}
+
+function mountOf(mount: RequestedMount): Mount {
+  if (mount.kind === 'tmpfs') return { destination: mount.destination, type: 'tmpfs', source: 'tmpfs', options: mount.options };
+  const access = mount.recursiveReadOnly ? ['rro'] : mount.readOnly ? ['ro'] : [];
+  const options = [mount.recursive ? 'rbind' : 'bind', ...access, mount.propagation];
+  return { destination: mount.destination, type: 'bind', source: mount.source, options };
+}
+
+function depth(path: string): number {
+  return path.split('/').length;
+}

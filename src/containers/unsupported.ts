@@ -1,0 +1,76 @@
+/**
+ * What Docker's API has and Gantry has not yet: one row a field, with the predicate "asks for something" and what brings it. A field at its default is
+ * never refused, so that clients which send every field work; a field that asks for something is refused by name, never ignored.
+ */
+import { notImplemented } from '../base/errors.ts';
+import type { ContainerConfig, HostConfig } from './config.ts';
+
+interface UnsupportedField {
+  /** As in the API, with the CLI's flag. */
+  readonly field: string;
+  /** Completes "... not supported yet: ". */
+  readonly brings: string;
+  readonly asked: (config: ContainerConfig, hostConfig: HostConfig) => boolean;
+}
+
+const volumes = 'volumes come with issue 4';
+const networks = 'networks come with issue 4';
+const lifecycle = 'it comes with issue 5';
+const windows = 'it exists on Windows only';
+
+const filled = (list: readonly unknown[] | null | undefined): boolean => (list ?? []).length > 0;
+const entries = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0;
+
+export const unsupportedFields: readonly UnsupportedField[] = [
+  { field: 'Config.Volumes (-v /path)', brings: volumes, asked: ({ Volumes }) => entries(Volumes) },
+  { field: 'Config.Healthcheck (--health-cmd)', brings: lifecycle, asked: ({ Healthcheck }) => asksHealth(Healthcheck?.Test) },
+  { field: 'HostConfig.VolumesFrom (--volumes-from)', brings: volumes, asked: (_, { VolumesFrom }) => filled(VolumesFrom) },
+  { field: 'HostConfig.VolumeDriver (--volume-driver)', brings: volumes, asked: (_, { VolumeDriver }) => VolumeDriver !== '' },
+  { field: 'HostConfig.PortBindings (-p)', brings: networks, asked: (_, { PortBindings }) => entries(PortBindings) },
+  { field: 'HostConfig.PublishAllPorts (-P)', brings: networks, asked: (_, { PublishAllPorts }) => PublishAllPorts },
+  { field: 'HostConfig.Links (--link)', brings: networks, asked: (_, { Links }) => filled(Links) },
+  { field: 'HostConfig.NetworkMode (--network NAME)', brings: networks, asked: (_, { NetworkMode }) => isUserNetwork(NetworkMode) },
+  { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
+  {
+    field: 'HostConfig.RestartPolicy (--restart)',
+    brings: lifecycle,
+    asked: (_, { RestartPolicy }) => !['', 'no'].includes(RestartPolicy.Name),
+  },
+  { field: 'HostConfig.LogConfig.Type (--log-driver)', brings: lifecycle, asked: (_, { LogConfig }) => !logDrivers.has(LogConfig.Type) },
+  { field: 'HostConfig.Init (--init)', brings: lifecycle, asked: (_, { Init }) => Init === true },
+  {
+    field: 'HostConfig.DeviceRequests (--gpus)',
+    brings: 'GPUs and CDI come with their own issue',
+    asked: (_, h) => filled(h.DeviceRequests),
+  },
+  { field: 'HostConfig.UsernsMode (--userns)', brings: lifecycle, asked: (_, { UsernsMode }) => !['', 'host'].includes(UsernsMode) },
+  { field: 'HostConfig.Runtime (--runtime)', brings: lifecycle, asked: (_, { Runtime }) => !runtimes.has(Runtime) },
+  { field: 'HostConfig.CgroupParent (--cgroup-parent)', brings: lifecycle, asked: (_, { CgroupParent }) => CgroupParent !== '' },
+  { field: 'HostConfig.Cgroup', brings: 'joining the cgroup of another container is not planned', asked: (_, { Cgroup }) => Cgroup !== '' },
+  { field: 'HostConfig.StorageOpt (--storage-opt)', brings: lifecycle, asked: (_, { StorageOpt }) => entries(StorageOpt) },
+  { field: 'HostConfig.CpuRealtimePeriod (--cpu-rt-period)', brings: lifecycle, asked: (_, h) => h.CpuRealtimePeriod !== 0 },
+  { field: 'HostConfig.CpuRealtimeRuntime (--cpu-rt-runtime)', brings: lifecycle, asked: (_, h) => h.CpuRealtimeRuntime !== 0 },
+  { field: 'HostConfig.CpuCount (--cpu-count)', brings: windows, asked: (_, { CpuCount }) => CpuCount !== 0 },
+  { field: 'HostConfig.CpuPercent (--cpu-percent)', brings: windows, asked: (_, { CpuPercent }) => CpuPercent !== 0 },
+  { field: 'HostConfig.IOMaximumIOps (--io-maxiops)', brings: windows, asked: (_, { IOMaximumIOps }) => IOMaximumIOps !== 0 },
+  { field: 'HostConfig.IOMaximumBandwidth (--io-maxbandwidth)', brings: windows, asked: (_, h) => h.IOMaximumBandwidth !== 0 },
+];
+
+/** Throws for the first row that is asked for. */
+export function refuseUnsupported(config: ContainerConfig, hostConfig: HostConfig): void {
+  const row = unsupportedFields.find(({ asked }) => asked(config, hostConfig));
+  if (row !== undefined) throw notImplemented(`${row.field} is not supported yet: ${row.brings}`, { details: { field: row.field } });
+}
+
+const logDrivers: ReadonlySet<string> = new Set(['', 'json-file', 'none']);
+/** `runc` is what Docker's API calls the default; clients send back what inspect showed them. */
+const runtimes: ReadonlySet<string> = new Set(['', 'native', 'runc']);
+
+/** `["NONE"]` switches the image's check off, and no list at all inherits it: neither asks for one. */
+function asksHealth(test: readonly string[] | undefined): boolean {
+  return filled(test) && test?.[0] !== 'NONE';
+}
+
+function isUserNetwork(mode: string): boolean {
+  return !['', 'default', 'bridge', 'none', 'host'].includes(mode) && !mode.startsWith('container:');
+}
