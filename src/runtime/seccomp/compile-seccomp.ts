@@ -11,7 +11,6 @@
  * What the rules mean is `decide-syscalls.ts`. For a foreign architecture (and for x32 when the profile does not list it) libseccomp kills the thread; we kill
  * the process, since a program that lost one thread hangs without a word. The number -1, which a tracer writes to skip a call, is never killed.
  */
-import { createHash } from 'node:crypto';
 import { invalid, notImplemented } from '../../base/errors.ts';
 import type { Seccomp } from '../../oci/runtime-spec.ts';
 import { enosysValue, killProcessValue } from './action-values.ts';
@@ -73,7 +72,7 @@ export function abisFor(seccomp: Seccomp, architecture: Architecture): readonly 
 
 function cacheKey(seccomp: Seccomp, architecture: Architecture): string {
   const text = JSON.stringify(seccomp, (_name, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
-  return `${architecture} ${createHash('sha256').update(text).digest('base64')}`;
+  return `${architecture} ${text}`;
 }
 
 function compile(seccomp: Seccomp, architecture: Architecture): Uint8Array {
@@ -100,54 +99,64 @@ interface Segment {
 }
 
 function segmentsOf(seccomp: Seccomp, abi: Abi): readonly Segment[] {
-  return merge(listSegments(decideSyscalls(seccomp, abi), 0));
+  const segments: Segment[] = [];
+  appendAbi(segments, decideSyscalls(seccomp, abi), 0);
+  return segments;
 }
 
 /** x86_64 and x32 share an architecture value and are told apart by the number. */
 function x86Segments(seccomp: Seccomp, hasX32: boolean): readonly Segment[] {
-  const native = listSegments(decideSyscalls(seccomp, 'x86_64'), 0);
-  const above: readonly Segment[] = hasX32
-    ? listSegments(decideSyscalls(seccomp, 'x32'), x32Bit)
-    : [
-        { first: x32Bit, verdict: { kind: 'return', value: killProcessValue } },
-        { first: 0xffffffff, verdict: native.at(-1)?.verdict ?? { kind: 'return', value: enosysValue } },
-      ];
-  return merge([...native, ...above]);
-}
-
-function listSegments(decisions: Decisions, base: number): readonly Segment[] {
-  const otherwise: Verdict = { kind: 'return', value: decisions.otherwise };
-  const enosys: Verdict = { kind: 'return', value: enosysValue };
-  const { largest, largestPrivate } = decisions;
-  const unknownFrom = largest === null ? Number.POSITIVE_INFINITY : largest + 1;
-  const segments: Segment[] = [{ first: base, verdict: otherwise }];
-  const numbers = [...decisions.verdicts.keys()].sort((a, b) => a - b);
-  for (const number of numbers.filter((each) => each < unknownFrom)) {
-    segments.push(
-      { first: base + number, verdict: decisions.verdicts.get(number) ?? otherwise },
-      { first: base + number + 1, verdict: otherwise },
-    );
+  const segments: Segment[] = [];
+  appendAbi(segments, decideSyscalls(seccomp, 'x86_64'), 0);
+  if (hasX32) {
+    appendAbi(segments, decideSyscalls(seccomp, 'x32'), x32Bit);
+  } else {
+    const unknown = segments.at(-1)?.verdict ?? answer(enosysValue);
+    append(segments, x32Bit, answer(killProcessValue));
+    append(segments, 0xffffffff, unknown);
   }
-  if (largest === null) return segments;
-  segments.push({ first: base + unknownFrom, verdict: enosys });
-  if (largestPrivate === null) return segments;
-  segments.push({ first: armPrivateBase, verdict: otherwise });
-  for (const number of numbers.filter((each) => each >= armPrivateBase)) {
-    segments.push({ first: number, verdict: decisions.verdicts.get(number) ?? otherwise }, { first: number + 1, verdict: otherwise });
-  }
-  segments.push({ first: largestPrivate + 1, verdict: enosys });
   return segments;
 }
 
-/** Drops segments that are empty and joins neighbours with the same answer. */
-function merge(segments: readonly Segment[]): readonly Segment[] {
-  const merged: Segment[] = [];
-  for (const segment of segments) {
-    if (merged.at(-1)?.first === segment.first) merged.pop();
-    const last = merged.at(-1);
-    if (last === undefined || !sameVerdict(last.verdict, segment.verdict)) merged.push(segment);
+function appendAbi(segments: Segment[], decisions: Decisions, base: number): void {
+  const { largest, largestPrivate } = decisions;
+  const numbers = Uint32Array.from(decisions.verdicts.keys()).sort();
+  appendRange(segments, decisions, base, { numbers: numbers.filter((number) => number < armPrivateBase), first: 0, last: largest });
+  if (largest !== null && largestPrivate === null) return;
+  // Between the ordinary calls and ARM's private ones is the room for calls to come.
+  const ownNumbers = numbers.filter((number) => number >= armPrivateBase);
+  appendRange(segments, decisions, base, { numbers: ownNumbers, first: armPrivateBase, last: largestPrivate });
+}
+
+interface NumberRange {
+  readonly numbers: Uint32Array;
+  readonly first: number;
+  /** Calls above it are unknown to the profile; null: none is. */
+  readonly last: number | null;
+}
+
+function appendRange(segments: Segment[], decisions: Decisions, base: number, { numbers, first, last }: NumberRange): void {
+  const otherwise = answer(decisions.otherwise);
+  let next = first;
+  append(segments, base + first, otherwise);
+  for (const number of numbers) {
+    if (number > next) append(segments, base + next, otherwise);
+    append(segments, base + number, decisions.verdicts.get(number) ?? otherwise);
+    next = number + 1;
   }
-  return merged;
+  append(segments, base + next, otherwise);
+  if (last !== null) append(segments, base + last + 1, answer(enosysValue));
+}
+
+function answer(value: number): Verdict {
+  return { kind: 'return', value };
+}
+
+/** Replaces an empty segment and joins neighbours with the same answer. */
+function append(segments: Segment[], first: number, verdict: Verdict): void {
+  if (segments.at(-1)?.first === first) segments.pop();
+  const last = segments.at(-1);
+  if (last === undefined || !sameVerdict(last.verdict, verdict)) segments.push({ first, verdict });
 }
 
 /** Checks are compared by identity only: two calls with equal checks share nothing but a little space. */

@@ -50,24 +50,40 @@ export interface Condition {
 
 export function decideSyscalls(seccomp: Seccomp, abi: Abi): Decisions {
   const otherwise = actionValue(seccomp.defaultAction, seccomp.defaultErrnoRet);
+  const table = syscallTable(abi);
   const collected = new Map<number, ConditionalRule[]>();
+  let largest = 0;
+  let largestPrivate = 0;
   for (const rule of seccomp.syscalls ?? []) {
     const value = actionValue(rule.action, rule.errnoRet);
-    if (value !== otherwise) collectRule(collected, rule, value, abi);
+    for (const name of rule.names) {
+      const number = table.get(name);
+      if (number !== undefined && number < armPrivateBase) largest = Math.max(largest, number);
+      else if (number !== undefined) largestPrivate = Math.max(largestPrivate, number);
+      if (value !== otherwise) collectRule(collected, rule, name, number, value, abi);
+    }
   }
   const verdicts = new Map<number, Verdict>();
   for (const [number, rules] of collected) verdicts.set(number, verdictOf(rules, otherwise));
-  return { verdicts, otherwise, ...largestNumbers(seccomp, abi) };
+  // Number 0 alone says nothing about the age of the profile: runc has no stub then either.
+  const known = !isPermissive(seccomp.defaultAction) && largest > 0;
+  return { verdicts, otherwise, largest: known ? largest : null, largestPrivate: known && largestPrivate > 0 ? largestPrivate : null };
 }
 
-function collectRule(collected: Map<number, ConditionalRule[]>, rule: SeccompRule, value: number, abi: Abi): void {
-  const table = syscallTable(abi);
-  for (const name of rule.names) {
-    const number = table.get(name);
-    if (number !== undefined) add(collected, number, alternativesOf(rule, name, abi), value);
-    if (abi === 'x86' && (rule.args ?? []).length === 0) addMultiplexed(collected, name, value, table);
-  }
+function collectRule(
+  collected: Map<number, ConditionalRule[]>,
+  rule: SeccompRule,
+  name: string,
+  number: number | undefined,
+  value: number,
+  abi: Abi,
+): void {
+  const isUnconditional = rule.args === undefined || rule.args.length === 0;
+  if (number !== undefined) add(collected, number, isUnconditional ? unconditional : alternativesOf(rule, name, abi), value);
+  if (abi === 'x86' && isUnconditional) addMultiplexed(collected, name, value, syscallTable(abi));
 }
+
+const unconditional: readonly (readonly Condition[])[] = [[]];
 
 function add(
   collected: Map<number, ConditionalRule[]>,
@@ -114,18 +130,4 @@ function conditionOf(argument: SeccompArgument, name: string, abi: Abi): Conditi
 function verdictOf(rules: readonly ConditionalRule[], otherwise: number): Verdict {
   const unconditional = rules.find((rule) => rule.conditions.length === 0);
   return unconditional === undefined ? { kind: 'check', rules, otherwise } : { kind: 'return', value: unconditional.value };
-}
-
-function largestNumbers(seccomp: Seccomp, abi: Abi): Pick<Decisions, 'largest' | 'largestPrivate'> {
-  if (isPermissive(seccomp.defaultAction)) return { largest: null, largestPrivate: null };
-  const table = syscallTable(abi);
-  let largest = 0;
-  let largestPrivate = 0;
-  for (const name of (seccomp.syscalls ?? []).flatMap((rule) => rule.names)) {
-    const number = table.get(name) ?? 0;
-    if (number < armPrivateBase) largest = Math.max(largest, number);
-    else largestPrivate = Math.max(largestPrivate, number);
-  }
-  // Number 0 alone says nothing about the age of the profile: runc has no stub then either.
-  return { largest: largest === 0 ? null : largest, largestPrivate: largestPrivate === 0 ? null : largestPrivate };
 }

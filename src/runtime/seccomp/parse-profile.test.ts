@@ -43,7 +43,7 @@ test('parseProfile: errors name the place', () => {
     [withRule({ args: [{ index: 6, op: 'SCMP_CMP_EQ' }] }), /syscalls\[0\]\.args\[0\]\.index is 6/],
     [withRule({ args: [{ index: 0, op: 'EQ' }] }), /syscalls\[0\]\.args\[0\]\.op is "EQ"/],
     [withRule({ args: [{ index: 0, op: 'SCMP_CMP_EQ', value: -1 }] }), /args\[0\]\.value is -1/],
-    [withRule({ args: [{ index: 0, op: 'SCMP_CMP_EQ', value: 2 ** 60 }] }), /args\[0\]\.value is 1152921504606846976/],
+    [withRule({ args: [{ index: 0, op: 'SCMP_CMP_EQ', value: 2 ** 60 }] }), /args\[0\]\.value is 1152921504606847000/],
     [withRule({ errnoRet: 70000 }), /syscalls\[0\]\.errnoRet is 70000/],
     [withRule({ includes: { minKernel: '4' } }), /syscalls\[0\]\.includes\.minKernel is "4"/],
   ];
