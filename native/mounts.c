@@ -1,0 +1,268 @@
+/* Mount steps: the new mount API throughout, so that a mount is made apart, finished, and only then attached to a descriptor, never to a path. */
+#include "setup.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+static int close_keeping_errno(int fd, int result) {
+	int error = errno;
+	if (fd >= 0) close(fd);
+	errno = error;
+	return result;
+}
+
+static unsigned attributes_of(uint64_t flags) {
+	unsigned attr = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC); /* the same four bits in both */
+	if (flags & MS_NOATIME) attr |= KERNEL_ATTR_NOATIME;
+	if (flags & MS_STRICTATIME) attr |= KERNEL_ATTR_STRICTATIME;
+	if (flags & MS_NODIRATIME) attr |= KERNEL_ATTR_NODIRATIME;
+	if (flags & 256 /* MS_NOSYMFOLLOW */) attr |= KERNEL_ATTR_NOSYMFOLLOW;
+	return attr;
+}
+
+/* Sets attributes on an attached mount, by a remount where the kernel (before 5.12) has no mount_setattr. */
+static int set_attributes(int fd, uint64_t flags, bool recursive) {
+	unsigned attr = attributes_of(flags);
+	if (attr == 0 && !(flags & MS_RELATIME)) return 0;
+	bool times = flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME);
+	struct kernel_mount_attr set = {.attr_set = attr, .attr_clr = times ? KERNEL_ATTR_ATIME : 0};
+	if (sys_mount_setattr(fd, recursive ? KERNEL_AT_RECURSIVE : 0, &set) == 0) return 0;
+	if (errno != ENOSYS || recursive) return -1;
+	struct statvfs now;
+	char path[40];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (fstatvfs(fd, &now)) return -1;
+	unsigned long kept = now.f_flag & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
+	return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | kept | flags, NULL);
+}
+
+static int set_propagation(int fd, uint64_t propagation) {
+	if (propagation == 0) return 0;
+	struct kernel_mount_attr set = {.propagation = propagation & ~(uint64_t)MS_REC};
+	return sys_mount_setattr(fd, propagation & MS_REC ? KERNEL_AT_RECURSIVE : 0, &set);
+}
+
+int mount_over(int tree, const char *path) {
+	int target = root_open(path, O_PATH);
+	if (target < 0) return -1;
+	return close_keeping_errno(target, sys_move_mount(tree, target));
+}
+
+int step_propagation(const struct step *s) { return mount(NULL, "/", NULL, s->number[0], NULL); }
+
+/* "a=b,c": each to the file system as a string or a flag. */
+static int configure(int fs, const char *data) {
+	char *copy = strdup(data), *rest = copy, *item;
+	if (!copy) return -1;
+	int result = 0;
+	while (result == 0 && (item = strsep(&rest, ","))) {
+		if (!*item) continue;
+		char *value = strchr(item, '=');
+		if (value) *value++ = 0;
+		result = sys_fsconfig(fs, value ? KERNEL_FSCONFIG_SET_STRING : KERNEL_FSCONFIG_SET_FLAG, item, value);
+	}
+	free(copy);
+	return result;
+}
+
+static const struct {
+	unsigned long flag;
+	const char *name;
+} superblock_flags[] = {{MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"}, {MS_MANDLOCK, "mand"}, {MS_LAZYTIME, "lazytime"}};
+
+/* A mount nobody sees yet. */
+static int make_mount(const char *type, const char *source, uint64_t flags, const char *data) {
+	int fs = sys_fsopen(type);
+	if (fs < 0) return -1;
+	int result = *source ? sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "source", source) : 0;
+	for (size_t i = 0; i < sizeof superblock_flags / sizeof *superblock_flags && result == 0; i++)
+		if (flags & superblock_flags[i].flag) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_FLAG, superblock_flags[i].name, NULL);
+	if (result == 0) result = configure(fs, data);
+	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_CREATE, NULL, NULL);
+	if (result == 0) result = sys_fsmount(fs, attributes_of(flags));
+	return close_keeping_errno(fs, result);
+}
+
+int step_mount(const struct step *s) {
+	int made = make_mount(s->text[0], s->text[1], s->number[0], s->text[3]);
+	if (made < 0) return -1;
+	return close_keeping_errno(made, mount_over(made, s->text[2]));
+}
+
+/* lowerdir+ takes one layer at a time (Linux 6.5), so their number is not limited by the page that mount(2) copies. */
+static int overlay_by_layers(const struct step *s) {
+	int fs = sys_fsopen("overlay");
+	if (fs < 0) return -1;
+	char lower[PATH_MAX];
+	struct cursor c = list_cursor(s->list[0]);
+	int result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "source", "overlay");
+	for (uint32_t i = 0; i < s->list[0].count && result == 0; i++) {
+		snprintf(lower, sizeof lower, "%s/%s", s->text[1], take_text(&c));
+		result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "lowerdir+", lower);
+	}
+	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "upperdir", s->text[2]);
+	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "workdir", s->text[3]);
+	if (result == 0) result = configure(fs, s->text[4]);
+	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_CREATE, NULL, NULL);
+	if (result == 0) result = sys_fsmount(fs, 0);
+	return close_keeping_errno(fs, result);
+}
+
+/* In mount(2)'s one string the overlay reads "\" as an escape and "," and ":" as separators. */
+static size_t append_escaped(char *data, size_t at, size_t size, const char *text) {
+	for (; *text && at + 3 < size; text++) {
+		if (strchr("\\,:", *text)) data[at++] = '\\';
+		data[at++] = *text;
+	}
+	data[at] = 0;
+	return at;
+}
+
+static int overlay_by_names(const struct step *s) {
+	char data[4096] = "lowerdir=";
+	size_t at = strlen(data);
+	if (chdir(s->text[1])) return -1;
+	struct cursor c = list_cursor(s->list[0]);
+	for (uint32_t i = 0; i < s->list[0].count; i++) {
+		if (i) data[at++] = ':';
+		at = append_escaped(data, at, sizeof data, take_text(&c));
+	}
+	at += (size_t)snprintf(data + at, sizeof data - at, ",upperdir=");
+	if (at < sizeof data) at = append_escaped(data, at, sizeof data, s->text[2]);
+	if (at < sizeof data) at += (size_t)snprintf(data + at, sizeof data - at, ",workdir=");
+	if (at < sizeof data) at = append_escaped(data, at, sizeof data, s->text[3]);
+	if (at < sizeof data) at += (size_t)snprintf(data + at, sizeof data - at, "%s%s", *s->text[4] ? "," : "", s->text[4]);
+	if (at + 3 >= sizeof data) {
+		errno = E2BIG;
+		return -1;
+	}
+	if (mount("overlay", s->text[0], "overlay", 0, data)) return -1;
+	return open(s->text[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int step_overlay(const struct step *s) {
+	int made = overlay_by_layers(s);
+	if (made < 0 && errno == EINVAL) {
+		setup.root = overlay_by_names(s);
+		return setup.root < 0 ? -1 : 0;
+	}
+	if (made < 0) return -1;
+	if (mount_over(made, s->text[0])) return close_keeping_errno(made, -1);
+	setup.root = made;
+	return 0;
+}
+
+int step_bind_root(const struct step *s) {
+	int tree = sys_open_tree(AT_FDCWD, s->text[0], KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | KERNEL_AT_RECURSIVE);
+	if (tree < 0) return -1;
+	if (mount_over(tree, s->text[0])) return close_keeping_errno(tree, -1);
+	setup.root = tree;
+	return 0;
+}
+
+static int make_mount_point(const char *path, bool directory) {
+	int there = root_open(path, O_PATH);
+	if (there >= 0) return close(there);
+	if (errno != ENOENT) return -1;
+	if (directory) return root_mkdirs(path, 0755, 0, 0);
+	char buffer[PATH_MAX];
+	const char *name;
+	int parent = root_parent(path, &name, buffer, sizeof buffer);
+	if (parent < 0 && errno == ENOENT) {
+		if (root_mkdirs(*buffer ? buffer : "/", 0755, 0, 0)) return -1;
+		parent = root_parent(path, &name, buffer, sizeof buffer);
+	}
+	if (parent < 0) return -1;
+	int fd = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0755);
+	close_keeping_errno(parent, 0);
+	return fd < 0 ? -1 : close(fd);
+}
+
+int step_bind(const struct step *s) {
+	bool recursive = s->number[0], create = s->number[4];
+	uint64_t flags = s->number[1];
+	int tree = sys_open_tree(AT_FDCWD, s->text[0], KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | (recursive ? KERNEL_AT_RECURSIVE : 0));
+	struct stat source;
+	if (tree < 0) return -1;
+	int result = fstat(tree, &source);
+	if (result == 0 && create) result = make_mount_point(s->text[1], S_ISDIR(source.st_mode));
+	if (result == 0) result = mount_over(tree, s->text[1]);
+	if (result == 0) result = set_attributes(tree, flags, false);
+	if (result == 0 && s->number[2]) result = set_attributes(tree, MS_RDONLY, true);
+	if (result == 0) result = set_propagation(tree, s->number[3]);
+	return close_keeping_errno(tree, result);
+}
+
+int step_tmpfs_copyup(const struct step *s) {
+	/* Read-only only once it is filled. */
+	int made = make_mount("tmpfs", "tmpfs", s->number[0] & ~(uint64_t)MS_RDONLY, s->text[1]);
+	if (made < 0) return -1;
+	int from = root_open(s->text[0], O_RDONLY | O_DIRECTORY);
+	int result = from < 0 ? -1 : copy_tree(from, made);
+	close_keeping_errno(from, 0);
+	if (result == 0) result = mount_over(made, s->text[0]);
+	if (result == 0) result = set_attributes(made, s->number[0] & MS_RDONLY, false);
+	return close_keeping_errno(made, result);
+}
+
+int step_pivot(const struct step *s) {
+	(void)s;
+	if (fchdir(setup.root) || syscall(SYS_pivot_root, ".", ".")) return -1;
+	close(setup.root);
+	setup.root = -1;
+	/* "." is now the old root, on top of the new one. A slave first, so that the unmount does not travel to the host. */
+	if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) || umount2(".", MNT_DETACH)) return -1;
+	return chdir("/");
+}
+
+static bool is_missing(void) { return errno == ENOENT || errno == ENOTDIR; }
+
+/* The real null device, whatever the container's /dev may have been swapped for (CVE-2025-31133). */
+static int open_null(void) {
+	int fd = root_open("/dev/null", O_PATH | O_NOFOLLOW);
+	struct stat st;
+	if (fd < 0) return -1;
+	if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) return fd;
+	close(fd);
+	errno = ENODEV;
+	return -1;
+}
+
+int step_mask(const struct step *s) {
+	struct stat st;
+	int target = root_open(s->text[0], O_PATH), tree;
+	if (target < 0) return is_missing() ? 0 : -1;
+	if (fstat(target, &st)) return close_keeping_errno(target, -1);
+	if (S_ISDIR(st.st_mode)) {
+		tree = make_mount("tmpfs", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "nr_blocks=1,nr_inodes=1");
+	} else {
+		int null = open_null();
+		tree = null < 0 ? -1 : sys_open_tree(null, "", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
+		close_keeping_errno(null, 0);
+	}
+	int result = tree < 0 ? -1 : sys_move_mount(tree, target);
+	close_keeping_errno(tree, 0);
+	return close_keeping_errno(target, result);
+}
+
+int step_readonly(const struct step *s) {
+	int target = root_open(s->text[0], O_PATH);
+	if (target < 0) return is_missing() ? 0 : -1;
+	int tree = sys_open_tree(target, "", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | KERNEL_AT_RECURSIVE);
+	int result = tree < 0 ? -1 : sys_move_mount(tree, target);
+	if (result == 0 && (result = set_attributes(tree, MS_RDONLY, true)) && errno == ENOSYS) result = set_attributes(tree, MS_RDONLY, false);
+	close_keeping_errno(tree, 0);
+	return close_keeping_errno(target, result);
+}
+
+int step_readonly_root(const struct step *s) {
+	(void)s;
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0) return -1;
+	return close_keeping_errno(root, set_attributes(root, MS_RDONLY, false));
+}
