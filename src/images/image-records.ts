@@ -135,7 +135,7 @@ export class ImageRecords {
         }));
         return;
       case 'refer':
-        this.#dropReference(change.entry.reference);
+        this.#dropReference(change.entry.reference, change.entry);
         this.#setReference(change.entry);
         this.#update(change.entry.id, (record) => ({ ...record, lastTagTime: change.at }));
         return;
@@ -160,14 +160,15 @@ export class ImageRecords {
     this.#byImage.set(entry.id, own.add(entry.reference));
   }
 
-  #dropReference(reference: string): void {
+  /** `next`: what the reference means from now on; its target stays. */
+  #dropReference(reference: string, next?: ReferenceEntry): void {
     const entry = this.#references.get(reference);
     if (!entry) return;
     this.#references.delete(reference);
     const own = this.#byImage.get(entry.id);
     own?.delete(reference);
     if (own?.size === 0) this.#byImage.delete(entry.id);
-    this.#dropUnusedTarget(entry);
+    if (next?.id !== entry.id || next.target !== entry.target) this.#dropUnusedTarget(entry);
   }
 
   #dropUnusedTarget({ id, target }: ReferenceEntry): void {
@@ -195,7 +196,7 @@ function statementsOf(change: RecordChange): readonly Statement[] {
     case 'refer': {
       const { reference, id, target } = change.entry;
       return [
-        ...dropReferenceStatements(reference),
+        ...dropReferenceStatements(reference, change.entry),
         { sql: 'INSERT INTO image_references (reference, image_id, target) VALUES (?, ?, ?)', params: [reference, id, target] },
         { sql: 'UPDATE images SET last_tag_at = ? WHERE id = ?', params: [change.at.getTime(), id] },
       ];
@@ -211,14 +212,15 @@ function deleteImage(id: ImageId): Statement {
   return { sql: 'DELETE FROM images WHERE id = ?', params: [id] };
 }
 
-/** The reference, and its target when that was the last one and not the image's first. */
-function dropReferenceStatements(reference: string): readonly Statement[] {
+/** The reference, and its target when that was the last one, not the image's first and not what the reference means from now on. */
+function dropReferenceStatements(reference: string, next?: ReferenceEntry): readonly Statement[] {
   const unusedTarget = `
     DELETE FROM image_targets WHERE (image_id, digest) = (SELECT image_id, target FROM image_references WHERE reference = ?1)
       AND digest <> (SELECT target FROM images WHERE id = image_id)
+      AND (image_id, digest) <> (?2, ?3)
       AND NOT EXISTS (SELECT 1 FROM image_references r WHERE r.image_id = image_targets.image_id AND r.target = digest AND r.reference <> ?1)`;
   return [
-    { sql: unusedTarget, params: [reference] },
+    { sql: unusedTarget, params: [reference, next?.id ?? '', next?.target ?? ''] },
     { sql: 'DELETE FROM image_references WHERE reference = ?', params: [reference] },
   ];
 }

@@ -59,6 +59,7 @@ export interface WriteOptions extends StageOptions {
 }
 
 export interface StagedBlob extends BlobInfo {
+  /** Where its bytes are now. */
   readonly path: string;
   /** Makes it visible and durable; the lease holds it from before it is. */
   commit(lease: Lease): Promise<void>;
@@ -239,16 +240,19 @@ class DirectoryBlobStore implements BlobStore {
 
   #staged(path: string, info: BlobInfo): StagedBlob {
     let done = false;
+    const final = this.path(info.digest);
     return {
       ...info,
-      path,
+      get path() {
+        return done ? final : path;
+      },
       commit: async (lease) => {
         lease.hold(info.digest);
         try {
           // Already there: whoever renamed it may not have synced the directory yet.
           if (!this.has(info.digest)) {
             await sync(path);
-            await rename(path, this.path(info.digest));
+            await rename(path, final);
             done = true;
           }
           await sync(this.#blobs);
@@ -262,6 +266,19 @@ class DirectoryBlobStore implements BlobStore {
       },
     };
   }
+}
+
+/** The first bytes of a staged file; fewer when it is shorter. */
+export async function readStart(path: string, lengthBytes: number): Promise<Buffer> {
+  await using handle = await open(path, 'r');
+  const bytes = Buffer.alloc(lengthBytes);
+  let filled = 0;
+  while (filled < lengthBytes) {
+    const { bytesRead } = await handle.read(bytes, filled, lengthBytes - filled, filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
 }
 
 async function* limited(source: ByteSource, options: StageOptions): AsyncGenerator<Uint8Array> {

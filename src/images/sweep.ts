@@ -1,0 +1,84 @@
+/**
+ * Takes back the blobs and layers that no image record needs and no lease holds: after images went, after a failed load, at start.
+ *
+ * It runs beside other work. Blobs: the look at records and leases and the removal happen in one turn of the event loop, and whoever brings a
+ * blob holds it in a lease before it is visible. Layers: their directories are made by the layer store under names that are known only
+ * afterwards, so a layer sweep waits until no image is on its way in, and images on their way in wait for a running one.
+ */
+import { errorText } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { BlobStore } from '../store/blobs.ts';
+import type { LayerStore } from '../store/layer-store.ts';
+import type { Leases } from '../store/leases.ts';
+import type { ImageRecords } from './image-records.ts';
+
+export interface SweepStores {
+  readonly records: ImageRecords;
+  readonly blobs: BlobStore;
+  readonly layers: LayerStore;
+  readonly leases: Leases;
+  readonly log: Logger;
+}
+
+export class Sweeper {
+  readonly #stores: SweepStores;
+  #arriving = 0;
+  #layerSweep: Promise<void> | null = null;
+  #layerSweepDue = false;
+
+  constructor(stores: SweepStores) {
+    this.#stores = stores;
+  }
+
+  /** Around everything from the first unpacked layer to the record that keeps it. */
+  async whileArriving<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#layerSweep) await this.#layerSweep;
+    this.#arriving++;
+    try {
+      return await work();
+    } finally {
+      this.#arriving--;
+      if (this.#arriving === 0 && this.#layerSweepDue) this.#startLayerSweep();
+    }
+  }
+
+  /** Done when the garbage is gone; layers excepted while an image is arriving, then they go after it. Never fails: what stays is found next time. */
+  async sweep(): Promise<void> {
+    try {
+      await this.#sweepBlobs();
+    } catch (cause) {
+      this.#stores.log.warn({ cause: errorText(cause) }, 'unused blobs could not be removed');
+    }
+    this.#layerSweepDue = true;
+    if (this.#arriving > 0) return;
+    // A sweep that already runs may have looked before the latest removal.
+    while (this.#layerSweep) await this.#layerSweep;
+    if (this.#layerSweepDue && this.#arriving === 0) await this.#startLayerSweep();
+  }
+
+  async #sweepBlobs(): Promise<void> {
+    const { blobs, leases, records } = this.#stores;
+    const present = await blobs.list();
+    const { blobs: inUse } = records.inUse();
+    const garbage = present.filter((digest) => !inUse.has(digest) && !leases.holds(digest));
+    // `delete` takes a blob out of sight before its first await, so all of them go in this turn.
+    await Promise.all(garbage.map((digest) => blobs.delete(digest)));
+  }
+
+  #startLayerSweep(): Promise<void> {
+    this.#layerSweepDue = false;
+    this.#layerSweep = this.#sweepLayers().finally(() => {
+      this.#layerSweep = null;
+    });
+    return this.#layerSweep;
+  }
+
+  async #sweepLayers(): Promise<void> {
+    const { layers, records, log } = this.#stores;
+    try {
+      await layers.sweep(records.inUse().directories);
+    } catch (cause) {
+      log.warn({ cause: errorText(cause) }, 'unused layers could not be removed');
+    }
+  }
+}
