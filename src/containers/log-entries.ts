@@ -108,16 +108,16 @@ function parseEntry(line: Buffer): Entry | null {
 function parsePlain(line: Buffer): Entry | null {
   if (!holdsAt(line, 0, prefix)) return null;
   const textEnd = line.indexOf(quote, prefix.length);
-  const escape = line.indexOf(backslash, prefix.length);
-  const newlineAfter = escape === textEnd - 2 && line[escape + 1] === letterN;
-  if (textEnd < 0 || (escape >= 0 && escape < textEnd && !newlineAfter)) return null;
+  const escapeAt = line.indexOf(backslash, prefix.length);
+  const newlineAfter = escapeAt === textEnd - 2 && line[escapeAt + 1] === letterN;
+  if (textEnd < 0 || (escapeAt >= 0 && escapeAt < textEnd && !newlineAfter)) return null;
   const stderr = holdsAt(line, textEnd, afterStderr);
   if (!stderr && !holdsAt(line, textEnd, afterStdout)) return null;
   const timeStart = textEnd + afterStdout.length;
   const timeEnd = line.length - 2;
   if (line.indexOf(quote, timeStart) !== timeEnd || line[timeEnd + 1] !== 0x7d) return null;
   const text = line.subarray(prefix.length, newlineAfter ? textEnd - 2 : textEnd);
-  return { stderr, time: line.latin1Slice(timeStart, timeEnd), attributes: null, text, newlineAfter };
+  return { stderr, time: line.toString('latin1', timeStart, timeEnd), attributes: null, text, newlineAfter };
 }
 
 function holdsAt(line: Buffer, at: number, expected: Buffer): boolean {
@@ -152,9 +152,9 @@ function nineDigits(time: string): string {
 
 /** `k=v,k2=v2`, sorted, query-escaped as Docker does. */
 function attributeText(attributes: Entry['attributes']): string {
-  const escape = (text: string) => encodeURIComponent(text).replaceAll('%20', '+');
+  const queryEscape = (text: string) => encodeURIComponent(text).replaceAll('%20', '+');
   return Object.entries(attributes ?? {})
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${escape(key)}=${escape(String(value))}`)
+    .map(([key, value]) => `${queryEscape(key)}=${queryEscape(String(value))}`)
     .join(',');
 }

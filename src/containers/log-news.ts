@@ -1,44 +1,84 @@
-/** News of a running container's log for any number of followers: one subscription each, gone when the follower is. */
+/**
+ * News of a running container's log. One feed per run listens to the monitor; any number of followers listen to the feed and leave without a trace.
+ */
 import type { RunningContainer } from '../runtime/runtime.ts';
 import type { LogNews } from './log-files.ts';
 
-export class ProcessLogNews implements LogNews {
-  revision = 0;
-  generation: number;
-  ended = false;
-  readonly #unsubscribe: () => void;
-  #waiting: (() => void) | null = null;
+export class LogFeed {
+  readonly #followers = new Set<FollowerNews>();
+  #generation: number;
+  #ended = false;
 
-  /** `signal`: the client left; the follower reads what is there and ends. */
-  constructor(process: RunningContainer, signal: AbortSignal) {
-    this.generation = process.logPosition.generation;
-    this.#unsubscribe = process.onLog((position) => {
-      this.generation = position.generation;
-      this.#announce();
+  constructor(process: RunningContainer) {
+    this.#generation = process.logPosition.generation;
+    const unsubscribe = process.onLog((position) => {
+      this.#generation = position.generation;
+      for (const follower of this.#followers) follower.announce();
     });
     const end = () => {
-      this.ended = true;
-      this.#announce();
+      this.#ended = true;
+      unsubscribe();
+      for (const follower of this.#followers) follower.announce();
     };
-    void process.exited.finally(end);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
+    void process.exited.then(end, end);
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get followers(): number {
+    return this.#followers.size;
+  }
+
+  follow(): FollowerNews {
+    const follower = new FollowerNews(this, () => this.#followers.delete(follower));
+    this.#followers.add(follower);
+    return follower;
+  }
+}
+
+export class FollowerNews implements LogNews {
+  revision = 0;
+  readonly #feed: LogFeed;
+  readonly #leave: () => void;
+  #left = false;
+  #wake: (() => void) | null = null;
+
+  constructor(feed: LogFeed, leave: () => void) {
+    this.#feed = feed;
+    this.#leave = leave;
+  }
+
+  get generation(): number {
+    return this.#feed.generation;
+  }
+
+  get ended(): boolean {
+    return this.#left || this.#feed.ended;
   }
 
   async changed(seen: number): Promise<void> {
     if (this.revision !== seen) return;
     await new Promise<void>((resolve) => {
-      this.#waiting = resolve;
+      this.#wake = resolve;
     });
   }
 
-  close(): void {
-    this.#unsubscribe();
+  announce(): void {
+    this.revision++;
+    this.#wake?.();
+    this.#wake = null;
   }
 
-  #announce(): void {
-    this.revision++;
-    this.#waiting?.();
-    this.#waiting = null;
+  /** The client left: a reader that waits goes on at once and finds the end. */
+  close(): void {
+    this.#left = true;
+    this.#leave();
+    this.announce();
   }
 }

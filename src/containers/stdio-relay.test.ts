@@ -8,7 +8,7 @@ import { DetachScanner, parseDetachKeys } from './detach-keys.ts';
 import { type RelayOptions, StdioRelay } from './stdio-relay.ts';
 
 function relay(options: Partial<RelayOptions> = {}): StdioRelay {
-  return new StdioRelay({ stdin: true, detach: null, onDetach: () => {}, ...options });
+  return new StdioRelay({ stdin: true, detach: null, onDetach: () => {}, ended: null, ...options });
 }
 
 async function text(stream: Readable): Promise<string> {

@@ -17,6 +17,8 @@ export interface RelayOptions {
   readonly stdin: boolean;
   readonly detach: DetachScanner | null;
   readonly onDetach: () => void;
+  /** The client sees the end of the output only after this: an exec's exit code is known by then. */
+  readonly ended: Promise<unknown> | null;
 }
 
 export class StdioRelay extends Duplex {
@@ -48,7 +50,7 @@ export class StdioRelay extends Duplex {
       return;
     }
     this.#target = target;
-    this.#readFrom(target, () => this.push(null));
+    this.#readFrom(target, () => this.#endOutput());
     const held = this.#heldWrite;
     this.#heldWrite = null;
     if (held !== null) held();
@@ -100,12 +102,16 @@ export class StdioRelay extends Duplex {
   #passOn(chunk: Uint8Array, callback: () => void): void {
     const target = this.#target;
     // A process that closed its stdin is no reason to lose its output: what is typed then goes nowhere, as on a pipe nobody reads.
-    if (target === null || !target.writable) return callback();
+    if (target?.writable) this.#passToProcess(target, chunk, callback);
+    else callback();
+  }
+
+  #passToProcess(target: StdioStream, chunk: Uint8Array, callback: () => void): void {
     const { passed, detached } = this.#options.detach?.scan(chunk) ?? { passed: [chunk], detached: false };
     let room = true;
     for (const piece of passed) room = target.write(piece);
-    if (detached) return this.#detachNow(callback);
-    if (room) callback();
+    if (detached) this.#detachNow(callback);
+    else if (room) callback();
     else this.#onceWritable(target, callback);
   }
 
@@ -117,6 +123,15 @@ export class StdioRelay extends Duplex {
     };
     target.on('drain', settle);
     target.on('close', settle);
+  }
+
+  #endOutput(): void {
+    const { ended } = this.#options;
+    const end = () => {
+      if (!this.destroyed) this.push(null);
+    };
+    if (ended === null) end();
+    else void ended.then(end, end);
   }
 
   #detachNow(callback: () => void): void {

@@ -1,0 +1,139 @@
+/**
+ * What a start of the daemon finds:
+ *
+ *   record        runtime                      becomes
+ *   running       runs                         running, watched again
+ *   running       ended | lost                 exited, with its code | 255; `--rm` is honoured
+ *   created, …    runs (crash within a start)  running
+ *   created, …    ended and not yet stored     exited
+ *   removing      –                            removed
+ *   none          runs                         killed
+ *   none          a directory                  removed
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContainerId } from '../base/brand.ts';
+import { errorText, hasErrnoCode } from '../base/errors.ts';
+import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
+import type { ExecConfig } from './config.ts';
+import { Container } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import { containerPaths } from './container-paths.ts';
+import type { ContainerRecord } from './container-record.ts';
+import { followExec } from './exec-container.ts';
+import type { Exec } from './exec-registry.ts';
+import { removeContainer } from './remove-container.ts';
+import { removeDirectory } from './remove-directory.ts';
+import { autoRemove, enterRunning, lastRunAfter, recordEnd, waitResultOf } from './run-container.ts';
+import { SIGKILL } from './signals.ts';
+
+const idPattern = /^[0-9a-f]{64}$/;
+
+/** `runtimeIds`: containers of which the runtime holds something, whatever our records say. */
+export async function adoptContainers(context: ContainerContext, runtimeIds: readonly ContainerId[]): Promise<void> {
+  const records = await context.records.all();
+  const known = new Set<string>(records.map(({ id }) => id));
+  const held = new Set<string>(runtimeIds);
+  for (const record of records) context.registry.add(new Container(record, containerPaths(context.root, record.id)));
+  await Promise.all(records.map((record) => adoptOne(context, record, held.has(record.id))));
+  await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));
+  await removeStrayDirectories(context, known);
+}
+
+async function adoptOne(context: ContainerContext, record: ContainerRecord, held: boolean): Promise<void> {
+  const container = context.registry.resolve(record.id);
+  try {
+    if (record.state.status === 'running' || held) await adoptRun(context, container, record);
+    if (record.state.status === 'removing' || record.state.status === 'dead') await removeContainer(context, container, { force: true });
+  } catch (error) {
+    context.logger.error({ container: record.id, error: errorText(error) }, 'cannot take a container over from before the restart');
+  }
+}
+
+async function adoptRun(context: ContainerContext, container: Container, record: ContainerRecord): Promise<void> {
+  const found = await context.runtime.adopt(container.id);
+  if (isRunning(found)) {
+    adoptRunning(context, container, found);
+    await context.records.update(container.record);
+    return;
+  }
+  if (record.state.status !== 'running' && (found === 'lost' || alreadyStored(record, found))) return;
+  const startedAt = record.state.startedAt === null ? null : new Date(record.state.startedAt);
+  const last = lastRunAfter(startedAt ?? (found === 'lost' ? null : found.at), found);
+  await recordEnd(context, container, last);
+  container.waiters.exited(waitResultOf(last));
+  if (container.hostConfig.AutoRemove) await autoRemove(context, container);
+}
+
+/** Stored before the crash, but not yet released. */
+function alreadyStored(record: ContainerRecord, exit: ExitStatus): boolean {
+  return record.state.status === 'exited' && record.state.finishedAt === exit.at.getTime();
+}
+
+function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is RunningContainer {
+  return found !== 'lost' && 'exited' in found;
+}
+
+function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer): void {
+  enterRunning(context, container, process);
+  for (const adopted of process.adoptedExecs) {
+    const exec: Exec = {
+      id: adopted.id,
+      containerId: container.id,
+      config: unknownExecConfig,
+      state: { kind: 'running', process: adopted },
+    };
+    context.execs.add(exec);
+    void followExec(context, container, exec, adopted);
+  }
+}
+
+/** What an exec was asked to be is not kept over a restart; only that it runs, and how it ends. */
+const unknownExecConfig: ExecConfig = {
+  User: '',
+  Privileged: false,
+  Tty: false,
+  AttachStdin: false,
+  AttachStdout: false,
+  AttachStderr: false,
+  DetachKeys: '',
+  Env: [],
+  WorkingDir: '',
+  Cmd: [],
+};
+
+/** Started, but its record never got to the disk, or is gone: nobody can know of it. */
+async function endStray(context: ContainerContext, id: ContainerId): Promise<void> {
+  try {
+    const found = await context.runtime.adopt(id);
+    if (!isRunning(found)) return;
+    await found.kill(SIGKILL, 'all');
+    await found.exited;
+    await found.release();
+  } catch (error) {
+    context.logger.warn({ container: id, error: errorText(error) }, 'cannot end a container that no record knows');
+  }
+}
+
+async function removeStrayDirectories(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
+  for (const name of await namesIn(context.root)) {
+    if (!idPattern.test(name) || known.has(name)) continue;
+    await removeDirectory(join(context.root, name)).catch((error) => {
+      context.logger.warn({ directory: name, error: errorText(error) }, 'cannot remove the directory of a container that no record knows');
+    });
+  }
+}
+
+/** Ids below a directory that holds one entry per container. */
+export async function containerIdsIn(directory: string): Promise<readonly ContainerId[]> {
+  return (await namesIn(directory)).filter((name): name is ContainerId => idPattern.test(name));
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (hasErrnoCode(error, 'ENOENT')) return [];
+    throw error;
+  }
+}

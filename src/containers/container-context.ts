@@ -1,0 +1,26 @@
+/** What the verbs of containers work with; put together once by `container-service.ts`. */
+import type { Logger } from '../base/log.ts';
+import type { ImageCatalogue } from '../images/catalogue.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { LayerStore } from '../store/layer-store.ts';
+import type { ContainerEvents } from './container-events.ts';
+import type { ContainerRecords } from './container-record.ts';
+import type { ContainerRegistry } from './container-registry.ts';
+import type { Execs } from './exec-registry.ts';
+import type { HostFacts } from './host-facts.ts';
+
+export interface ContainerContext {
+  /** Directory that holds one directory per container. */
+  readonly root: string;
+  /** Below each controller's mount, starting with `/`; containers get a directory in it. */
+  readonly cgroupParent: string;
+  readonly registry: ContainerRegistry;
+  readonly records: ContainerRecords;
+  readonly events: ContainerEvents;
+  readonly execs: Execs;
+  readonly runtime: Runtime;
+  readonly images: ImageCatalogue;
+  readonly layers: LayerStore;
+  readonly host: HostFacts;
+  readonly logger: Logger;
+}

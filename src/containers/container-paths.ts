@@ -1,0 +1,35 @@
+/** Where a container's files are: all below its own directory, which only root can enter. */
+import { join } from 'node:path';
+import type { ContainerId } from '../base/brand.ts';
+
+export interface ContainerPaths {
+  readonly directory: string;
+  /** What the container wrote: overlay's upper directory. */
+  readonly upper: string;
+  readonly work: string;
+  /** Empty; the overlay is mounted here in the container's own mount namespace only. */
+  readonly merged: string;
+  readonly log: string;
+  readonly hosts: string;
+  readonly hostname: string;
+  readonly resolvConf: string;
+}
+
+export function containerPaths(root: string, id: ContainerId): ContainerPaths {
+  const directory = join(root, id);
+  return {
+    directory,
+    upper: join(directory, 'upper'),
+    work: join(directory, 'work'),
+    merged: join(directory, 'merged'),
+    log: join(directory, `${id}-json.log`),
+    hosts: join(directory, 'hosts'),
+    hostname: join(directory, 'hostname'),
+    resolvConf: join(directory, 'resolv.conf'),
+  };
+}
+
+/** Below each controller's mount. */
+export function cgroupsPathOf({ cgroupParent }: { readonly cgroupParent: string }, { id }: { readonly id: ContainerId }): string {
+  return `${cgroupParent}/${id}`;
+}

@@ -1,0 +1,84 @@
+/** What is kept of a container: one JSON document in the database, written as a whole. */
+import type { ContainerId, ImageId } from '../base/brand.ts';
+import { EngineError } from '../base/errors.ts';
+import type { Database, Durability, Statement } from '../store/database.ts';
+import type { LayerRef } from '../store/layer-store.ts';
+import type { ContainerConfig, HostConfig } from './config.ts';
+import type { MountPoint } from './containers.ts';
+
+export interface ContainerRecord {
+  readonly version: 1;
+  readonly id: ContainerId;
+  /** Without the leading `/`. */
+  readonly name: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly imageId: ImageId;
+  /** Name as given at creation. */
+  readonly imageReference: string;
+  readonly imageSizeBytes: number;
+  /** The image's layers, kept here too: `rmi -f` may take the image away, not what the container stands on. */
+  readonly layers: readonly LayerRef[];
+  readonly platform: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  readonly endpoints: Readonly<Record<string, unknown>>;
+  readonly mounts: readonly MountPoint[];
+  readonly state: StoredState;
+}
+
+export interface StoredState {
+  readonly status: 'created' | 'running' | 'exited' | 'removing' | 'dead';
+  /** Milliseconds since the epoch; null: never. */
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  /** Why the last start failed, or why the exit code is not the process's own. */
+  readonly error: string;
+}
+
+export class ContainerRecords {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async all(): Promise<readonly ContainerRecord[]> {
+    const rows = await this.#database.query<{ id: string; record: string }>('SELECT id, record FROM containers ORDER BY created_at, rowid');
+    return rows.map(({ id, record }) => parseRecord(id, record));
+  }
+
+  async insert(record: ContainerRecord): Promise<void> {
+    const sql = 'INSERT INTO containers (id, name, created_at, record) VALUES (?, ?, ?, ?)';
+    await this.#write(durabilityOf(record), sql, [record.id, record.name, record.createdAt, JSON.stringify(record)]);
+  }
+
+  /** Run-state changes are `normal`: they survive a crash of the daemon, and after a power loss nothing runs anyway. */
+  async update(record: ContainerRecord, durability: Durability = 'normal'): Promise<void> {
+    const sql = 'UPDATE containers SET name = ?, record = ? WHERE id = ?';
+    await this.#write(durability, sql, [record.name, JSON.stringify(record), record.id]);
+  }
+
+  async delete(record: ContainerRecord): Promise<void> {
+    await this.#write(durabilityOf(record), 'DELETE FROM containers WHERE id = ?', [record.id]);
+  }
+
+  async #write(durability: Durability, sql: string, params: Statement['params']): Promise<void> {
+    await this.#database.write(durability, [{ sql, params }]);
+  }
+}
+
+/** A container that removes itself is not worth an fsync. */
+function durabilityOf(record: ContainerRecord): Durability {
+  return record.hostConfig.AutoRemove ? 'normal' : 'full';
+}
+
+function parseRecord(id: string, text: string): ContainerRecord {
+  const record = JSON.parse(text) as ContainerRecord;
+  if (record.version !== 1) throw new EngineError('system', `container ${id} was written by a newer version of Gantry; run that version`);
+  return record;
+}

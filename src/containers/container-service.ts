@@ -1,0 +1,285 @@
+/**
+ * Containers: the verbs of the contract (`containers.ts`), each a few lines that find the container and hand over to the file named after the verb.
+ *
+ * Transitions (start, stop, restart, rename, remove) go through the container's lane, one at a time; everything else passes it by.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContainerId, ImageId } from '../base/brand.ts';
+import { conflict, EngineError, invalid } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Database } from '../store/database.ts';
+import type { LayerStore } from '../store/layer-store.ts';
+import { adoptContainers, containerIdsIn } from './adopt-containers.ts';
+import { attachContainer } from './attach-container.ts';
+import type { Container } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import { ContainerEvents } from './container-events.ts';
+import { listMatcher, pruneMatcher } from './container-filters.ts';
+import { ContainerRecords } from './container-record.ts';
+import { ContainerRegistry } from './container-registry.ts';
+import { requireRunning } from './container-state.ts';
+import { containerView } from './container-view.ts';
+import type { Containers, ListOptions, StopOptions, WaitResult } from './containers.ts';
+import { createContainer } from './create-container.ts';
+import { directorySize } from './directory-size.ts';
+import { createExec, startExec } from './exec-container.ts';
+import { Execs, execView } from './exec-registry.ts';
+import type { WaitCondition } from './exit-waiters.ts';
+import type { HostFacts } from './host-facts.ts';
+import { readLogs } from './read-logs.ts';
+import { removeContainer, runningConflict } from './remove-container.ts';
+import { waitResultOf } from './run-container.ts';
+import { parseSignal } from './signals.ts';
+import { startContainer } from './start-container.ts';
+import { killContainer, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
+import { validateContainerName } from './validate-create.ts';
+
+export interface ContainerDependencies {
+  /** `<data-root>/containers` is ours. */
+  readonly dataRoot: string;
+  /** `<exec-root>/c` holds one entry per container that the runtime knows. */
+  readonly execRoot: string;
+  /** Below each controller's mount: `/gantry` or `/gantry-<id>`. */
+  readonly cgroupParent: string;
+  readonly database: Database;
+  readonly images: ImageCatalogue;
+  readonly layers: LayerStore;
+  readonly runtime: Runtime;
+  readonly host: HostFacts;
+  readonly logger: Logger;
+}
+
+export interface ContainerService extends Containers {
+  /** For `ImageCatalogue.setUsers`. */
+  imageUsers(id: ImageId): readonly ImageUser[];
+  /** Layer directories that containers stand on, for `LayerStore.sweep`. */
+  layerDirectories(): ReadonlySet<string>;
+  /** Containers run on. */
+  close(): Promise<void>;
+}
+
+/** Takes over what ran before; resolves when every container's state is known. */
+export async function createContainers(dependencies: ContainerDependencies): Promise<ContainerService> {
+  const root = join(dependencies.dataRoot, 'containers');
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const context: ContainerContext = {
+    ...dependencies,
+    root,
+    registry: new ContainerRegistry(),
+    records: new ContainerRecords(dependencies.database),
+    events: new ContainerEvents(),
+    execs: new Execs(),
+  };
+  await adoptContainers(context, await containerIdsIn(join(dependencies.execRoot, 'c')));
+  return new Service(context);
+}
+
+class Service implements ContainerService {
+  readonly #context: ContainerContext;
+
+  constructor(context: ContainerContext) {
+    this.#context = context;
+  }
+
+  create(request: Parameters<Containers['create']>[0]) {
+    return createContainer(this.#context, request);
+  }
+
+  async start(reference: string) {
+    const container = this.#find(reference);
+    return await container.lane.submit({
+      kind: 'start',
+      force: false,
+      run: () => startContainer(this.#context, container),
+      joined: () => 'already-running' as const,
+    });
+  }
+
+  async stop(reference: string, options: StopOptions) {
+    const container = this.#find(reference);
+    stopSignal(container, options);
+    if (container.state.status !== 'running' && container.lane.idle) return 'already-stopped';
+    // A stop that joins one under way may be in more of a hurry.
+    container.stopPatience?.shorten(stopTimeoutMs(container, options));
+    return await container.lane.submit({ kind: 'stop', force: false, run: () => stopContainer(this.#context, container, options) });
+  }
+
+  async restart(reference: string, options: StopOptions) {
+    const container = this.#find(reference);
+    stopSignal(container, options);
+    await container.lane.submit({ kind: 'restart', force: false, run: () => this.#restart(container, options) });
+  }
+
+  async #restart(container: Container, options: StopOptions): Promise<void> {
+    if (container.state.status === 'running') container.state.restarting = true;
+    await stopContainer(this.#context, container, options);
+    await startContainer(this.#context, container);
+    this.#context.events.emit('restart', container);
+  }
+
+  async kill(reference: string, signal: string) {
+    const number = parseSignal(signal === '' ? 'KILL' : signal);
+    try {
+      await killContainer(this.#context, this.#find(reference), number);
+    } catch (error) {
+      throw prefixed(`Cannot kill container: ${reference}: `, error);
+    }
+  }
+
+  async rename(reference: string, given: string) {
+    const container = this.#find(reference);
+    if (given === '') throw invalid('Neither old nor new names may be empty');
+    const name = validateContainerName(given);
+    if (name === container.name) throw invalid('Renaming a container with the same name as its current name');
+    await container.lane.submit({ kind: 'rename', force: false, run: () => this.#rename(container, name) });
+  }
+
+  async #rename(container: Container, name: string): Promise<void> {
+    const { registry, records, events } = this.#context;
+    try {
+      registry.reserveName(name, container.id);
+    } catch (error) {
+      throw prefixed('Error when allocating new name: ', error);
+    }
+    const oldName = container.name;
+    container.rename(name);
+    try {
+      await records.update(container.record, 'full');
+    } catch (error) {
+      container.rename(oldName);
+      registry.releaseName(name, container.id);
+      throw error;
+    }
+    registry.releaseName(oldName, container.id);
+    events.emit('rename', container, { oldName: `/${oldName}` });
+  }
+
+  async remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }) {
+    const container = this.#find(reference);
+    if (container.state.status === 'running' && !options.force) throw runningConflict(container);
+    await container.lane.submit({ kind: 'remove', force: options.force, run: () => removeContainer(this.#context, container, options) });
+  }
+
+  async prune(filters: Parameters<Containers['prune']>[0]) {
+    const matches = pruneMatcher(filters, this.#context);
+    const removed: ContainerId[] = [];
+    let reclaimedBytes = 0;
+    for (const container of this.#context.registry.all()) {
+      if (!['created', 'exited', 'dead'].includes(container.state.status) || !matches(container)) continue;
+      const sizeBytes = await directorySize(container.paths.upper);
+      if (!(await this.#removeIfStopped(container))) continue;
+      removed.push(container.id);
+      reclaimedBytes += sizeBytes;
+    }
+    this.#context.events.emitPrune(reclaimedBytes);
+    return { removed, reclaimedBytes };
+  }
+
+  /** Somebody may have started or removed it since it was listed: no reason to fail a prune. */
+  async #removeIfStopped(container: Container): Promise<boolean> {
+    try {
+      await container.lane.submit({ kind: 'remove', force: false, run: () => removeContainer(this.#context, container, { force: false }) });
+      return true;
+    } catch (error) {
+      if (error instanceof EngineError && error.code === 'conflict') return false;
+      throw error;
+    }
+  }
+
+  async wait(reference: string, condition: WaitCondition, signal: AbortSignal): Promise<{ readonly exit: Promise<WaitResult> }> {
+    const container = this.#find(reference);
+    if (condition === 'not-running' && container.state.status !== 'running') {
+      return { exit: Promise.resolve(waitResultOf(container.state.last)) };
+    }
+    const exit = container.waiters.add(condition, signal);
+    // A client that leaves before the end is nobody's unhandled error.
+    exit.catch(() => {});
+    return { exit };
+  }
+
+  async attach(reference: string, options: Parameters<Containers['attach']>[1]) {
+    return await attachContainer(this.#context, this.#find(reference), options);
+  }
+
+  async resize(reference: string, rows: number, columns: number) {
+    const container = this.#find(reference);
+    await requireRunning(container.id, container.state).process.resize(rows, columns);
+    this.#context.events.emit('resize', container, { height: String(rows), width: String(columns) });
+  }
+
+  async logs(reference: string, options: Parameters<Containers['logs']>[1], signal: AbortSignal) {
+    return readLogs(this.#find(reference), options, signal);
+  }
+
+  async inspect(reference: string, options: { readonly size?: boolean } = {}) {
+    return await containerView(this.#context, this.#find(reference), options.size === true);
+  }
+
+  async list({ all, limit, size, filters }: ListOptions) {
+    const matches = listMatcher(filters, this.#context);
+    const everyState = all || limit !== null || (filters.status ?? []).length > 0;
+    const newestFirst = this.#context.registry.all().toReversed();
+    const found = newestFirst.filter((container) => (everyState || container.state.status === 'running') && matches(container));
+    return await Promise.all(found.slice(0, limit ?? found.length).map((container) => containerView(this.#context, container, size)));
+  }
+
+  async createExec(reference: string, config: Parameters<Containers['createExec']>[1]) {
+    return createExec(this.#context, this.#find(reference), config);
+  }
+
+  async startExec(id: string, options: Parameters<Containers['startExec']>[1]) {
+    return await startExec(this.#context, this.#context.execs.get(id), options);
+  }
+
+  async resizeExec(id: string, rows: number, columns: number) {
+    const { state } = this.#context.execs.get(id);
+    if (state.kind !== 'running') throw conflict(`cannot resize exec ${id}: it is not running`);
+    await state.process.resize(rows, columns);
+  }
+
+  inspectExec(id: string) {
+    return execView(this.#context.execs.get(id));
+  }
+
+  onEvent(listener: Parameters<Containers['onEvent']>[0]) {
+    return this.#context.events.listen(listener);
+  }
+
+  counts() {
+    const all = this.#context.registry.all();
+    const running = all.filter(({ state }) => state.status === 'running').length;
+    return { running, paused: 0, stopped: all.length - running };
+  }
+
+  imageUsers(id: ImageId): readonly ImageUser[] {
+    return this.#context.registry
+      .all()
+      .filter(({ record }) => record.imageId === id)
+      .map(({ id: containerId, state, imageReference }) => ({
+        containerId,
+        running: state.status === 'running',
+        reference: imageReference,
+      }));
+  }
+
+  layerDirectories(): ReadonlySet<string> {
+    return new Set(this.#context.registry.all().flatMap(({ record }) => record.layers.map(({ directory }) => directory)));
+  }
+
+  async close(): Promise<void> {
+    this.#context.execs.close();
+  }
+
+  #find(reference: string): Container {
+    return this.#context.registry.resolve(reference);
+  }
+}
+
+function prefixed(prefix: string, error: unknown): unknown {
+  return error instanceof EngineError
+    ? new EngineError(error.code, prefix + error.message, { cause: error, details: error.details })
+    : error;
+}

@@ -1,0 +1,90 @@
+/** One container in memory: its record, its state, its queue of transitions, and who waits or is attached before it runs. */
+import type { ContainerId } from '../base/brand.ts';
+import type { AttachRequest } from '../runtime/runtime.ts';
+import type { EventSubject } from './container-events.ts';
+import type { ContainerPaths } from './container-paths.ts';
+import type { ContainerRecord } from './container-record.ts';
+import { type ContainerState, lastRunOf, storedState } from './container-state.ts';
+import { ExitWaiters } from './exit-waiters.ts';
+import type { DenialReason } from './lifecycle-queue.ts';
+import type { StdioRelay } from './stdio-relay.ts';
+import type { StopPatience } from './stop-patience.ts';
+import { TransitionLane } from './transition-lane.ts';
+
+export interface WaitingAttachment {
+  readonly relay: StdioRelay;
+  readonly request: AttachRequest;
+  /** What was logged before is delivered: the live stream may follow. */
+  readonly replayed: Promise<void>;
+}
+
+export class Container {
+  readonly id: ContainerId;
+  readonly paths: ContainerPaths;
+  readonly lane: TransitionLane;
+  readonly waiters = new ExitWaiters();
+  /** Attached before the start, in order; they become part of it. */
+  readonly waitingAttachments = new Set<WaitingAttachment>();
+  state: ContainerState;
+  /** Place in the order of creation, given by the registry. */
+  sequence = 0;
+  /** The monitor of the last run is leaving: the next start and the removal wait for it. */
+  released: Promise<void> = Promise.resolve();
+  /** Of a stop under way; null when none is. */
+  stopPatience: StopPatience | null = null;
+  #record: ContainerRecord;
+
+  constructor(record: ContainerRecord, paths: ContainerPaths) {
+    this.id = record.id;
+    this.paths = paths;
+    this.#record = record;
+    this.state = { status: record.state.status === 'exited' ? 'exited' : 'created', last: lastRunOf(record.state) };
+    this.lane = new TransitionLane(
+      (reason) => denialText(this.id, reason),
+      () => this.stopPatience?.shorten(0),
+    );
+  }
+
+  /** As it is to be stored now. */
+  get record(): ContainerRecord {
+    return { ...this.#record, state: storedState(this.state) };
+  }
+
+  /** The same with another state, for storing before it takes effect. */
+  recordWith(state: ContainerState): ContainerRecord {
+    return { ...this.#record, state: storedState(state) };
+  }
+
+  get name(): string {
+    return this.#record.name;
+  }
+
+  get config(): ContainerRecord['config'] {
+    return this.#record.config;
+  }
+
+  get hostConfig(): ContainerRecord['hostConfig'] {
+    return this.#record.hostConfig;
+  }
+
+  get imageReference(): string {
+    return this.#record.imageReference;
+  }
+
+  get labels(): EventSubject['labels'] {
+    return this.#record.config.Labels;
+  }
+
+  rename(name: string): void {
+    this.#record = { ...this.#record, name };
+  }
+}
+
+function denialText(id: string, reason: DenialReason): string {
+  switch (reason) {
+    case 'removal-in-progress':
+      return `removal of container ${id} is already in progress`;
+    case 'too-many-transitions':
+      return `too many starts, stops and restarts are waiting for container ${id}; try again when they are done`;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Creation:   checked ──▶ name reserved ──▶ directory ──▶ record ──▶ in the registry, `create`
+ *
+ * What fails half-way is taken back. A crash between directory and record leaves a directory that no record names; the next boot removes it.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContainerId } from '../base/brand.ts';
+import { notFound } from '../base/errors.ts';
+import type { Image } from '../images/catalogue.ts';
+import type { ImageConfig } from '../oci/image-config.ts';
+import { commandOf } from './command-line.ts';
+import type { ContainerConfig, HostConfig } from './config.ts';
+import { Container } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import { containerPaths } from './container-paths.ts';
+import type { ContainerRecord } from './container-record.ts';
+import { neverRan, storedState } from './container-state.ts';
+import type { CreateRequest, MountPoint } from './containers.ts';
+import { mergeImageConfig } from './merge-image-config.ts';
+import { requestedMounts } from './mounts.ts';
+import { generateName } from './name-generator.ts';
+import { removeDirectory } from './remove-directory.ts';
+import { hostnameOf } from './runtime-spec.ts';
+import { storedHostConfig } from './stored-host-config.ts';
+import { validateContainerName, validateCreate } from './validate-create.ts';
+
+export async function createContainer(
+  context: ContainerContext,
+  request: CreateRequest,
+): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }> {
+  const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
+  const image = context.images.resolve(request.config.Image);
+  refuseOtherPlatform(request, image);
+  const warnings = validateCreate(request.config, request.hostConfig, {
+    host: context.host,
+    pathExists: existsSync,
+    imageVolumes: Object.keys(image.config.config.Volumes ?? {}),
+  });
+  const id = newContainerId();
+  const config = storedConfig(context, id, request, image);
+  const [path = '', ...args] = commandOf(config);
+  await using undo = new AsyncDisposableStack();
+  const reserved = reserveName(context, undo, id, name);
+  const record: ContainerRecord = {
+    version: 1,
+    id,
+    name: reserved,
+    createdAt: Date.now(),
+    path,
+    args,
+    imageId: image.id,
+    imageReference: request.config.Image,
+    imageSizeBytes: image.sizeBytes,
+    layers: image.layers,
+    platform: platformOf(image.config),
+    config,
+    hostConfig: storedHostConfig(request.hostConfig, context.host),
+    endpoints: request.endpoints,
+    mounts: mountPoints(request.hostConfig),
+    state: storedState({ status: 'created', last: neverRan }),
+  };
+  await makeContainer(context, undo, record);
+  undo.move();
+  return { id, warnings };
+}
+
+async function makeContainer(context: ContainerContext, undo: AsyncDisposableStack, record: ContainerRecord): Promise<void> {
+  const paths = containerPaths(context.root, record.id);
+  undo.defer(() => removeDirectory(paths.directory));
+  await mkdir(paths.directory, { mode: 0o700 });
+  await context.records.insert(record);
+  const container = new Container(record, paths);
+  context.registry.add(container);
+  context.events.emit('create', container);
+}
+
+function newContainerId(): ContainerId {
+  return randomBytes(32).toString('hex') as ContainerId;
+}
+
+function reserveName(context: ContainerContext, undo: AsyncDisposableStack, id: ContainerId, asked: string | null): string {
+  const name = asked ?? generateName((candidate) => context.registry.isNameFree(candidate));
+  context.registry.reserveName(name, id);
+  undo.defer(() => context.registry.releaseName(name, id));
+  return name;
+}
+
+function storedConfig(context: ContainerContext, id: ContainerId, { config, hostConfig }: CreateRequest, image: Image): ContainerConfig {
+  const merged = mergeImageConfig(config, image.config.config);
+  return { ...merged, Hostname: shownHostname(context, id, config, hostConfig) };
+}
+
+/** With another container's network a container has that one's name; it is looked up again at each start. */
+function shownHostname(context: ContainerContext, id: ContainerId, config: ContainerConfig, hostConfig: HostConfig): string {
+  const { NetworkMode: network } = hostConfig;
+  if (!network.startsWith('container:')) return hostnameOf({ id, config, hostConfig, host: context.host });
+  return context.registry.resolve(network.slice('container:'.length)).config.Hostname;
+}
+
+function refuseOtherPlatform(request: CreateRequest, image: Image): void {
+  if (request.platform === null || request.platform === '') return;
+  const [os, architecture, variant] = request.platform.split('/');
+  const { config } = image;
+  const sameArchitecture = architecture === undefined || goArchitecture(architecture) === config.architecture;
+  const sameVariant = variant === undefined || config.variant === undefined || variant === config.variant;
+  if ((os === config.os || goArchitecture(os ?? '') === config.architecture) && sameArchitecture && sameVariant) return;
+  throw notFound(
+    `image with reference ${request.config.Image} was found but does not match the specified platform: wanted ${request.platform}, actual: ${platformOf(config)}`,
+  );
+}
+
+function goArchitecture(name: string): string {
+  return { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64' }[name] ?? name;
+}
+
+function platformOf({ os, architecture, variant }: ImageConfig): string {
+  return join(os, architecture, variant ?? '');
+}
+
+/** What inspect lists: binds and `--mount type=tmpfs`; `--tmpfs` is only in the host configuration. */
+function mountPoints(hostConfig: HostConfig): MountPoint[] {
+  return requestedMounts(hostConfig).flatMap((mount): MountPoint[] => {
+    if (mount.kind === 'bind') {
+      const { source, destination, mode, readOnly, propagation } = mount;
+      return [{ type: 'bind', source, destination, mode, rw: !readOnly, propagation }];
+    }
+    if (!mount.listed) return [];
+    return [{ type: 'tmpfs', source: '', destination: mount.destination, mode: '', rw: !mount.options.includes('ro'), propagation: '' }];
+  });
+}

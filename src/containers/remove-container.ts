@@ -1,0 +1,57 @@
+/**
+ * Removal:   running? ──force: SIGKILL, exit──▶ state removing, stored ──▶ files ──▶ record ──▶ `destroy`, waits answered
+ *
+ * The record goes last, so that a crash leaves something that the next boot finds and finishes.
+ */
+import { conflict, EngineError, errorText } from '../base/errors.ts';
+import type { Container } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import { removeDirectory } from './remove-directory.ts';
+import { killAndWait } from './stop-container.ts';
+
+/** Runs inside the container's lane. */
+export async function removeContainer(
+  context: ContainerContext,
+  container: Container,
+  options: { readonly force: boolean },
+): Promise<void> {
+  if (container.state.status === 'running') {
+    if (!options.force) throw runningConflict(container);
+    await killAndWait(context, container);
+  }
+  await enterRemoving(context, container);
+  try {
+    await container.released;
+    await removeDirectory(container.paths.directory);
+    await context.records.delete(container.record);
+  } catch (error) {
+    throw await enterDead(context, container, error);
+  }
+  context.registry.delete(container);
+  context.execs.forget(container.id);
+  context.events.emit('destroy', container);
+  container.waiters.removed({ statusCode: container.state.last.exitCode, error: null });
+}
+
+export function runningConflict(container: Container): EngineError {
+  return conflict(`You cannot remove a running container ${container.id}. Stop the container before attempting removal or force remove`);
+}
+
+async function enterRemoving(context: ContainerContext, container: Container): Promise<void> {
+  container.state = { status: 'removing', last: container.state.last };
+  for (const { relay } of container.waitingAttachments) relay.finish();
+  container.waitingAttachments.clear();
+  await context.records.update(container.record);
+}
+
+async function enterDead(context: ContainerContext, container: Container, cause: unknown): Promise<EngineError> {
+  const message = `cannot remove container ${container.id}: ${errorText(cause)}; remove it again when the cause is gone`;
+  container.state = { status: 'dead', last: container.state.last };
+  container.waiters.removed({ statusCode: container.state.last.exitCode, error: message });
+  try {
+    await context.records.update(container.record);
+  } catch {
+    // The disk that refused the removal refuses this too: the record says `removing`, and the next boot tries again.
+  }
+  return new EngineError('system', message, { cause });
+}

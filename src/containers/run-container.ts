@@ -1,0 +1,117 @@
+/**
+ * From the moment a process runs to the moment its end is told:
+ *
+ *   exited ──▶ stored ──▶ state exited, `die` ──▶ attached clients have the output ──▶ waits answered ──▶ removed, with `--rm`
+ *
+ * A crash of the daemon anywhere in between is repaired by the next boot: the runtime keeps the exit until it is released, after it was stored.
+ */
+import { errorText } from '../base/errors.ts';
+import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
+import type { Container } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import type { ContainerState, LastRun, Running } from './container-state.ts';
+import type { WaitResult } from './containers.ts';
+import { LogFeed } from './log-news.ts';
+import { removeContainer } from './remove-container.ts';
+import type { StdioRelay } from './stdio-relay.ts';
+
+/** A client that does not read its output keeps nobody else waiting for longer. */
+const slowClientMs = 2000;
+
+const lostExitCode = 255;
+const lostExitText = 'exit status lost';
+
+/** The state owns the process from here on, and looks after its end, which is told after `announced`. */
+export function enterRunning(
+  context: ContainerContext,
+  container: Container,
+  process: RunningContainer,
+  announced: Promise<void> = Promise.resolve(),
+): Running {
+  const ended = Promise.withResolvers<LastRun>();
+  const running: Running = {
+    status: 'running',
+    process,
+    log: new LogFeed(process),
+    last: { startedAt: process.startedAt, finishedAt: null, exitCode: 0, oomKilled: false, error: '' },
+    streams: new Set(),
+    ended: ended.promise,
+    restarting: false,
+  };
+  container.state = running;
+  void followToEnd(context, container, running, announced, ended.resolve);
+  return running;
+}
+
+async function followToEnd(
+  context: ContainerContext,
+  container: Container,
+  running: Running,
+  announced: Promise<void>,
+  tellEnd: (last: LastRun) => void,
+): Promise<void> {
+  const exit = await running.process.exited;
+  await announced;
+  const last = lastRunAfter(running.last.startedAt, exit);
+  await recordEnd(context, container, last);
+  container.released = release(context, container, running.process);
+  tellEnd(last);
+  await deliverOutput(running.streams);
+  container.waiters.exited(waitResultOf(last));
+  if (container.hostConfig.AutoRemove && !running.restarting) await autoRemove(context, container);
+}
+
+/** Stores an end and tells it. Memory goes on even when the disk refuses: the process is gone whatever the database says. */
+export async function recordEnd(context: ContainerContext, container: Container, last: LastRun): Promise<void> {
+  const exited: ContainerState = { status: 'exited', last };
+  try {
+    await context.records.update(container.recordWith(exited));
+  } catch (error) {
+    context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the exit of a container');
+  }
+  container.state = exited;
+  if (last.oomKilled) context.events.emit('oom', container);
+  const seconds = last.startedAt === null || last.finishedAt === null ? 0 : (last.finishedAt.getTime() - last.startedAt.getTime()) / 1000;
+  const execDuration = String(Math.max(0, Math.floor(seconds)));
+  context.events.emit('die', container, { execDuration, exitCode: String(last.exitCode) });
+}
+
+export function lastRunAfter(startedAt: Date | null, exit: ExitStatus | 'lost'): LastRun {
+  if (exit === 'lost') return { startedAt, finishedAt: new Date(), exitCode: lostExitCode, oomKilled: false, error: lostExitText };
+  return { startedAt, finishedAt: exit.at, exitCode: exit.code, oomKilled: exit.oomKilled, error: exit.note ?? '' };
+}
+
+export function waitResultOf(last: LastRun): WaitResult {
+  return { statusCode: last.exitCode, error: last.error === '' ? null : last.error };
+}
+
+/** `--rm`: the waits for the removal are answered by it. Somebody else's removal under way is as good. */
+export async function autoRemove(context: ContainerContext, container: Container): Promise<void> {
+  const remove = () => removeContainer(context, container, { force: false });
+  try {
+    await container.lane.submit({ kind: 'remove', force: false, run: remove });
+  } catch (error) {
+    if (context.registry.get(container.id) === container && container.state.status !== 'running') {
+      context.logger.warn({ container: container.id, error: errorText(error) }, 'cannot remove a container that ended (--rm)');
+    }
+  }
+}
+
+async function release(context: ContainerContext, container: Container, process: RunningContainer): Promise<void> {
+  try {
+    await process.release();
+  } catch (error) {
+    context.logger.warn({ container: container.id, error: errorText(error) }, 'the monitor of a container that ended does not answer');
+  }
+}
+
+/** Until every attached client has read to the end, or is too slow. */
+async function deliverOutput(streams: ReadonlySet<StdioRelay>): Promise<void> {
+  if (streams.size === 0) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, slowClientMs);
+  const delivered = [...streams].map((stream) => new Promise<void>((done) => stream.once('close', () => done())));
+  void Promise.all(delivered).then(() => resolve());
+  await promise;
+  clearTimeout(timer);
+}

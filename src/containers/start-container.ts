@@ -1,0 +1,187 @@
+/**
+ * Start:   files ──▶ user ──▶ spec ──▶ runtime.start ──▶ state running, stored ──▶ `start`
+ *
+ * A start that fails leaves the container as it was, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
+ */
+import { mkdir, stat } from 'node:fs/promises';
+import { conflict, EngineError, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
+import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
+import { trackStream } from './attach-container.ts';
+import type { Container, WaitingAttachment } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import { type ContainerPaths, cgroupsPathOf } from './container-paths.ts';
+import { prepareRootfs } from './container-rootfs.ts';
+import type { Running } from './container-state.ts';
+import { hostDevices } from './devices.ts';
+import { logLimits } from './log-config.ts';
+import { requestedMounts } from './mounts.ts';
+import { writeNetworkFiles } from './network-files.ts';
+import { removeContainer } from './remove-container.ts';
+import { enterRunning } from './run-container.ts';
+import { runtimeSpec } from './runtime-spec.ts';
+import { startErrorText } from './start-error-text.ts';
+import { resolveUser } from './users.ts';
+
+/** Without a code of its own, a failed start is Docker's 128. */
+const failedStartCode = 128;
+
+/** Runs inside the container's lane. */
+export async function startContainer(context: ContainerContext, container: Container): Promise<'started' | 'already-running'> {
+  const { status } = container.state;
+  if (status === 'running') return 'already-running';
+  if (status === 'removing' || status === 'dead') throw conflict('container is marked for removal and cannot be started');
+  await container.released;
+  const attachments = takeAttachments(container);
+  try {
+    const request = await startRequest(context, container, attachments);
+    const process = await context.runtime.start(request);
+    await enterStarted(context, container, process, attachments);
+    return 'started';
+  } catch (error) {
+    throw await enterFailed(context, container, attachments, error);
+  }
+}
+
+async function startRequest(
+  context: ContainerContext,
+  container: Container,
+  attachments: readonly WaitingAttachment[],
+): Promise<StartRequest> {
+  const { config, hostConfig, paths } = container;
+  const joined = {
+    network: joinedContainer(context, hostConfig.NetworkMode, 'network'),
+    pid: joinedContainer(context, hostConfig.PidMode, 'PID'),
+  };
+  const { rootfs, userFiles } = await prepareRootfs(context, container);
+  if (joined.network === null) await writeNetworkFiles(paths, config.Hostname, config.Domainname, hostConfig);
+  await prepareBinds(container);
+  const spec = runtimeSpec({
+    id: container.id,
+    config,
+    hostConfig,
+    user: resolveUser(config.User, hostConfig.GroupAdd ?? [], userFiles),
+    host: context.host,
+    files: joined.network?.paths ?? paths,
+    cgroupsPath: cgroupsPathOf(context, container),
+    joined: { network: namespaceOf(joined.network, 'net'), pid: namespaceOf(joined.pid, 'pid') },
+    findDevices: hostDevices,
+  });
+  const log = hostConfig.LogConfig.Type === 'none' ? null : { path: paths.log, ...logLimits(hostConfig.LogConfig) };
+  return { id: container.id, spec, rootfs, log, stdin: stdinMode(container), attachments: attachments.map(({ request }) => request) };
+}
+
+function stdinMode({ config }: Container): StdinMode {
+  if (!config.OpenStdin) return 'null';
+  return config.StdinOnce ? 'once' : 'open';
+}
+
+interface Joined {
+  readonly paths: ContainerPaths;
+  readonly pid: number;
+}
+
+function joinedContainer(context: ContainerContext, mode: string, what: 'network' | 'PID'): Joined | null {
+  if (!mode.startsWith('container:')) return null;
+  const other = context.registry.resolve(mode.slice('container:'.length));
+  if (other.state.status !== 'running') throw conflict(`cannot join ${what} of a non running container: ${other.id}`);
+  return { paths: other.paths, pid: other.state.process.pid };
+}
+
+function namespaceOf(joined: Joined | null, name: 'net' | 'pid'): string | null {
+  return joined === null ? null : `/proc/${joined.pid}/ns/${name}`;
+}
+
+async function prepareBinds({ hostConfig }: Container): Promise<void> {
+  for (const mount of requestedMounts(hostConfig)) if (mount.kind === 'bind') await prepareBindSource(mount.source, mount.createSource);
+}
+
+/** `-v` makes a missing directory, `--mount` wants it there; that it was there at create says nothing about now. */
+async function prepareBindSource(source: string, create: boolean): Promise<void> {
+  try {
+    await stat(source);
+    return;
+  } catch (error) {
+    if (!hasErrnoCode(error, 'ENOENT', 'ENOTDIR')) throw new EngineError('system', `cannot use bind source ${source}: ${errorText(error)}`);
+  }
+  if (!create) throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+  try {
+    await mkdir(source, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new EngineError('system', `error while creating mount source path '${source}': ${errorText(error)}`, { cause: error });
+  }
+}
+
+function takeAttachments(container: Container): readonly WaitingAttachment[] {
+  const attachments = [...container.waitingAttachments];
+  container.waitingAttachments.clear();
+  return attachments;
+}
+
+async function enterStarted(
+  context: ContainerContext,
+  container: Container,
+  process: RunningContainer,
+  attachments: readonly WaitingAttachment[],
+): Promise<void> {
+  const announced = Promise.withResolvers<void>();
+  const running = enterRunning(context, container, process, announced.promise);
+  for (const [index, attachment] of attachments.entries()) {
+    const stream = process.attached[index];
+    trackStream(container, running, attachment.relay, attachment.request);
+    if (stream === undefined) attachment.relay.finish();
+    else void attachment.replayed.then(() => attachment.relay.connect(stream));
+  }
+  await attachLate(container, running);
+  try {
+    await context.records.update(container.record);
+  } catch (error) {
+    // It runs: the next boot finds it by the runtime's own record.
+    context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the start of a container');
+  }
+  context.events.emit('start', container);
+  announced.resolve();
+}
+
+/** Clients that came while the start was under way. */
+async function attachLate(container: Container, running: Running): Promise<void> {
+  for (const { relay, request, replayed } of takeAttachments(container)) {
+    try {
+      const stream = await running.process.attach(request);
+      trackStream(container, running, relay, request);
+      void replayed.then(() => relay.connect(stream));
+    } catch {
+      // The process is gone already, and with it its output.
+      relay.finish();
+    }
+  }
+}
+
+async function enterFailed(
+  context: ContainerContext,
+  container: Container,
+  attachments: readonly WaitingAttachment[],
+  cause: unknown,
+): Promise<Error> {
+  const failure = startFailure(cause);
+  const exitCode = failure instanceof StartError ? failure.exitCode : failedStartCode;
+  if (container.state.status === 'created' || container.state.status === 'exited') {
+    container.state = { ...container.state, last: { ...container.state.last, exitCode, oomKilled: false, error: failure.message } };
+    await context.records.update(container.record).catch((error) => {
+      context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the failed start of a container');
+    });
+  }
+  for (const { relay } of [...attachments, ...takeAttachments(container)]) relay.finish();
+  container.waiters.exited({ statusCode: exitCode, error: null });
+  if (container.hostConfig.AutoRemove) {
+    await removeContainer(context, container, { force: false }).catch((error) => {
+      context.logger.warn({ container: container.id, error: errorText(error) }, 'cannot remove a container that did not start (--rm)');
+    });
+  }
+  return failure;
+}
+
+/** With Docker's text around it, which clients look into for their exit code. */
+function startFailure(cause: unknown): Error {
+  if (cause instanceof StartError) return new StartError(startErrorText(cause), cause.exitCode, { cause, details: cause.details });
+  return cause instanceof Error ? cause : new EngineError('system', `cannot start the container: ${errorText(cause)}`);
+}

@@ -1,0 +1,88 @@
+/** Ways to end a container's process: stop (ask, wait, kill), kill (one signal), and the hard end for removals. */
+import { EngineError } from '../base/errors.ts';
+import type { Container } from './container.ts';
+import type { ContainerContext } from './container-context.ts';
+import { type LastRun, type Running, requireRunning } from './container-state.ts';
+import type { StopOptions } from './containers.ts';
+import { parseSignal, SIGKILL, SIGTERM } from './signals.ts';
+import { patienceMs, StopPatience } from './stop-patience.ts';
+
+const defaultTimeoutSeconds = 10;
+
+/** A process that outlives SIGKILL for longer hangs in the kernel. */
+const killedExitMs = 30_000;
+
+export function stopTimeoutMs(container: Container, options: StopOptions): number {
+  return patienceMs(options.timeoutSeconds ?? container.config.StopTimeout ?? defaultTimeoutSeconds);
+}
+
+/** Runs inside the container's lane. */
+export async function stopContainer(
+  context: ContainerContext,
+  container: Container,
+  options: StopOptions,
+): Promise<'stopped' | 'already-stopped'> {
+  const { state } = container;
+  if (state.status !== 'running') return 'already-stopped';
+  const patience = new StopPatience();
+  container.stopPatience = patience;
+  try {
+    await sendSignal(context, container, state, stopSignal(container, options));
+    patience.shorten(stopTimeoutMs(container, options));
+    if ((await Promise.race([state.ended, patience.over])) === 'out-of-patience') await killAndWait(context, container);
+  } finally {
+    container.stopPatience = null;
+    patience.end();
+  }
+  context.events.emit('stop', container);
+  return 'stopped';
+}
+
+/** Checked before anything is queued, so that a wrong signal never stops anything. */
+export function stopSignal(container: Container, options: StopOptions): number {
+  const name = options.signal || container.config.StopSignal;
+  return name ? parseSignal(name) : SIGTERM;
+}
+
+/** SIGKILL answers when the process is gone, as Docker does. */
+export async function killContainer(context: ContainerContext, container: Container, signal: number): Promise<void> {
+  const running = requireRunning(container.id, container.state);
+  if (signal === SIGKILL) {
+    await killAndWait(context, container);
+    return;
+  }
+  if (!(await sendSignal(context, container, running, signal))) requireRunning(container.id, container.state);
+}
+
+/** Ends a running container now; nothing to do for others. */
+export async function killAndWait(context: ContainerContext, container: Container): Promise<LastRun> {
+  const { state } = container;
+  if (state.status !== 'running') return state.last;
+  await sendSignal(context, container, state, SIGKILL);
+  const patience = new StopPatience();
+  patience.shorten(killedExitMs);
+  try {
+    const outcome = await Promise.race([state.ended, patience.over]);
+    if (outcome !== 'out-of-patience') return outcome;
+  } finally {
+    patience.end();
+  }
+  const seconds = killedExitMs / 1000;
+  throw new EngineError(
+    'system',
+    `cannot end container ${container.id}: its process ${state.process.pid} did not exit within ${seconds} s after SIGKILL`,
+  );
+}
+
+/** False when the process is gone already: its exit is on its way, and waiting for it is all that is left. */
+async function sendSignal(context: ContainerContext, container: Container, running: Running, signal: number): Promise<boolean> {
+  try {
+    await running.process.kill(signal, 'init');
+  } catch (error) {
+    if (!(error instanceof EngineError && error.code === 'conflict')) throw error;
+    await running.ended;
+    return false;
+  }
+  context.events.emit('kill', container, { signal: String(signal) });
+  return true;
+}

@@ -1,0 +1,31 @@
+/** The host configuration as it is kept and shown: what was asked, with what Docker fills in. */
+import type { HostConfig } from './config.ts';
+import type { HostFacts } from './host-facts.ts';
+import { parseSecurityOptions } from './security-options.ts';
+import { maskedPaths, readonlyPaths } from './system-paths.ts';
+
+const defaultShmBytes = 64 * 1024 * 1024;
+
+export function storedHostConfig(asked: HostConfig, host: HostFacts): HostConfig {
+  return {
+    ...asked,
+    LogConfig: { Type: asked.LogConfig.Type || 'json-file', Config: asked.LogConfig.Config },
+    NetworkMode: asked.NetworkMode || 'default',
+    RestartPolicy: { ...asked.RestartPolicy, Name: asked.RestartPolicy.Name || 'no' },
+    IpcMode: asked.IpcMode || 'private',
+    CgroupnsMode: asked.CgroupnsMode || (host.cgroupVersion === 2 ? 'private' : 'host'),
+    // Docker's name for the default runtime: clients send back what they were shown.
+    Runtime: asked.Runtime || 'runc',
+    ShmSize: asked.ShmSize || defaultShmBytes,
+    MemorySwap: asked.Memory > 0 && asked.MemorySwap === 0 ? 2 * asked.Memory : asked.MemorySwap,
+    MemorySwappiness: asked.MemorySwappiness === -1 ? null : asked.MemorySwappiness,
+    PidsLimit: asked.PidsLimit === 0 ? null : asked.PidsLimit,
+    ...systemPaths(asked, host),
+  };
+}
+
+function systemPaths(asked: HostConfig, host: HostFacts): Pick<HostConfig, 'MaskedPaths' | 'ReadonlyPaths'> {
+  if (asked.Privileged) return { MaskedPaths: null, ReadonlyPaths: null };
+  if (parseSecurityOptions(asked.SecurityOpt ?? []).systemPathsUnconfined) return { MaskedPaths: [], ReadonlyPaths: [] };
+  return { MaskedPaths: asked.MaskedPaths ?? maskedPaths(host), ReadonlyPaths: asked.ReadonlyPaths ?? [...readonlyPaths] };
+}
