@@ -20,6 +20,18 @@ const defaultRules: readonly DeviceRule[] = [
   { allow: false, type: 'c', major: 10, minor: 229, access: 'rwm' },
 ];
 
+/**
+ * What every OCI runtime adds after a spec's rules, here so that the spec says all: any node may be made (not opened), `full`, and the container's own terminals.
+ * Unlike runc before 1.2, 10:200 (tun) is not among them.
+ */
+const runtimeRules: readonly DeviceRule[] = [
+  { allow: true, type: 'c', major: -1, minor: -1, access: 'm' },
+  { allow: true, type: 'b', major: -1, minor: -1, access: 'm' },
+  { allow: true, type: 'c', major: 1, minor: 7, access: 'rwm' },
+  { allow: true, type: 'c', major: 5, minor: 2, access: 'rwm' },
+  { allow: true, type: 'c', major: 136, minor: -1, access: 'rwm' },
+];
+
 type DeviceRequest = Pick<HostConfig, 'Privileged' | 'Devices' | 'DeviceCgroupRules'>;
 
 export interface DeviceAccess {
@@ -36,7 +48,7 @@ export function deviceAccess(hostConfig: DeviceRequest, find: FindDevices): Devi
     return { devices: [...own, ...extra], rules: [{ allow: true, access: 'rwm' }] };
   }
   const asked = (hostConfig.DeviceCgroupRules ?? []).map(parseDeviceRule);
-  return { devices: mapped, rules: [...defaultRules, ...mappings.flatMap(({ rules }) => rules), ...asked] };
+  return { devices: mapped, rules: [...defaultRules, ...mappings.flatMap(({ rules }) => rules), ...asked, ...runtimeRules] };
 }
 
 function mappedDevices(mapping: NonNullable<HostConfig['Devices']>[number], find: FindDevices): DeviceAccess {

@@ -1,0 +1,73 @@
+/** What a spec may not ask: things that would change the host, and things that a plan has no step for. Refused by name, never left out. */
+import { posix } from 'node:path';
+import { invalid, notImplemented } from '../base/errors.ts';
+import type { NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
+import { sysctlNamespace } from './sysctl-names.ts';
+
+export function checkSpec(spec: RuntimeSpec): void {
+  checkExecSpec(spec);
+  if (!hasOwn(spec, 'mount')) throw invalid('A container needs a mount namespace of its own');
+  if (spec.hostname !== undefined && !has(spec, 'uts')) throw invalid('A hostname needs a UTS namespace of its own');
+  checkPropagation(spec);
+  for (const { destination } of spec.mounts) checkDestination(destination);
+  for (const name of Object.keys(spec.linux.sysctl ?? {})) checkSysctl(spec, name);
+}
+
+/** What holds for exec as well: there the root and the mounts are already made. */
+export function checkExecSpec(spec: RuntimeSpec): void {
+  const { process, linux } = spec;
+  for (const { type } of linux.namespaces) {
+    if (type === 'user' || type === 'time') throw notImplemented(`A ${type} namespace is not supported yet`);
+  }
+  if (!['', 'unconfined'].includes(process.apparmorProfile ?? '')) {
+    throw notImplemented(`The AppArmor profile "${process.apparmorProfile}" is not supported yet`);
+  }
+  if ((process.selinuxLabel ?? '') !== '') throw notImplemented(`The SELinux label "${process.selinuxLabel}" is not supported`);
+  if ((linux.mountLabel ?? '') !== '') throw notImplemented(`The SELinux mount label "${linux.mountLabel}" is not supported`);
+  if (process.args.length === 0) throw invalid('no command specified');
+  if (!posix.isAbsolute(process.cwd)) throw invalid(`the working directory '${process.cwd}' is invalid, it needs to be an absolute path`);
+  checkIds(process.user.uid, process.user.gid, ...(process.user.additionalGids ?? []));
+}
+
+/** 4294967295 is "no change" to setresuid(2), 4294967296 wraps to root. */
+function checkIds(...ids: readonly number[]): void {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id > 2 ** 31 - 1);
+  if (wrong !== undefined) throw invalid(`uids and gids must be in range 0-2147483647, not ${wrong}`);
+}
+
+function has(spec: RuntimeSpec, type: NamespaceType): boolean {
+  return spec.linux.namespaces.some((namespace) => namespace.type === type);
+}
+
+function hasOwn(spec: RuntimeSpec, type: NamespaceType): boolean {
+  return spec.linux.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
+}
+
+const propagations: readonly string[] = ['', 'private', 'rprivate', 'slave', 'rslave'];
+
+function checkPropagation({ linux: { rootfsPropagation = '' } }: RuntimeSpec): void {
+  if (!propagations.includes(rootfsPropagation)) throw notImplemented(`Root propagation "${rootfsPropagation}" is not supported yet`);
+}
+
+/** What tools like lxcfs put over single files of /proc; anything else there could fake what the set-up reads and writes (CVE-2019-19921). */
+const allowedInProc: ReadonlySet<string> = new Set(
+  ['cpuinfo', 'diskstats', 'meminfo', 'stat', 'swaps', 'uptime', 'loadavg', 'slabinfo', 'net/dev', 'sys/kernel/ns_last_pid'].map(
+    (name) => `/proc/${name}`,
+  ),
+);
+
+function checkDestination(destination: string): void {
+  if (!posix.isAbsolute(destination)) throw invalid(`invalid mount path: '${destination}' mount path must be absolute`);
+  const clean = posix.normalize(destination);
+  if (clean === '/') throw invalid("invalid specification: destination can't be '/'");
+  if (clean.startsWith('/proc/') && !allowedInProc.has(clean)) {
+    throw invalid(`"${destination}" cannot be mounted because it is inside /proc`);
+  }
+}
+
+/** A parameter that belongs to no namespace of the container would change the host. */
+function checkSysctl(spec: RuntimeSpec, name: string): void {
+  const type = sysctlNamespace(name);
+  if (type === null) throw invalid(`sysctl "${name}" is not in a separate kernel namespace`);
+  if (!has(spec, type)) throw invalid(`sysctl "${name}" is not allowed in the hosts ${type} namespace`);
+}
