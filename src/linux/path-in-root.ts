@@ -30,7 +30,7 @@ export function openInRoot(root: number | string, path: string, flags: number, m
   try {
     return openInRoot(descriptor, path, flags, mode);
   } finally {
-    closeSync(descriptor);
+    closeDescriptor(descriptor);
   }
 }
 
@@ -49,7 +49,7 @@ export function readFileInRoot(root: number | string, path: string, maximumBytes
   try {
     return readPinned(pinned, path, maximumBytes);
   } finally {
-    closeSync(pinned);
+    closeDescriptor(pinned);
   }
 }
 

@@ -3,10 +3,20 @@
  * (Recursion by path fails beyond 4,096 bytes, recursion by descriptor beyond their limit, and Node's `fs.rm` on names that are not UTF-8.)
  * Nobody else may be writing to the tree; symbolic links are removed, never followed.
  */
-import { closeSync, opendirSync } from 'node:fs';
+import { opendirSync } from 'node:fs';
 import { decodeName } from '../base/byte-name.ts';
 import { isErrno } from './ffi.ts';
-import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, RENAME_NOREPLACE, removeDirectoryAt, renameAt, unlinkAt } from './file-calls.ts';
+import {
+  closeDescriptor,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_RDONLY,
+  openAt,
+  RENAME_NOREPLACE,
+  removeDirectoryAt,
+  renameAt,
+  unlinkAt,
+} from './file-calls.ts';
 
 const NAMES_AT_ONCE = 4096;
 
@@ -21,7 +31,7 @@ export function removeTree(parent: number, name: string, trash: number): void {
         for (const child of names) if (!removeOne(directory, child)) queue.push(moveToTrash(directory, child, trash));
       }
     } finally {
-      closeSync(directory);
+      closeDescriptor(directory);
     }
     removeDirectoryAt(trash, next);
   }
