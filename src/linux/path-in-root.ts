@@ -8,6 +8,7 @@ import { invalid } from '../base/errors.ts';
 import { isErrno } from './ffi.ts';
 import {
   AT_FDCWD,
+  closeDescriptor,
   O_DIRECTORY,
   O_NONBLOCK,
   O_PATH,
