@@ -1,13 +1,12 @@
 /** `docker logs`: the json-file log of a container as frames or raw bytes, followed while it runs. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { invalid, notImplemented } from '../base/errors.ts';
 import type { Container } from './container.ts';
 import type { LogOptions } from './containers.ts';
+import { GeneratorStream } from './generator-stream.ts';
 import { logLimits } from './log-config.ts';
 import { type EntryFormat, formatBlock } from './log-entries.ts';
 import { type LogFiles, type LogReadOptions, readLogBlocks } from './log-files.ts';
-
-const outputBufferBytes = 64 * 1024;
 
 export function readLogs(
   container: Container,
@@ -21,10 +20,8 @@ export function readLogs(
   const stop = new AbortController();
   const format: EntryFormat = { ...options, framed: !config.Tty };
   const blocks = formattedBlocks(logFilesOf(container), { tail: options.tail, news }, format, stop.signal);
-  const stream = Readable.from(blocks, { objectMode: false, highWaterMark: outputBufferBytes });
   const leave = () => stream.destroy();
-  // A follower waits for news, not for its reader: it has to be told when the reader is gone.
-  stream.once('close', () => {
+  const stream = new GeneratorStream(blocks, () => {
     stop.abort();
     news?.close();
     signal.removeEventListener('abort', leave);
