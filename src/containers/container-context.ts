@@ -2,7 +2,7 @@
 import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { LayerStore } from '../store/layer-store.ts';
+import type { OpenLayerStore } from '../store/layers.ts';
 import type { ContainerEvents } from './container-events.ts';
 import type { ContainerRecords } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
@@ -20,7 +20,7 @@ export interface ContainerContext {
   readonly execs: Execs;
   readonly runtime: Runtime;
   readonly images: ImageCatalogue;
-  readonly layers: LayerStore;
+  readonly layers: OpenLayerStore;
   readonly host: HostFacts;
   readonly logger: Logger;
 }

@@ -1,5 +1,6 @@
 /** The root file system of a start: the image's layers, the init layer over them, and what the container itself wrote on top. */
-import { mkdir } from 'node:fs/promises';
+import { chmod, chown, mkdir, utimes } from 'node:fs/promises';
+import { hasErrnoCode } from '../base/errors.ts';
 import type { Rootfs } from '../runtime/runtime.ts';
 import { readFileInLayers } from '../store/layer-stack.ts';
 import type { Container } from './container.ts';
@@ -14,15 +15,42 @@ export interface PreparedRootfs {
   readonly userFiles: UserFiles;
 }
 
-export async function prepareRootfs(context: ContainerContext, { record, paths }: Container): Promise<PreparedRootfs> {
+export async function prepareRootfs(context: ContainerContext, container: Container): Promise<PreparedRootfs> {
+  const { paths } = container;
   // At each start: after a power loss a directory may be missing that the record promises.
-  await mkdir(paths.upper, { recursive: true, mode: 0o755 });
+  await makeUpper(context, container);
   await mkdir(paths.work, { recursive: true, mode: 0o700 });
   await mkdir(paths.merged, { recursive: true, mode: 0o700 });
-  const { base, lowers } = context.layers.mountOrder(record.layers);
+  const { base, lowers } = lowersOf(context, container);
   const text = (path: string) => readFileInLayers(base, [paths.upper, ...lowers], path, maxUserFileBytes)?.toString() ?? null;
   return {
     rootfs: { kind: 'overlay', lowerBase: base, lowers, upper: paths.upper, work: paths.work, target: paths.merged },
     userFiles: { passwd: text('/etc/passwd'), group: text('/etc/group') },
   };
+}
+
+/** The init layer lies over the image's: an image cannot lead a mount elsewhere (SEC-12). */
+export function lowersOf(
+  { layers }: ContainerContext,
+  { record }: Container,
+): { readonly base: string; readonly lowers: readonly string[] } {
+  const { base, lowers } = layers.mountOrder(record.layers);
+  return { base, lowers: [layers.initLayer, ...lowers] };
+}
+
+/** The container's `/` looks like the upper directory, whatever lies below: it takes over what the image says about `/`. */
+async function makeUpper({ layers }: ContainerContext, { record, paths }: Container): Promise<void> {
+  try {
+    await mkdir(paths.upper, { mode: 0o755 });
+  } catch (error) {
+    if (hasErrnoCode(error, 'EEXIST')) return;
+    throw error;
+  }
+  const attributes = layers.rootAttributes(record.layers);
+  if (attributes === null) return;
+  await chown(paths.upper, attributes.uid, attributes.gid);
+  await chmod(paths.upper, attributes.mode & 0o7777);
+  const { seconds, nanoseconds } = attributes.modifiedAt;
+  const modifiedAt = seconds + nanoseconds / 1e9;
+  await utimes(paths.upper, modifiedAt, modifiedAt);
 }

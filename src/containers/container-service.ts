@@ -11,7 +11,7 @@ import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Database } from '../store/database.ts';
-import type { LayerStore } from '../store/layer-store.ts';
+import type { OpenLayerStore } from '../store/layers.ts';
 import { adoptContainers, containerIdsIn } from './adopt-containers.ts';
 import { attachContainer } from './attach-container.ts';
 import type { Container } from './container.ts';
@@ -46,7 +46,7 @@ export interface ContainerDependencies {
   readonly cgroupParent: string;
   readonly database: Database;
   readonly images: ImageCatalogue;
-  readonly layers: LayerStore;
+  readonly layers: OpenLayerStore;
   readonly runtime: Runtime;
   readonly host: HostFacts;
   readonly logger: Logger;

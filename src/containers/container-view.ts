@@ -1,6 +1,7 @@
 /** A container as `inspect` and `ps` see it. */
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { lowersOf } from './container-rootfs.ts';
 import type { ContainerView } from './containers.ts';
 import { directorySize } from './directory-size.ts';
 
@@ -49,8 +50,9 @@ function networksOf(mode: string): Readonly<Record<string, unknown>> {
   return mode === 'host' ? { host: {} } : { none: {} };
 }
 
-function graphOf(context: ContainerContext, { record, paths }: Container): Readonly<Record<string, string>> {
-  const { base, lowers } = context.layers.mountOrder(record.layers);
+function graphOf(context: ContainerContext, container: Container): Readonly<Record<string, string>> {
+  const { paths } = container;
+  const { base, lowers } = lowersOf(context, container);
   return {
     LowerDir: lowers.map((lower) => `${base}/${lower}`).join(':'),
     MergedDir: paths.merged,

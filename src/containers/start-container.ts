@@ -5,6 +5,7 @@
  */
 import { mkdir, stat } from 'node:fs/promises';
 import { conflict, EngineError, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
+import { maxAttachments } from '../runtime/protocol.ts';
 import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
 import { trackStream } from './attach-container.ts';
 import type { Container, WaitingAttachment } from './container.ts';
@@ -31,7 +32,8 @@ export async function startContainer(context: ContainerContext, container: Conta
   if (status === 'running') return 'already-running';
   if (status === 'removing' || status === 'dead') throw conflict('container is marked for removal and cannot be started');
   await container.released;
-  const attachments = takeAttachments(container);
+  // The others see the process a moment later, as if they had come then.
+  const attachments = takeAttachments(container, maxAttachments);
   try {
     const request = await startRequest(context, container, attachments);
     const process = await context.runtime.start(request);
@@ -111,9 +113,9 @@ async function prepareBindSource(source: string, create: boolean): Promise<void>
   }
 }
 
-function takeAttachments(container: Container): readonly WaitingAttachment[] {
-  const attachments = [...container.waitingAttachments];
-  container.waitingAttachments.clear();
+function takeAttachments(container: Container, limit = Number.POSITIVE_INFINITY): readonly WaitingAttachment[] {
+  const attachments = [...container.waitingAttachments].slice(0, limit);
+  for (const attachment of attachments) container.waitingAttachments.delete(attachment);
   return attachments;
 }
 

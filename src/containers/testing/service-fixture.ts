@@ -10,7 +10,7 @@ import { silentLogger } from '../../base/log.ts';
 import type { Image, ImageCatalogue } from '../../images/catalogue.ts';
 import type { ImageRunConfig } from '../../oci/image-config.ts';
 import type { Database, Statement } from '../../store/database.ts';
-import type { LayerStore } from '../../store/layer-store.ts';
+import type { OpenLayerStore } from '../../store/layers.ts';
 import { migrations } from '../../store/migrations.ts';
 import type { ContainerConfig, HostConfig } from '../config.ts';
 import { defaultContainerConfig, defaultHostConfig } from '../config-defaults.ts';
@@ -110,8 +110,13 @@ function fakeImages(config: ImageRunConfig): ImageCatalogue {
   return { find, resolve, list: () => [image] } as unknown as ImageCatalogue;
 }
 
-function fakeLayers(directory: string): LayerStore {
-  return { mountOrder: () => ({ base: join(directory, 'layers'), lowers: ['base'] }) } as unknown as LayerStore;
+function fakeLayers(directory: string): OpenLayerStore {
+  mkdirSync(join(directory, 'layers', 'i', 'etc'), { recursive: true });
+  return {
+    initLayer: 'i',
+    rootAttributes: () => null,
+    mountOrder: () => ({ base: join(directory, 'layers'), lowers: ['base'] }),
+  } as unknown as OpenLayerStore;
 }
 
 /** The real schema and SQL, without the worker thread. */
