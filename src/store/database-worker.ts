@@ -9,8 +9,8 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Statement } from './database.ts';
 import { migrations, newestVersion } from './migrations.ts';
+import type { Statement } from './sql-statement.ts';
 import { describeFailure, type WorkerFailure } from './worker-call.ts';
 
 type Request =

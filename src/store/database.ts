@@ -8,15 +8,12 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EngineError } from '../base/errors.ts';
+import type { SqlValue, Statement } from './sql-statement.ts';
 import { WorkerCalls, type WorkerFailure } from './worker-call.ts';
 
-export type Durability = 'full' | 'normal';
-export type SqlValue = string | number | bigint | null | Uint8Array;
+export type { SqlValue, Statement } from './sql-statement.ts';
 
-export interface Statement {
-  readonly sql: string;
-  readonly params: readonly SqlValue[];
-}
+export type Durability = 'full' | 'normal';
 
 export interface Database {
   query<T>(sql: string, ...params: readonly SqlValue[]): Promise<T[]>;

@@ -1,0 +1,7 @@
+/** What crosses to the database thread. */
+export type SqlValue = string | number | bigint | null | Uint8Array;
+
+export interface Statement {
+  readonly sql: string;
+  readonly params: readonly SqlValue[];
+}
