@@ -1,5 +1,6 @@
 #include "cgroup.h"
 #include "files.h"
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,13 +38,19 @@ int cgroup_signal(const struct cgroup *g, int number) {
 	return -1;
 }
 
+/* The directory is v1's or, before cgroup.kill came with 5.14, v2's. */
+static void freeze(const struct cgroup *g, bool frozen) {
+	char path[PATH_MAX];
+	if (!*g->freezer) return;
+	if (snprintf(path, sizeof path, "%s/freezer.state", g->freezer) < (int)sizeof path && write_file(path, frozen ? "FROZEN" : "THAWED", 0) == 0) return;
+	if (snprintf(path, sizeof path, "%s/cgroup.freeze", g->freezer) < (int)sizeof path) write_file(path, frozen ? "1" : "0", 0);
+}
+
 int cgroup_kill(const struct cgroup *g) {
 	if (*g->kill_file && write_file(g->kill_file, "1", 0) == 0) return 0;
-	char state[PATH_MAX];
-	bool freezer = *g->freezer && snprintf(state, sizeof state, "%s/freezer.state", g->freezer) < (int)sizeof state;
-	if (freezer) write_file(state, "FROZEN", 0);
+	freeze(g, true);
 	int result = cgroup_signal(g, SIGKILL);
-	if (freezer) write_file(state, "THAWED", 0);
+	freeze(g, false);
 	return result;
 }
 
@@ -54,10 +61,20 @@ bool cgroup_oom_killed(const struct cgroup *g) {
 	return line && strtoul(line + strlen("oom_kill "), NULL, 10) > 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
+	(void)st, (void)where;
+	if (type == FTW_DP) rmdir(path);
+	return 0;
+}
+
 bool cgroup_remove(const struct cgroup *g) {
 	struct cursor c = list_cursor(g->directories);
 	bool done = true;
-	for (uint32_t i = 0; i < g->directories.count; i++)
-		if (rmdir(take_text(&c)) && errno == EBUSY) done = false;
+	for (uint32_t i = 0; i < g->directories.count; i++) {
+		const char *path = take_text(&c);
+		if (rmdir(path) == 0 || errno == ENOENT) continue;
+		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS); /* the container may have made some of its own below */
+		done = done && access(path, F_OK) != 0;
+	}
 	return done;
 }

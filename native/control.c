@@ -210,6 +210,7 @@ static int run_request(uint16_t type, struct cursor *c) {
 	if (type == MSG_RELEASE) {
 		if (monitor.state != ENDED) return EBUSY;
 		monitor.released = true;
+		close_door();
 		return 0;
 	}
 	return ENOSYS;

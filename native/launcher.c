@@ -80,9 +80,10 @@ static void connection_free(struct connection *c) {
 	free(c);
 }
 
+/* One whose exit is still to be recorded; after that the container may start again while its old monitor serves a slow client. */
 static struct child *child_find(const char *id) {
 	struct child *child = children;
-	while (child && strcmp(child->start.id, id)) child = child->next;
+	while (child && (child->slot->recorded || strcmp(child->start.id, id))) child = child->next;
 	return child;
 }
 
@@ -306,9 +307,6 @@ static void child_gone(struct child *child) {
 		*at = note->next;
 		free(note);
 	}
-	char name[32];
-	socket_name(name, child->start.id);
-	unlink(name);
 	child_free(child);
 }
 
@@ -320,6 +318,9 @@ static void end_orphan(struct child *child) {
 		if (alive) cgroup_kill(&child->start.cgroup);
 		if (slot->init) kill(slot->init, SIGKILL);
 		if ((alive || slot->init) && loop_now() < child->give_up) return;
+		char name[32];
+		socket_name(name, child->start.id);
+		unlink(name);
 		exit_record(child->start.exit_file, slot->reaped ? slot->code : 137, slot->reaped ? slot->at_ns : time_ns(),
 			cgroup_oom_killed(&child->start.cgroup), slot->reaped ? "" : "monitor died");
 		slot->recorded = true;

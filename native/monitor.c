@@ -33,16 +33,18 @@ bool start_take(struct cursor *c, struct start *s) {
 
 void socket_name(char name[32], const char *id) { snprintf(name, 32, "m/%.16s", id); }
 
-static _Noreturn void leave(void) {
+/* Before the daemon is told that we leave: the next monitor of this container may bind the name right after. */
+void close_door(void) {
 	char name[32];
 	socket_name(name, monitor.start.id);
-	unlink(name);
-	exit(0);
+	if (monitor.listener.fd >= 0) unlink(name);
+	loop_close(&monitor.listener);
 }
 
 /* Nothing is left behind by a start that failed: not even the exit is recorded. */
 static _Noreturn void give_up_start(const struct failure *failure) {
 	stdio_drain(&monitor.io);
+	close_door();
 	for (int i = 0; i < 200 && !cgroup_remove(&monitor.start.cgroup); i++) usleep(2000);
 	monitor.slot->recorded = true;
 	if (monitor.control && monitor.owes) {
@@ -51,7 +53,7 @@ static _Noreturn void give_up_start(const struct failure *failure) {
 		fcntl(monitor.control->source.fd, F_SETFL, 0); /* blocking: these are its last words */
 		control_send(&f);
 	}
-	leave();
+	exit(0);
 }
 
 static _Noreturn void give_up_setup(uint32_t setup_index) {
@@ -223,7 +225,7 @@ void monitor_main(struct slot *slot, int control, uint32_t request, const struct
 	struct plan plan;
 	char name[32];
 	monitor.slot = slot;
-	monitor.init_pidfd = -1;
+	monitor.init_pidfd = monitor.listener.fd = -1;
 	monitor.next_tick = -1;
 	monitor.owed = request;
 	monitor.owes = true;
@@ -254,5 +256,5 @@ void monitor_main(struct slot *slot, int control, uint32_t request, const struct
 	free((void *)(uintptr_t)plan_bytes);
 	while (monitor.state != ENDED || !monitor.released || monitor.io.clients || monitor.execs || (monitor.control && monitor.control->out_length))
 		one_round();
-	leave();
+	exit(0);
 }

@@ -68,6 +68,7 @@ struct attachment {
 _Noreturn void monitor_main(struct slot *slot, int control, uint32_t request, const struct attachment *attachments, const uint8_t *plan, size_t plan_length);
 /* After a report or SIGCHLD: whoever has ended. */
 void monitor_reap(void);
+void close_door(void);
 /* ATTACH_* that a client may have: a terminal takes input only when stdin was asked for. */
 uint32_t attachable(void);
 void socket_name(char name[32], const char *id); /* relative to the exec root */

@@ -1,0 +1,304 @@
+/**
+ * A running container over the control connection of its monitor.
+ *
+ * How `exited` settles: EXITED on the control connection is the normal way. When that connection breaks, the launcher is asked to say when the monitor is gone; by
+ * then the exit file is complete (written by the monitor, or by the launcher in its place). A monitor that is alive after all (its launcher was another one) is
+ * asked for control again. Without file and monitor it is `lost`.
+ */
+import type { Socket } from 'node:net';
+import type { ContainerId } from '../base/brand.ts';
+import { conflict, EngineError, notFound } from '../base/errors.ts';
+import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import { askOnce, asStdioStream, FrameConnection, MonitorRefusal } from './monitor-connection.ts';
+import type { Plan } from './plan.ts';
+import { encodePlan, hasTerminal } from './plan-encoding.ts';
+import { attachFlag, type Frame, message, type PayloadReader, PayloadWriter, protocolVersion } from './protocol.ts';
+import type { AttachRequest, ExecRequest, ExitStatus, LogPosition, RunningContainer, RunningExec, StdioStream } from './runtime.ts';
+import { readStartFailure, startError } from './start-failure.ts';
+
+const ESRCH = 3;
+const EEXIST = 17;
+
+/** What a container needs of its runtime. */
+export interface ContainerHost {
+  /** A new connection to the monitor's socket. */
+  connect(): Promise<Socket>;
+  compileExec(spec: RuntimeSpec): Plan;
+  /** The exit from the exit file once no monitor is alive; `again`: a monitor is alive, ask it for control. */
+  afterMonitor(): Promise<ExitStatus | 'lost' | 'again'>;
+  /** RELEASE was acknowledged. */
+  forget(): Promise<void>;
+}
+
+export interface StartedFacts {
+  readonly pid: number;
+  readonly startedAt: Date;
+  readonly logPosition: LogPosition;
+}
+
+export interface MonitorStatus extends StartedFacts {
+  readonly exit: ExitStatus | null;
+  readonly execs: readonly { readonly id: string; readonly pid: number; readonly exitCode: number | null }[];
+}
+
+interface PendingExec {
+  readonly id: string;
+  readonly exit: PromiseWithResolvers<number | 'lost'>;
+}
+
+export class NativeContainer implements RunningContainer {
+  readonly id: ContainerId;
+  readonly pid: number;
+  readonly startedAt: Date;
+  readonly attached: readonly StdioStream[];
+  readonly exited: Promise<ExitStatus | 'lost'>;
+  readonly adoptedExecs: readonly RunningExec[];
+  readonly #host: ContainerHost;
+  readonly #exit = Promise.withResolvers<ExitStatus | 'lost'>();
+  readonly #listeners = new Set<(position: LogPosition) => void>();
+  readonly #execs = new Map<string, PendingExec>();
+  #control: FrameConnection;
+  #logPosition: LogPosition;
+  #isSettled = false;
+  #isClosed = false;
+
+  constructor(
+    id: ContainerId,
+    control: Socket,
+    facts: StartedFacts,
+    attached: readonly StdioStream[],
+    execs: MonitorStatus['execs'],
+    host: ContainerHost,
+  ) {
+    this.id = id;
+    this.pid = facts.pid;
+    this.startedAt = facts.startedAt;
+    this.attached = attached;
+    this.exited = this.#exit.promise;
+    this.#logPosition = facts.logPosition;
+    this.#host = host;
+    this.#control = this.#take(control);
+    this.adoptedExecs = execs.map((exec) => this.#adoptExec(exec));
+  }
+
+  get logPosition(): LogPosition {
+    return this.#logPosition;
+  }
+
+  onLog(listener: (position: LogPosition) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async attach(request: AttachRequest): Promise<StdioStream> {
+    const socket = await this.#connect();
+    const payload = new PayloadWriter().u32(protocolVersion).u32(attachFlags(request)).finish();
+    await askOnce(socket, message.attach, payload);
+    return asStdioStream(socket);
+  }
+
+  async exec(request: ExecRequest): Promise<RunningExec> {
+    const plan = this.#host.compileExec(request.spec);
+    const socket = await this.#connect();
+    const pending = this.#expectExec(request.id);
+    try {
+      const pid = await this.#startExec(socket, request, plan);
+      const isAttached = attachFlags(request) !== 0;
+      if (!isAttached) socket.destroy();
+      return this.#runningExec(pending, pid, isAttached ? asStdioStream(socket) : null);
+    } catch (thrown) {
+      this.#execs.delete(request.id);
+      socket.destroy();
+      throw this.#explain(thrown, request.id);
+    }
+  }
+
+  async kill(signal: number, scope: 'init' | 'all'): Promise<void> {
+    await this.#ask(message.kill, new PayloadWriter().u32(signal).u32(scope === 'all' ? 1 : 0));
+  }
+
+  async resize(rows: number, columns: number): Promise<void> {
+    await this.#ask(message.resize, new PayloadWriter().text('').u32(rows).u32(columns));
+  }
+
+  async closeStdin(): Promise<void> {
+    await this.#ask(message.closeStdin, new PayloadWriter());
+  }
+
+  async release(): Promise<void> {
+    // A monitor that died before has nothing to be told.
+    if (!this.#control.isClosed) await this.#control.request(message.release).catch((thrown: unknown) => this.#ignoreUnavailable(thrown));
+    this.close();
+    await this.#host.forget();
+  }
+
+  /** The daemon leaves; the container stays as it is. `exited` stays open. */
+  close(): void {
+    this.#isClosed = true;
+    this.#control.close();
+  }
+
+  #take(socket: Socket): FrameConnection {
+    const control = new FrameConnection(socket, (event) => this.#onEvent(event));
+    void control.closed.then(() => this.#onControlLost());
+    return control;
+  }
+
+  #onEvent(event: Frame): void {
+    const { type, payload } = event;
+    if (type === message.log) this.#moveLog(readLogPosition(payload));
+    else if (type === message.execExit) this.#endExec(payload.text(), payload.u32());
+    else if (type === message.exited) this.#settle(readExit(payload));
+  }
+
+  #moveLog(position: LogPosition): void {
+    this.#logPosition = position;
+    for (const listener of this.#listeners) listener(position);
+  }
+
+  #settle(exit: ExitStatus | 'lost'): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#exit.resolve(exit);
+    for (const { exit: execExit } of this.#execs.values()) execExit.resolve('lost');
+    this.#execs.clear();
+  }
+
+  async #onControlLost(): Promise<void> {
+    while (!this.#isSettled && !this.#isClosed) {
+      const outcome = await this.#host.afterMonitor().catch(() => 'lost' as const);
+      if (this.#isClosed) return;
+      if (outcome !== 'again') this.#settle(outcome);
+      else if (await this.#takeControlAgain()) return;
+    }
+  }
+
+  async #takeControlAgain(): Promise<boolean> {
+    try {
+      const socket = await this.#host.connect();
+      const status = await requestControl(socket);
+      if (status.exit !== null) this.#settle(status.exit);
+      for (const exec of status.execs) if (exec.exitCode !== null) this.#endExec(exec.id, exec.exitCode);
+      this.#control = this.#take(socket);
+      return true;
+    } catch {
+      return false; // it is gone now: look again
+    }
+  }
+
+  #expectExec(id: string): PendingExec {
+    // Before it is started: its exit may come on the control connection before the start's reply does on its own.
+    const pending = { id, exit: Promise.withResolvers<number | 'lost'>() };
+    this.#execs.set(id, pending);
+    return pending;
+  }
+
+  #endExec(id: string, code: number): void {
+    this.#execs.get(id)?.exit.resolve(code);
+    this.#execs.delete(id);
+    void this.#control.request(message.execAck, new PayloadWriter().text(id).finish()).catch(() => {});
+  }
+
+  #adoptExec(exec: MonitorStatus['execs'][number]): RunningExec {
+    const pending = this.#expectExec(exec.id);
+    if (exec.exitCode !== null) this.#endExec(exec.id, exec.exitCode);
+    return this.#runningExec(pending, exec.pid, null);
+  }
+
+  #runningExec({ id, exit }: PendingExec, pid: number, stream: StdioStream | null): RunningExec {
+    return {
+      id,
+      pid,
+      stream,
+      exited: exit.promise,
+      resize: (rows, columns) => this.#ask(message.resize, new PayloadWriter().text(id).u32(rows).u32(columns)),
+    };
+  }
+
+  async #startExec(socket: Socket, request: ExecRequest, plan: Plan): Promise<number> {
+    const payload = new PayloadWriter()
+      .u32(protocolVersion)
+      .text(request.id)
+      .u32(attachFlags(request))
+      .u32(hasTerminal(plan) ? 1 : 0)
+      .raw(encodePlan(plan));
+    const reply = await askOnce(socket, message.exec, payload.finish());
+    if (reply.type === message.startFailed) throw startError(readStartFailure(reply.payload), plan, 'exec');
+    return reply.payload.u32();
+  }
+
+  async #connect(): Promise<Socket> {
+    try {
+      return await this.#host.connect();
+    } catch (thrown) {
+      throw conflict(`container ${this.id} is not running`, { cause: thrown });
+    }
+  }
+
+  async #ask(type: number, payload: PayloadWriter): Promise<void> {
+    try {
+      await this.#control.request(type, payload.finish());
+    } catch (thrown) {
+      throw this.#explain(thrown, null);
+    }
+  }
+
+  #explain(thrown: unknown, execId: string | null): unknown {
+    if (!(thrown instanceof MonitorRefusal)) return thrown;
+    if (thrown.errno === ESRCH) return conflict(`container ${this.id} is not running`, { cause: thrown });
+    if (thrown.errno === EEXIST && execId !== null) return conflict(`exec ${execId} has already run`, { cause: thrown });
+    return thrown;
+  }
+
+  #ignoreUnavailable(thrown: unknown): void {
+    if (!(thrown instanceof EngineError && thrown.code === 'unavailable')) throw thrown;
+  }
+}
+
+/** Asks a monitor for control; the connection is the control connection from then on. */
+export async function requestControl(socket: Socket): Promise<MonitorStatus> {
+  const reply = await askOnce(socket, message.control, new PayloadWriter().u32(protocolVersion).finish());
+  if (reply.type !== message.status) {
+    socket.destroy();
+    throw notFound('the container could not be started');
+  }
+  return readStatus(reply.payload);
+}
+
+export function attachFlags(request: AttachRequest): number {
+  return (request.stdin ? attachFlag.stdin : 0) | (request.stdout ? attachFlag.stdout : 0) | (request.stderr ? attachFlag.stderr : 0);
+}
+
+function readStatus(payload: PayloadReader): MonitorStatus {
+  payload.u32(); // the monitor's version
+  const pid = payload.u32();
+  payload.u64(); // start time in clock ticks
+  const startedAt = dateOf(payload.u64());
+  const hasEnded = payload.u32() === 1;
+  const exit = readExit(payload);
+  const logPosition = readLogPosition(payload);
+  payload.u32(); // terminal
+  const execs = Array.from({ length: payload.u32() }, () => readExec(payload));
+  return { pid, startedAt, exit: hasEnded ? exit : null, logPosition, execs };
+}
+
+function readExec(payload: PayloadReader): MonitorStatus['execs'][number] {
+  const [id, pid, hasEnded, code] = [payload.text(), payload.u32(), payload.u32(), payload.u32()];
+  return { id, pid, exitCode: hasEnded === 1 ? code : null };
+}
+
+function readLogPosition(payload: PayloadReader): LogPosition {
+  const generation = payload.u32();
+  const sizeBytes = Number(payload.u64());
+  payload.u64(); // bytes lost to a full disk
+  return { generation, sizeBytes };
+}
+
+function readExit(payload: PayloadReader): ExitStatus {
+  const [code, at, oomKilled, note] = [payload.u32(), payload.u64(), payload.u32(), payload.text()];
+  return { code, at: dateOf(at), oomKilled: oomKilled === 1, note: note === '' ? null : note };
+}
+
+export function dateOf(nanoseconds: bigint): Date {
+  return new Date(Number(nanoseconds / 1_000_000n));
+}

@@ -1,0 +1,272 @@
+/**
+ * The runtime `native`: compiles the OCI spec into a plan, makes the control groups, and has the launcher fork a monitor that carries the plan out.
+ *
+ *   start: mkdir c/ID ─ createCgroup ─ compile ─▶ n × PARK, START ─▶ STARTED ─▶ NativeContainer
+ *
+ * Under the exec root: `launcher.sock`, `launcher.lock`, `m/<16 hex>` (a monitor's socket), `c/ID/exit` (the exit status, from the end of the process until
+ * `release`). The native side only interprets plans.
+ */
+import { mkdir, readFile, rm, rmdir, unlink } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import type { ContainerId } from '../base/brand.ts';
+import { conflict, EngineError, hasErrnoCode } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { type CgroupPlacement, cgroupPlacement, createCgroup } from '../linux/cgroups.ts';
+import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import { compileExecPlan, compilePlan } from './compile-plan.ts';
+import { Launcher } from './launcher.ts';
+import { askOnce, asStdioStream, connectSocket, isNobodyThere } from './monitor-connection.ts';
+import { attachFlags, type ContainerHost, dateOf, NativeContainer, requestControl } from './native-container.ts';
+import type { Plan } from './plan.ts';
+import { encodePlan, hasTerminal } from './plan-encoding.ts';
+import { encodeFrame, type Frame, maxAttachments, message, PayloadWriter, phase, protocolVersion, setup, stdinMode } from './protocol.ts';
+import type { AttachRequest, ExitStatus, RunningContainer, Runtime, StartRequest } from './runtime.ts';
+import type { Architecture } from './seccomp/syscall-table.ts';
+import { readStartFailure, startError } from './start-failure.ts';
+
+export interface NativeRuntimeOptions {
+  readonly execRoot: string;
+  /** The program `gantry-launcher`. */
+  readonly launcherPath: string;
+  /** `tasks` files of the launcher's own control groups. */
+  readonly launcherCgroupFiles?: readonly string[];
+  readonly logger?: Logger;
+  /** Instead of ours, in tests: plans written by hand. */
+  readonly compile?: Compiler;
+}
+
+export interface Compiler {
+  plan(request: StartRequest, cgroup: CgroupPlacement): Plan;
+  execPlan(container: ContainerId, spec: RuntimeSpec, cgroup: CgroupPlacement): Plan;
+}
+
+const architecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const ourCompiler: Compiler = {
+  plan: ({ id, spec, rootfs }, cgroup) => compilePlan(spec, { id, rootfs, cgroup, architecture }),
+  execPlan: (id, spec, cgroup) => compileExecPlan(spec, { id, cgroup, architecture }),
+};
+
+const noCgroup: CgroupPlacement = {
+  paths: {},
+  joinFiles: [],
+  v2Directory: null,
+  directories: [],
+  oomFile: null,
+  killFile: null,
+  freezerDirectory: null,
+};
+const EEXIST = 17;
+
+export class NativeRuntime implements Runtime {
+  readonly name = 'native';
+  readonly launcher: Launcher;
+  readonly #options: NativeRuntimeOptions;
+  readonly #compiler: Compiler;
+  readonly #running = new Map<ContainerId, NativeContainer>();
+
+  constructor(options: NativeRuntimeOptions) {
+    this.#options = options;
+    this.#compiler = options.compile ?? ourCompiler;
+    this.launcher = new Launcher({
+      execRoot: options.execRoot,
+      program: options.launcherPath,
+      cgroupFiles: options.launcherCgroupFiles ?? [],
+      ...(options.logger === undefined ? {} : { logger: options.logger }),
+    });
+  }
+
+  /** At the daemon's boot: spawning a launcher later would hold the event loop up. */
+  async boot(): Promise<void> {
+    await this.launcher.ensure();
+  }
+
+  async start(request: StartRequest): Promise<RunningContainer> {
+    if (request.attachments.length > maxAttachments) {
+      throw new EngineError('invalid', `a container cannot be started with more than ${maxAttachments} attached streams`);
+    }
+    const exitFile = this.#exitFile(request.id);
+    await mkdir(this.#directory(request.id), { recursive: true, mode: 0o700 });
+    await rm(exitFile, { force: true });
+    const cgroup = await this.#createCgroup(request.spec);
+    try {
+      const plan = this.#compiler.plan(request, cgroup);
+      return await this.#startPlan(request, plan, cgroup);
+    } catch (thrown) {
+      await this.#removeTraces(request.id, cgroup);
+      throw thrown;
+    }
+  }
+
+  async adopt(id: ContainerId): Promise<RunningContainer | ExitStatus | 'lost'> {
+    const known = this.#running.get(id);
+    if (known !== undefined) return known;
+    const outcome = await this.#adoptMonitor(id);
+    if (outcome !== null) return outcome;
+    const ended = await this.#afterMonitor(id);
+    return ended === 'again' ? ((await this.#adoptMonitor(id)) ?? 'lost') : ended;
+  }
+
+  /** The daemon leaves; containers, monitors and launcher stay. */
+  async close(): Promise<void> {
+    for (const container of this.#running.values()) container.close();
+    this.#running.clear();
+    await this.launcher.close();
+  }
+
+  async #startPlan(request: StartRequest, plan: Plan, cgroup: CgroupPlacement): Promise<RunningContainer> {
+    const sockets: Socket[] = [];
+    try {
+      for (let i = 0; i <= request.attachments.length; i++) sockets.push(await this.launcher.connect());
+      const [control, ...streams] = sockets as [Socket, ...Socket[]];
+      const payload = this.#encodeStart(request, plan, cgroup);
+      const attached = request.attachments.map((attachment, index) => park(streams[index] as Socket, request.id, index, attachment));
+      const [reply] = await Promise.all([askOnce(control, message.start, payload), ...attached]);
+      if (reply.type !== message.started) throw this.#startFailed(reply, request.id, plan);
+      return this.#makeContainer(request.id, control, reply, streams);
+    } catch (thrown) {
+      for (const socket of sockets) socket.destroy();
+      throw thrown;
+    }
+  }
+
+  #makeContainer(id: ContainerId, control: Socket, reply: Frame, streams: readonly Socket[]): NativeContainer {
+    const pid = reply.payload.u32();
+    reply.payload.u64(); // start time in clock ticks
+    const facts = { pid, startedAt: dateOf(reply.payload.u64()), logPosition: { generation: 0, sizeBytes: 0 } };
+    return this.#remember(new NativeContainer(id, control, facts, streams.map(asStdioStream), [], this.#host(id)));
+  }
+
+  #remember(container: NativeContainer): NativeContainer {
+    this.#running.set(container.id, container);
+    return container;
+  }
+
+  #startFailed(reply: Frame, id: ContainerId, plan: Plan): EngineError {
+    const failure = readStartFailure(reply.payload);
+    if (failure.phase === phase.monitor && failure.index === setup.fork && failure.errno === EEXIST) {
+      return conflict(`container ${id} is already running`);
+    }
+    return startError(failure, plan, 'container');
+  }
+
+  #encodeStart(request: StartRequest, plan: Plan, cgroup: CgroupPlacement): Buffer {
+    return new PayloadWriter()
+      .u32(protocolVersion)
+      .text(request.id)
+      .u32(request.attachments.length)
+      .u32(stdinMode[request.stdin])
+      .u32(hasTerminal(plan) ? 1 : 0)
+      .text(this.#exitFile(request.id))
+      .text(request.log?.path ?? '')
+      .u64(request.log?.maxSizeBytes ?? 0)
+      .u32(request.log?.maxFiles ?? 1)
+      .text(cgroup.oomFile ?? '')
+      .text(cgroup.killFile ?? '')
+      .text(cgroup.freezerDirectory ?? '')
+      .texts(cgroup.directories)
+      .raw(encodePlan(plan))
+      .finish();
+  }
+
+  #host(id: ContainerId): ContainerHost {
+    return {
+      connect: () => connectSocket(this.#monitorSocket(id)),
+      compileExec: (spec) => this.#compiler.execPlan(id, spec, placementOf(spec)),
+      afterMonitor: () => this.#afterMonitor(id),
+      forget: async () => {
+        this.#running.delete(id);
+        await rm(this.#directory(id), { recursive: true, force: true });
+      },
+    };
+  }
+
+  async #adoptMonitor(id: ContainerId): Promise<RunningContainer | ExitStatus | null> {
+    let socket: Socket;
+    try {
+      socket = await connectSocket(this.#monitorSocket(id));
+    } catch (thrown) {
+      if (isNobodyThere(thrown)) return null;
+      throw thrown;
+    }
+    try {
+      const status = await requestControl(socket);
+      if (status.exit !== null) {
+        // The exit file stays until the next start, so an exit told twice is the same exit.
+        socket.end(encodeFrame(message.release, 2));
+        socket.resume();
+        return status.exit;
+      }
+      return this.#remember(new NativeContainer(id, socket, status, [], status.execs, this.#host(id)));
+    } catch (thrown) {
+      if (thrown instanceof EngineError && (thrown.code === 'unavailable' || thrown.code === 'not-found')) return null;
+      throw thrown;
+    }
+  }
+
+  async #afterMonitor(id: ContainerId): Promise<ExitStatus | 'lost' | 'again'> {
+    // A launcher that dies while it is asked knows nothing any more; the file and the socket do.
+    await this.launcher.awaitGone(id).catch((thrown: unknown) => {
+      if (!(thrown instanceof EngineError && thrown.code === 'unavailable')) throw thrown;
+    });
+    const exit = await this.#readExit(id);
+    if (exit !== null) return exit;
+    try {
+      (await connectSocket(this.#monitorSocket(id))).destroy();
+      return 'again';
+    } catch {
+      await unlink(this.#monitorSocket(id)).catch(() => {});
+      return (await this.#readExit(id)) ?? 'lost';
+    }
+  }
+
+  async #readExit(id: ContainerId): Promise<ExitStatus | null> {
+    try {
+      const exit: unknown = JSON.parse(await readFile(this.#exitFile(id), 'utf8'));
+      return parseExit(exit);
+    } catch (thrown) {
+      if (hasErrnoCode(thrown, 'ENOENT')) return null;
+      throw thrown;
+    }
+  }
+
+  async #createCgroup(spec: RuntimeSpec): Promise<CgroupPlacement> {
+    const path = spec.linux.cgroupsPath;
+    if (path === undefined) return noCgroup;
+    const { placement, warnings } = await createCgroup(path, spec.linux.resources ?? {});
+    for (const warning of warnings) this.#options.logger?.warn({ cgroup: path }, warning);
+    return placement;
+  }
+
+  async #removeTraces(id: ContainerId, cgroup: CgroupPlacement): Promise<void> {
+    for (const directory of cgroup.directories) await rmdir(directory).catch(() => {});
+    await rmdir(this.#directory(id)).catch(() => {});
+  }
+
+  #directory(id: ContainerId): string {
+    return join(this.#options.execRoot, 'c', id);
+  }
+
+  #exitFile(id: ContainerId): string {
+    return join(this.#directory(id), 'exit');
+  }
+
+  #monitorSocket(id: ContainerId): string {
+    return join(this.#options.execRoot, 'm', id.slice(0, 16));
+  }
+}
+
+function placementOf(spec: RuntimeSpec): CgroupPlacement {
+  const path = spec.linux.cgroupsPath;
+  return path === undefined ? noCgroup : cgroupPlacement(path);
+}
+
+async function park(socket: Socket, id: ContainerId, index: number, attachment: AttachRequest): Promise<Frame> {
+  const payload = new PayloadWriter().u32(protocolVersion).text(id).u32(index).u32(attachFlags(attachment)).finish();
+  return askOnce(socket, message.park, payload);
+}
+
+function parseExit(value: unknown): ExitStatus {
+  const { code, atNs, oomKilled, note } = value as { code: number; atNs: string; oomKilled: boolean; note: string };
+  return { code, at: dateOf(BigInt(atNs)), oomKilled, note: note === '' ? null : note };
+}

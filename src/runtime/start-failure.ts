@@ -1,0 +1,94 @@
+/** START_FAILED as the `StartError` a person reads, with the texts that Docker's clients look for ("executable file not found", "permission denied", ...). */
+import { getSystemErrorName } from 'node:util';
+import type { Plan, PlannedStep } from './plan.ts';
+import { detail, type PayloadReader, phase, setup } from './protocol.ts';
+import { StartError } from './runtime.ts';
+
+export interface StartFailure {
+  readonly phase: number;
+  readonly index: number;
+  readonly errno: number;
+  readonly detail: number;
+}
+
+/** Where an exec or start comes to people: Docker's prefix, which some clients cut off at known places. */
+export type StartKind = 'container' | 'exec';
+
+const prefixes: Readonly<Record<StartKind, string>> = {
+  container:
+    'failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: ',
+  exec: 'OCI runtime exec failed: exec failed: unable to start container process: ',
+};
+
+const texts: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EISDIR: 'is a directory',
+  ENOEXEC: 'exec format error',
+  ENOTDIR: 'not a directory',
+  E2BIG: 'argument list too long',
+  ELOOP: 'too many levels of symbolic links',
+  ETXTBSY: 'text file busy',
+};
+
+export function readStartFailure(payload: PayloadReader): StartFailure {
+  return { phase: payload.u32(), index: payload.u32(), errno: payload.u32(), detail: payload.u32() };
+}
+
+export function startError(failure: StartFailure, plan: Plan, kind: StartKind): StartError {
+  const step = failingStep(failure, plan);
+  const details = { ...failure, ...(step === null ? {} : { step: step.step.op }) };
+  if (step?.step.op === 'exec') {
+    const { text, exitCode } = execFailure(failure, step.step.argv[0] ?? '');
+    return new StartError(`${prefixes[kind]}${text}: unknown`, exitCode, { details });
+  }
+  return new StartError(`${prefixes[kind]}${describe(failure, plan, step)}: unknown`, 128, { details });
+}
+
+function failingStep(failure: StartFailure, plan: Plan): PlannedStep | null {
+  if (failure.phase === phase.before) return plan.before[failure.index] ?? null;
+  if (failure.phase === phase.step) return plan.steps[failure.index] ?? null;
+  return null;
+}
+
+function execFailure(failure: StartFailure, name: string): { text: string; exitCode: 126 | 127 | 128 } {
+  const errno = errnoName(failure.errno);
+  const text = texts[errno] ?? errno;
+  const exitCode =
+    errno === 'ENOENT' || errno === 'ENOTDIR' ? 127 : errno === 'EACCES' || errno === 'EISDIR' || errno === 'EPERM' ? 126 : 128;
+  if (failure.detail === detail.notInPath) return { text: `exec: "${name}": executable file not found in $PATH`, exitCode: 127 };
+  if (failure.detail === detail.execve) return { text: `exec ${name}: ${text}`, exitCode };
+  return { text: `exec: "${name}": ${errno === 'ENOENT' ? `stat ${name}: ` : ''}${text}`, exitCode };
+}
+
+function describe(failure: StartFailure, plan: Plan, step: PlannedStep | null): string {
+  const errno = errnoName(failure.errno);
+  if (step !== null) return `cannot ${step.failure}: ${errno}`;
+  switch (failure.phase) {
+    case phase.join: {
+      const join = plan.joins[failure.index];
+      const what = join?.kind === 'path' ? `the namespace ${join.path}` : "the container's namespaces";
+      return `cannot enter ${what}: ${errno}`;
+    }
+    case phase.clone:
+      return `cannot clone the process into its namespaces: ${errno}`;
+    case phase.died:
+      return `the process was killed while it was set up (wait status 0x${failure.errno.toString(16)})`;
+    default:
+      return `cannot ${setupTexts[failure.index] ?? 'set the monitor up'}: ${errno}`;
+  }
+}
+
+const setupTexts: Readonly<Record<number, string>> = {
+  [setup.fork]: 'fork a monitor for the container',
+  [setup.plan]: 'read the plan in the monitor',
+  [setup.socket]: "listen on the monitor's socket",
+  [setup.log]: "open the container's log file",
+  [setup.pipes]: 'make the pipes of the process',
+  [setup.cgroup]: "open the container's cgroup2 directory",
+};
+
+function errnoName(errno: number): string {
+  return errno > 0 && errno < 4096 ? getSystemErrorName(-errno) : `errno ${errno}`;
+}
