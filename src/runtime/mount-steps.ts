@@ -45,6 +45,7 @@ const mountReasons: Readonly<Record<string, string>> = {
   devpts: 'terminals of its own',
   mqueue: 'message queues of its own',
   cgroup2: 'its own limits and counters',
+  tmpfs: 'files that never reach a disk',
 };
 
 /** A tmpfs without a mode gets that of the directory it covers; one over nothing is for everybody, as the kernel makes it. */
