@@ -134,6 +134,16 @@ test('compileSeccomp: on 32-bit x86 a rule for a socket call also decides socket
   assert.equal(answer(seccomp, 'x86', 'ipc', 24), ALLOW);
 });
 
+test('compileSeccomp: on 32-bit x86 a condition on a socket call closes socketcall and never opens it', () => {
+  const args: readonly SeccompArgument[] = [{ index: 0, value: 38, op: 'SCMP_CMP_EQ' }];
+  const rule = (action: SeccompAction): SeccompRule => ({ names: ['socket'], action, args });
+  const base = { architectures: ['SCMP_ARCH_X86'] };
+  const refusing: Seccomp = { ...base, defaultAction: 'SCMP_ACT_ALLOW', syscalls: [rule('SCMP_ACT_ERRNO')] };
+  assert.equal(answer(refusing, 'x86', 'socketcall', 1), EPERM);
+  const allowing: Seccomp = { ...base, defaultAction: 'SCMP_ACT_ERRNO', syscalls: [rule('SCMP_ACT_ALLOW')] };
+  assert.equal(answer(allowing, 'x86', 'socketcall', 1), EPERM);
+});
+
 test('compileSeccomp: the actions and their data', () => {
   const value = (action: SeccompAction, errnoRet?: number): number =>
     answer(
@@ -333,7 +343,8 @@ function tests(rule: SeccompRule, name: string, abi: Abi, number: number, table:
       found.push(...args.map((arg) => ({ always: false, holds: (registers: readonly bigint[]) => matches(arg, name, abi, registers) })));
     else found.push({ always: false, holds: (registers) => args.every((arg) => matches(arg, name, abi, registers)) });
   }
-  if (abi !== 'x86' || args.length > 0) return found;
+  const isRefusing = !['SCMP_ACT_ALLOW', 'SCMP_ACT_LOG', 'SCMP_ACT_TRACE'].includes(rule.action);
+  if (abi !== 'x86' || (args.length > 0 && !isRefusing)) return found;
   const first = (registers: readonly bigint[]): number => Number(BigInt.asUintN(32, registers[0] ?? 0n));
   if (number === table.get('socketcall') && name in socketcallNumbers) {
     found.push({ always: false, holds: (registers) => first(registers) === socketcallNumbers[name] });
@@ -356,7 +367,7 @@ function matches(arg: SeccompArgument, name: string, abi: Abi, registers: readon
   if (arg.op === 'SCMP_CMP_EQ') return actual === value;
   if (arg.op === 'SCMP_CMP_GE') return actual >= value;
   if (arg.op === 'SCMP_CMP_GT') return actual > value;
-  return (actual & value) === second;
+  return (actual & value) === (second & value);
 }
 
 function answerOf(action: SeccompAction, errno = 1): number {

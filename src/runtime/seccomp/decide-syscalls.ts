@@ -7,10 +7,12 @@
  *   - conditions of one rule must all hold, except when two of them are about the same argument: then each stands alone;
  *   - calls above the largest number that any rule names are newer than the profile: they answer ENOSYS, so that C libraries fall back to older calls,
  *     unless the default lets unknown calls through (runc's stub; libseccomp alone would answer the default's EPERM);
- *   - on 32-bit x86, where one `socketcall` and one `ipc` stand for many calls, a rule without conditions for `socket` also decides `socketcall(1)`. A rule with
- *     conditions cannot: the arguments are in memory.
- * Ours: conditional rules that overlap are tried in the order of the profile (libseccomp leaves that open), and arguments which the kernel reads as 32-bit
- * numbers are compared as such (`int-arguments.ts`).
+ *   - on 32-bit x86, where one `socketcall` and one `ipc` stand for many calls, a rule for `socket` also decides `socketcall(1)`. The other arguments are in
+ *     memory there, so that a rule with conditions cannot be followed: one that refuses, refuses the call whatever its arguments.
+ * Ours:
+ *   - such a rule that allows with conditions does not open `socketcall` (libseccomp opens it for any arguments);
+ *   - conditional rules that overlap are tried in the order of the profile (libseccomp leaves that open);
+ *   - arguments are compared as the kernel reads them: 32 bits of an `int` (`int-arguments.ts`), and all 64 in x32, where libseccomp looks at 32.
  */
 import { invalid } from '../../base/errors.ts';
 import type { Seccomp, SeccompArgument, SeccompOperator, SeccompRule } from '../../oci/runtime-spec.ts';
@@ -80,7 +82,7 @@ function collectRule(
 ): void {
   const isUnconditional = rule.args === undefined || rule.args.length === 0;
   if (number !== undefined) add(collected, number, isUnconditional ? unconditional : alternativesOf(rule, name, abi), value);
-  if (abi === 'x86' && isUnconditional) addMultiplexed(collected, name, value, syscallTable(abi));
+  if (abi === 'x86' && (isUnconditional || !isPermissive(rule.action))) addMultiplexed(collected, name, value, syscallTable(abi));
 }
 
 const unconditional: readonly (readonly Condition[])[] = [[]];
@@ -124,7 +126,9 @@ function conditionOf(argument: SeccompArgument, name: string, abi: Abi): Conditi
   const first = BigInt.asUintN(bits, BigInt(argument.value));
   const second = BigInt.asUintN(bits, BigInt(argument.valueTwo ?? 0));
   const masked = op === 'SCMP_CMP_MASKED_EQ';
-  return { argument: index, operator: op, value: masked ? second : first, mask: masked ? first : BigInt.asUintN(bits, -1n), narrow };
+  // Bits outside the mask don't count on either side.
+  const value = masked ? second & first : first;
+  return { argument: index, operator: op, value, mask: masked ? first : BigInt.asUintN(bits, -1n), narrow };
 }
 
 function verdictOf(rules: readonly ConditionalRule[], otherwise: number): Verdict {
