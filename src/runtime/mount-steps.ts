@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import { invalid, notImplemented } from '../base/errors.ts';
 import type { CgroupPlacement } from '../linux/cgroups.ts';
-import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_SHARED } from '../linux/constants.ts';
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_SHARED } from '../linux/constants.ts';
 import type { Mount } from '../oci/runtime-spec.ts';
 import { type MountOptions, parseMountOptions } from './mount-options.ts';
 import type { PlannedStep, Step } from './plan.ts';
@@ -86,7 +86,9 @@ function cgroupV1Steps(target: string, options: MountOptions, hierarchies: reado
     planned(tmpfs, 'holds the cgroup hierarchies', `mount a tmpfs on ${target}`),
     ...hierarchies.map(({ name }) => mkdirStep(`${target}/${name}`, 0o755)),
     ...hierarchies.flatMap((hierarchy) => controllerLinks(target, hierarchy)),
-    planned({ op: 'readonly', target }, 'nothing to write here', `make ${target} read-only`),
+    ...((options.flags & MS_RDONLY) === 0
+      ? []
+      : [planned({ op: 'readonly', target }, 'nothing to write here', `make ${target} read-only`)]),
     ...hierarchies.map(({ name, directory }) => hierarchyBind(directory, `${target}/${name}`, options)),
   ];
 }

@@ -69,7 +69,10 @@ export type Step =
     }
   /** A plain directory as root (an OCI bundle): bind-mounted on itself and used as the new root. */
   | { readonly op: 'bind-root'; readonly source: string }
-  /** fsopen/fsconfig/fsmount, attached at the `root` path (which must exist, see `mkdir`). `data` is comma separated; `flags` are MS_* bits; ro via MS_RDONLY. */
+  /**
+   * fsopen/fsconfig/fsmount, attached at the `root` path (which must exist, see `mkdir`). `data` is comma separated; `flags` are MS_* bits; ro via MS_RDONLY.
+   * A tmpfs whose data names no `mode=` takes the mode of the directory it covers, as runc does (`--tmpfs /run` stays 0755).
+   */
   | {
       readonly op: 'mount';
       readonly fstype: string;
