@@ -1,0 +1,479 @@
+/**
+ * The contract of `runtime.ts` as tests: every runtime passes them. The caller brings a runtime over a root file system with busybox, as root.
+ * Needs nothing of the network and leaves nothing behind.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ContainerId } from '../base/brand.ts';
+import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import type { AttachRequest, ExitStatus, Rootfs, RunningContainer, Runtime, StartRequest, StdinMode, StdioStream } from './runtime.ts';
+import { StartError } from './runtime.ts';
+
+export interface RuntimeFixture {
+  readonly runtime: Runtime;
+  /** A fresh root file system for one container. */
+  rootfs(): Rootfs;
+  /** A spec that runs `args` in namespaces of its own and a cgroup named after the id. */
+  spec(id: ContainerId, args: readonly string[], changes?: SpecChanges): RuntimeSpec;
+  logPath(id: ContainerId): string;
+  /** As after a SIGKILL of the daemon: a new runtime object over the same state; the old one is cut off without a word. */
+  restart(): Promise<Runtime>;
+  /** Whether a memory limit can be set, null, or the reason why not. */
+  readonly whyNoMemoryLimit: string | null;
+  dispose(): Promise<void>;
+}
+
+export interface SpecChanges {
+  readonly terminal?: boolean;
+  readonly cwd?: string;
+  readonly env?: readonly string[];
+  readonly memoryLimitBytes?: number;
+  readonly consoleSize?: { readonly height: number; readonly width: number };
+}
+
+interface Launch extends SpecChanges {
+  readonly attach?: AttachRequest;
+  readonly stdin?: StdinMode;
+  readonly log?: { readonly maxSizeBytes: number; readonly maxFiles: number };
+}
+
+const everything: AttachRequest = { stdin: true, stdout: true, stderr: true };
+const output: AttachRequest = { stdin: false, stdout: true, stderr: true };
+
+export function newContainerId(): ContainerId {
+  return randomBytes(32).toString('hex') as ContainerId;
+}
+
+/** Docker's frames taken apart: the bytes of each stream. */
+export class Demultiplexed {
+  readonly #pieces: Record<number, Buffer[]> = { 1: [], 2: [], 3: [] };
+  #rest: Buffer = Buffer.alloc(0);
+
+  push(bytes: Buffer): void {
+    let all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    while (all.length >= 8) {
+      const end = 8 + all.readUInt32BE(4);
+      if (all.length < end) break;
+      this.#pieces[all.readUInt8(0)]?.push(all.subarray(8, end));
+      all = all.subarray(end);
+    }
+    this.#rest = all;
+  }
+
+  text(stream: 1 | 2 | 3): string {
+    return Buffer.concat(this.#pieces[stream] ?? []).toString();
+  }
+}
+
+export async function readAll(stream: StdioStream): Promise<Demultiplexed> {
+  const read = new Demultiplexed();
+  for await (const bytes of stream) read.push(bytes as Buffer);
+  return read;
+}
+
+async function readRaw(stream: StdioStream): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const bytes of stream) pieces.push(bytes as Buffer);
+  return Buffer.concat(pieces).toString();
+}
+
+/** Reads until the text has come. */
+async function readUntil(stream: StdioStream, text: string): Promise<string> {
+  let all = '';
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const onData = (bytes: Buffer): void => {
+    all += bytes.toString();
+    if (all.includes(text)) resolve(all);
+  };
+  stream.on('data', onData).once('end', () => reject(new Error(`the stream ended before ${JSON.stringify(text)}: ${JSON.stringify(all)}`)));
+  try {
+    return await promise;
+  } finally {
+    stream.off('data', onData);
+    stream.pause();
+  }
+}
+
+function known(exit: ExitStatus | 'lost'): ExitStatus {
+  assert.notEqual(exit, 'lost');
+  return exit as ExitStatus;
+}
+
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>): void {
+  describe(`runtime ${name}`, { timeout: 120_000 }, () => {
+    let fixture: RuntimeFixture;
+    before(async () => {
+      fixture = await open();
+    });
+    after(() => fixture?.dispose());
+
+    function request(args: readonly string[], launch: Launch = {}, id = newContainerId()): StartRequest {
+      const { attach, stdin = 'null', log, ...changes } = launch;
+      return {
+        id,
+        spec: fixture.spec(id, args, changes),
+        rootfs: fixture.rootfs(),
+        log: log === undefined ? null : { path: fixture.logPath(id), ...log },
+        stdin,
+        attachments: attach === undefined ? [] : [attach],
+      };
+    }
+
+    async function start(args: readonly string[], launch: Launch = {}, runtime = fixture.runtime): Promise<RunningContainer> {
+      return runtime.start(request(args, launch));
+    }
+
+    async function finish(container: RunningContainer): Promise<ExitStatus> {
+      const exit = known(await container.exited);
+      await container.release();
+      return exit;
+    }
+
+    async function runSh(script: string, launch: Launch = {}): Promise<{ exit: ExitStatus; out: string; err: string }> {
+      const container = await start(['sh', '-c', script], { attach: output, ...launch });
+      const read = await readAll(container.attached[0] as StdioStream);
+      return { exit: await finish(container), out: read.text(1), err: read.text(2) };
+    }
+
+    it('start: reports pid and time, and the exit code', async () => {
+      const container = await start(['sh', '-c', 'exit 42']);
+      assert.ok(container.pid > 1);
+      assert.ok(Math.abs(container.startedAt.getTime() - Date.now()) < 60_000);
+      const exit = await finish(container);
+      assert.equal(exit.code, 42);
+      assert.equal(exit.oomKilled, false);
+      assert.equal(exit.note, null);
+    });
+
+    it('start: an attachment made before the start sees the first byte and both streams apart', async () => {
+      const { exit, out, err } = await runSh('echo out; echo err >&2; exit 3');
+      assert.deepEqual({ code: exit.code, out, err }, { code: 3, out: 'out\n', err: 'err\n' });
+    });
+
+    it('start: what is not there is 127, what cannot run is 126, and nothing is left', async () => {
+      const cases = [
+        ['no-such-program', 127, /exec: "no-such-program": executable file not found in \$PATH/],
+        ['/no/such/program', 127, /\/no\/such\/program.*no such file or directory/],
+        ['/etc', 126, /is a directory/],
+        ['/etc/passwd', 126, /permission denied/],
+      ] as const;
+      for (const [program, exitCode, message] of cases) {
+        const attempt = request([program], { attach: output });
+        const failure = await fixture.runtime.start(attempt).then(
+          () => assert.fail(`${program} was started`),
+          (thrown: unknown) => thrown,
+        );
+        assert.ok(failure instanceof StartError, String(failure));
+        assert.match(failure.message, message);
+        assert.equal(failure.exitCode, exitCode);
+        assert.equal(await fixture.runtime.adopt(attempt.id), 'lost');
+      }
+    });
+
+    it('start: the same id again after a failed start and after an exit', async () => {
+      const id = newContainerId();
+      await assert.rejects(fixture.runtime.start(request(['no-such-program'], {}, id)), StartError);
+      for (let i = 0; i < 3; i++) {
+        const container = await fixture.runtime.start(request(['sh', '-c', `exit ${i}`], {}, id));
+        assert.equal((await finish(container)).code, i);
+      }
+    });
+
+    it('start: a running id is a conflict', async () => {
+      const id = newContainerId();
+      const container = await fixture.runtime.start(request(['sleep', '100'], {}, id));
+      try {
+        await assert.rejects(fixture.runtime.start(request(['true'], {}, id)), { code: 'conflict' });
+      } finally {
+        await container.kill(9, 'init');
+        assert.equal((await finish(container)).code, 137);
+      }
+    });
+
+    it('kill: a signal ends it with 128 + n, and is a conflict after the end', async () => {
+      const container = await start(['sh', '-c', 'trap "exit 7" USR1; while :; do sleep 0.05; done']);
+      await delay(100);
+      await container.kill(10, 'init');
+      const exit = known(await container.exited);
+      assert.equal(exit.code, 7);
+      await assert.rejects(container.kill(9, 'init'), { code: 'conflict' });
+      await container.release();
+      const other = await start(['sleep', '100']);
+      await other.kill(9, 'all');
+      assert.equal((await finish(other)).code, 137);
+    });
+
+    it('stdin once: the half-close of the first client is end of file, and all bytes arrive', async () => {
+      const container = await start(['sha256sum'], { attach: everything, stdin: 'once' });
+      const stream = container.attached[0] as StdioStream;
+      stream.end(Buffer.alloc(1_000_000, 'x'));
+      const read = await readAll(stream);
+      assert.match(read.text(1), /^[0-9a-f]{64} {2}-\n$/);
+      assert.equal((await finish(container)).code, 0);
+    });
+
+    it('stdin once: a client that goes away entirely does not end it', async () => {
+      const container = await start(['sh', '-c', 'read line; echo "got $line"'], { attach: everything, stdin: 'once' });
+      container.attached[0]?.destroy();
+      await delay(50);
+      const second = await container.attach(everything);
+      second.write('hello\n');
+      assert.equal((await readAll(second)).text(1), 'got hello\n');
+      await finish(container);
+    });
+
+    it('stdin open: stays open after a half-close, closeStdin ends it', async () => {
+      const container = await start(['cat'], { attach: everything, stdin: 'open' });
+      const stream = container.attached[0] as StdioStream;
+      stream.end('one\n');
+      await delay(50);
+      const second = await container.attach(everything);
+      second.write('two\n');
+      await readUntil(second, 'two');
+      await container.closeStdin();
+      assert.equal((await readAll(stream)).text(1), 'one\ntwo\n');
+      await finish(container);
+    });
+
+    it('streams: output of the last moment is never lost', async () => {
+      for (let i = 0; i < 25; i++) {
+        const { out, exit } = await runSh(`i=0; while [ $i -lt 20 ]; do echo "line $i of run ${i}"; i=$((i+1)); done; exit 5`);
+        assert.equal(out.split('\n').length, 21, `run ${i}: ${out}`);
+        assert.equal(exit.code, 5);
+      }
+    });
+
+    it('streams: a full pipe at the end comes through although the client reads late', async () => {
+      const container = await start(['sh', '-c', 'dd if=/dev/zero bs=1k count=300 2>/dev/null'], { attach: output });
+      await delay(300); // it pushes back on the process: not read, not ended
+      const read = await readAll(container.attached[0] as StdioStream);
+      assert.equal(read.text(1).length, 300 * 1024);
+      await finish(container);
+    });
+
+    it('exit: a client that never reads does not delay it', async () => {
+      const container = await start(['sh', '-c', 'echo something; exit 9'], { attach: output });
+      const exit = known(await container.exited);
+      assert.equal(exit.code, 9);
+      assert.equal((await readAll(container.attached[0] as StdioStream)).text(1), 'something\n');
+      await container.release();
+    });
+
+    it('exit: children left behind are killed', async () => {
+      const { out, exit } = await runSh('sleep 1000 & echo started');
+      assert.equal(out, 'started\n');
+      assert.equal(exit.code, 0);
+    });
+
+    it('exec: streams, exit code, environment of its own, and the end of stdin', async () => {
+      const container = await start(['sleep', '1000']);
+      const exec = await container.exec({
+        id: newContainerId(),
+        spec: fixture.spec(container.id, ['sh', '-c', 'cat; echo "$COLOUR" >&2; exit 11'], { env: ['PATH=/bin', 'COLOUR=green'] }),
+        ...everything,
+      });
+      exec.stream?.end('through exec');
+      const read = await readAll(exec.stream as StdioStream);
+      assert.deepEqual([read.text(1), read.text(2), await exec.exited], ['through exec', 'green\n', 11]);
+      await container.kill(9, 'init');
+      await finish(container);
+    });
+
+    it('exec: is in the namespaces of the container, fails as start does, and many at once work', async () => {
+      const container = await start(['sleep', '1000']);
+      const run = async (script: string): Promise<string> => {
+        const exec = await container.exec({ id: newContainerId(), spec: fixture.spec(container.id, ['sh', '-c', script]), ...output });
+        const text = (await readAll(exec.stream as StdioStream)).text(1);
+        assert.equal(await exec.exited, 0);
+        return text;
+      };
+      assert.match(await run('cat /proc/1/cmdline'), /^sleep/);
+      assert.deepEqual(
+        await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((n) => run(`echo ${n}`))),
+        [1, 2, 3, 4, 5, 6, 7, 8].map((n) => `${n}\n`),
+      );
+      const failing = { id: newContainerId(), spec: fixture.spec(container.id, ['nowhere']), ...output };
+      await assert.rejects(container.exec(failing), (thrown) => thrown instanceof StartError && thrown.exitCode === 127);
+      await container.kill(9, 'init');
+      await finish(container);
+      await assert.rejects(container.exec(failing), { code: 'conflict' });
+    });
+
+    it('exec: without streams, and with a child in the background that holds the pipe', async () => {
+      const container = await start(['sleep', '1000']);
+      const silent = await container.exec({
+        id: newContainerId(),
+        spec: fixture.spec(container.id, ['sh', '-c', 'echo unheard; exit 4']),
+        stdin: false,
+        stdout: false,
+        stderr: false,
+      });
+      assert.equal(silent.stream, null);
+      assert.equal(await silent.exited, 4);
+      const quick = await container.exec({
+        id: newContainerId(),
+        spec: fixture.spec(container.id, ['sh', '-c', 'sleep 1000 & echo bye']),
+        ...output,
+      });
+      assert.equal((await readAll(quick.stream as StdioStream)).text(1), 'bye\n');
+      assert.equal(await quick.exited, 0);
+      await container.kill(9, 'init');
+      await finish(container);
+    });
+
+    it('terminal: one raw stream, its size, resize, and output until the end', async () => {
+      const container = await start(['sh', '-c', 'tty; stty size; read x; stty size; echo last'], {
+        terminal: true,
+        attach: everything,
+        stdin: 'open',
+        consoleSize: { height: 30, width: 100 },
+      });
+      const stream = container.attached[0] as StdioStream;
+      const first = await readUntil(stream, '30 100');
+      assert.match(first, /^\/dev\/(console|pts\/0)\r\n30 100/);
+      await container.resize(50, 132);
+      stream.write('go\n');
+      assert.match(await readRaw(stream), /50 132\r\nlast\r\n$/);
+      assert.equal((await finish(container)).code, 0);
+    });
+
+    it('terminal: exec with one', async () => {
+      const container = await start(['sleep', '1000']);
+      const exec = await container.exec({
+        id: newContainerId(),
+        spec: fixture.spec(container.id, ['sh', '-c', 'read x; stty size; tty'], { terminal: true }),
+        ...everything,
+      });
+      await exec.resize(11, 22);
+      exec.stream?.write('go\n');
+      assert.match(await readRaw(exec.stream as StdioStream), /11 22\r\n\/dev\/pts\/\d+\r\n$/);
+      assert.equal(await exec.exited, 0);
+      await container.kill(9, 'init');
+      await finish(container);
+    });
+
+    it('log: json-file records, and its position is told', async () => {
+      const { exit, id, position } = await runLogged('printf "a<b>\\n"; sleep 0.05; echo oops >&2; printf unfinished', {
+        maxSizeBytes: 0,
+        maxFiles: 1,
+      });
+      assert.equal(exit.code, 0);
+      const text = readFileSync(fixture.logPath(id), 'utf8');
+      assert.equal(position, Buffer.byteLength(text));
+      assert.match(
+        text.split('\n')[0] ?? '',
+        /^\{"log":"a\\u003cb\\u003e\\n","stream":"stdout","time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"\}$/,
+      );
+      const records = text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { log: string; stream: string });
+      assert.deepEqual(
+        records.map(({ log, stream }) => [stream, log]),
+        [
+          ['stdout', 'a<b>\n'],
+          ['stderr', 'oops\n'],
+          ['stdout', 'unfinished'],
+        ],
+      );
+    });
+
+    it('log: rotated by size, within its number of files', async () => {
+      const { id } = await runLogged('i=0; while [ $i -lt 400 ]; do echo "some line number $i"; i=$((i+1)); done', {
+        maxSizeBytes: 8192,
+        maxFiles: 3,
+      });
+      const files = ['', '.1', '.2'].map((suffix) => readFileSync(`${fixture.logPath(id)}${suffix}`, 'utf8'));
+      for (const text of files) {
+        assert.ok(text.length < 8192 + 200);
+        for (const line of text.trimEnd().split('\n')) JSON.parse(line);
+      }
+      assert.throws(() => readFileSync(`${fixture.logPath(id)}.3`));
+      assert.match(files[0] ?? '', /some line number 399/);
+    });
+
+    it('adopt: after a restart of the daemon output, log, execs and exit are as if nothing had happened', async () => {
+      const container = await start(['sh', '-c', 'echo before; read x; echo "after $x"; read y; exit 23'], {
+        attach: everything,
+        stdin: 'once',
+        log: { maxSizeBytes: 0, maxFiles: 1 },
+      });
+      await readUntil(container.attached[0] as StdioStream, 'before');
+      const running = await container.exec({
+        id: newContainerId(),
+        spec: fixture.spec(container.id, ['sh', '-c', 'sleep 0.3; exit 31']),
+        ...output,
+      });
+      const ended = await container.exec({
+        id: newContainerId(),
+        spec: fixture.spec(container.id, ['sh', '-c', 'sleep 0.01; exit 32']),
+        ...output,
+      });
+      const runtime = await fixture.restart();
+      await delay(50);
+      const adopted = await runtime.adopt(container.id);
+      assert.ok(adopted !== 'lost' && 'pid' in adopted, String(adopted));
+      assert.equal(adopted.pid, container.pid);
+      assert.equal(adopted.startedAt.getTime(), container.startedAt.getTime());
+      assert.ok(adopted.logPosition.sizeBytes > 0);
+      const codes = await Promise.all(adopted.adoptedExecs.map(async (exec) => [exec.id, await exec.exited] as const));
+      assert.deepEqual(
+        new Map(codes),
+        new Map([
+          [running.id, 31],
+          [ended.id, 32],
+        ]),
+      );
+      const stream = await adopted.attach(everything);
+      stream.write('again\n');
+      await readUntil(stream, 'after again');
+      stream.write('\n');
+      assert.equal((await finish(adopted)).code, 23);
+    });
+
+    it('adopt: an exit that nobody saw is told, and an unknown id is lost', async () => {
+      const container = await start(['sh', '-c', 'sleep 0.1; exit 24']);
+      const runtime = await fixture.restart();
+      await delay(300);
+      const exit = await runtime.adopt(container.id);
+      assert.ok(exit !== 'lost' && 'code' in exit, String(exit));
+      assert.equal(exit.code, 24);
+      assert.equal(await runtime.adopt(newContainerId()), 'lost');
+    });
+
+    it('memory limit: the OOM killer is reported', async (context) => {
+      if (fixture.whyNoMemoryLimit !== null) return context.skip(fixture.whyNoMemoryLimit);
+      const { exit } = await runSh('x=a; while :; do x=$x$x; done', { memoryLimitBytes: 16 * 1024 * 1024 });
+      assert.equal(exit.code, 137);
+      assert.equal(exit.oomKilled, true);
+    });
+
+    it('descriptors: the process sees 0, 1 and 2 only, and we keep none', async () => {
+      const { out } = await runSh('ls -l /proc/self/fd/ | wc -l; ls /proc/self/fd/3 /proc/self/fd/4 2>/dev/null; cat /dev/null');
+      // `ls` has its own directory descriptor 3: total, 0, 1, 2, 3.
+      assert.equal(out.split('\n')[0], '5');
+      const seen = openDescriptors();
+      for (let i = 0; i < 5; i++) await runSh('true');
+      await delay(50);
+      assert.ok(openDescriptors() <= seen, `${openDescriptors()} descriptors after, ${seen} before`);
+    });
+
+    async function runLogged(
+      script: string,
+      log: NonNullable<Launch['log']>,
+    ): Promise<{ exit: ExitStatus; id: ContainerId; position: number }> {
+      const container = await start(['sh', '-c', script], { log });
+      const exit = known(await container.exited);
+      const position = container.logPosition.sizeBytes;
+      await container.release();
+      return { exit, id: container.id, position };
+    }
+  });
+}

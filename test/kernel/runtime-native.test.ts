@@ -1,0 +1,68 @@
+/** The native runtime passes the runtimes' contract suite, and what only it promises: monitors and launchers that die. Needs root and busybox. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { StdioStream } from '../../src/runtime/runtime.ts';
+import { newContainerId, readAll, runtimeSuite } from '../../src/runtime/runtime-suite.ts';
+import { monitorOf, openNativeFixture, whyNoNativeRuntime } from './native-fixture.ts';
+
+const missing = whyNoNativeRuntime();
+
+if (missing !== null) it('runtime native', { skip: missing }, () => {});
+else {
+  runtimeSuite('native', openNativeFixture);
+
+  describe('native runtime: what dies', { timeout: 60_000 }, () => {
+    it('a monitor that dies: the launcher kills the container and records 137', async () => {
+      await using fixture = await openNativeFixture();
+      const id = newContainerId();
+      const container = await fixture.runtime.start({
+        id,
+        spec: fixture.spec(id, ['sleep', '1000']),
+        rootfs: fixture.rootfs(),
+        log: null,
+        stdin: 'null',
+        attachments: [],
+      });
+      process.kill(monitorOf(container.pid), 'SIGKILL');
+      const exit = await container.exited;
+      assert.ok(exit !== 'lost');
+      assert.equal(exit.code, 137);
+      assert.equal(exit.note, 'monitor died');
+      assert.throws(() => process.kill(container.pid, 0), { code: 'ESRCH' });
+      await container.release();
+    });
+
+    it('a launcher that dies: containers go on, another launcher starts the next one', async () => {
+      await using fixture = await openNativeFixture();
+      const launcherPid = await fixture.runtime.launcher.ensure();
+      const start = async (script: string) => {
+        const id = newContainerId();
+        return fixture.runtime.start({
+          id,
+          spec: fixture.spec(id, ['sh', '-c', script]),
+          rootfs: fixture.rootfs(),
+          log: null,
+          stdin: 'open',
+          attachments: [{ stdin: true, stdout: true, stderr: true }],
+        });
+      };
+      const old = await start('read x; echo "still here"; exit 6');
+      process.kill(launcherPid, 'SIGKILL');
+      await delay(50);
+      const fresh = await start('exit 7');
+      assert.notEqual(await fixture.runtime.launcher.ensure(), launcherPid);
+      old.attached[0]?.write('\n');
+      assert.equal((await readAll(old.attached[0] as StdioStream)).text(1), 'still here\n');
+      for (const [container, code] of [
+        [old, 6],
+        [fresh, 7],
+      ] as const) {
+        const exit = await container.exited;
+        assert.ok(exit !== 'lost');
+        assert.equal(exit.code, code);
+        await container.release();
+      }
+    });
+  });
+}
