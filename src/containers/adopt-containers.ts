@@ -10,7 +10,7 @@
  *   none          runs                         killed
  *   none          a directory                  removed
  */
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
 import { errorText, hasErrnoCode } from '../base/errors.ts';
@@ -29,8 +29,9 @@ import { SIGKILL } from './signals.ts';
 
 const idPattern = /^[0-9a-f]{64}$/;
 
-/** `runtimeIds`: containers of which the runtime holds something, whatever our records say. */
-export async function adoptContainers(context: ContainerContext, runtimeIds: readonly ContainerId[]): Promise<void> {
+export async function adoptContainers(context: ContainerContext): Promise<void> {
+  // Of these the runtime holds something, whatever our records say.
+  const runtimeIds = await containerIdsIn(context.runtimeEntries);
   const records = await context.records.all();
   const known = new Set<string>(records.map(({ id }) => id));
   const held = new Set<string>(runtimeIds);
@@ -61,6 +62,7 @@ async function adoptRun(context: ContainerContext, container: Container, record:
   const startedAt = record.state.startedAt === null ? null : new Date(record.state.startedAt);
   const last = lastRunAfter(startedAt ?? (found === 'lost' ? null : found.at), found);
   await recordEnd(context, container, last);
+  await removeRuntimeEntry(context, container.id);
   container.waiters.exited(waitResultOf(last));
   if (container.hostConfig.AutoRemove) await autoRemove(context, container);
 }
@@ -106,13 +108,20 @@ const unknownExecConfig: ExecConfig = {
 async function endStray(context: ContainerContext, id: ContainerId): Promise<void> {
   try {
     const found = await context.runtime.adopt(id);
-    if (!isRunning(found)) return;
-    await found.kill(SIGKILL, 'all');
-    await found.exited;
-    await found.release();
+    if (isRunning(found)) {
+      await found.kill(SIGKILL, 'all');
+      await found.exited;
+      await found.release();
+    }
+    await removeRuntimeEntry(context, id);
   } catch (error) {
     context.logger.warn({ container: id, error: errorText(error) }, 'cannot end a container that no record knows');
   }
+}
+
+/** What the runtime keeps of a run until its end is stored. A run that was adopted alive releases it itself. */
+async function removeRuntimeEntry(context: ContainerContext, id: ContainerId): Promise<void> {
+  await rm(join(context.runtimeEntries, id), { recursive: true, force: true });
 }
 
 async function removeStrayDirectories(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
@@ -124,8 +133,7 @@ async function removeStrayDirectories(context: ContainerContext, known: Readonly
   }
 }
 
-/** Ids below a directory that holds one entry per container. */
-export async function containerIdsIn(directory: string): Promise<readonly ContainerId[]> {
+async function containerIdsIn(directory: string): Promise<readonly ContainerId[]> {
   return (await namesIn(directory)).filter((name): name is ContainerId => idPattern.test(name));
 }
 

@@ -14,6 +14,8 @@ export interface ContainerContext {
   readonly root: string;
   /** Below each controller's mount, starting with `/`; containers get a directory in it. */
   readonly cgroupParent: string;
+  /** Directory with one entry per container that the runtime knows. */
+  readonly runtimeEntries: string;
   readonly registry: ContainerRegistry;
   readonly records: ContainerRecords;
   readonly events: ContainerEvents;

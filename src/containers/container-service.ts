@@ -12,7 +12,7 @@ import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Database } from '../store/database.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
-import { adoptContainers, containerIdsIn } from './adopt-containers.ts';
+import { adoptContainers } from './adopt-containers.ts';
 import { attachContainer } from './attach-container.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
@@ -68,12 +68,13 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
   const context: ContainerContext = {
     ...dependencies,
     root,
+    runtimeEntries: join(dependencies.execRoot, 'c'),
     registry: new ContainerRegistry(),
     records: new ContainerRecords(dependencies.database),
     events: new ContainerEvents(),
     execs: new Execs(),
   };
-  await adoptContainers(context, await containerIdsIn(join(dependencies.execRoot, 'c')));
+  await adoptContainers(context);
   return new Service(context);
 }
 

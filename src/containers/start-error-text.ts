@@ -17,7 +17,9 @@ export function execErrorText(error: StartError): string {
   return wrapped(error, 'OCI runtime exec failed: exec failed');
 }
 
+/** The native runtime says it in Docker's words already; others give the bare reason. */
 function wrapped(error: StartError, outer: string): string {
+  if (error.message.startsWith(outer)) return error.message;
   const reason = error.message.replace(/: unknown$/, '');
   const hint = error.exitCode === 128 ? null : hints[error.exitCode];
   const hinted = hint === null || hint.pattern.test(reason) ? reason : `${reason}: ${hint.text}`;
