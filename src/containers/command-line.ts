@@ -4,6 +4,6 @@ import type { ContainerConfig } from './config.ts';
 
 export function commandOf({ Entrypoint: entrypoint, Cmd: command }: Pick<ContainerConfig, 'Entrypoint' | 'Cmd'>): string[] {
   const argv = [...(entrypoint ?? []), ...(command ?? [])];
-  if (argv[0] === undefined) throw invalid('no command specified');
+  if (argv[0] === undefined) throw invalid('No command specified');
   return argv;
 }

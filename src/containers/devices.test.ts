@@ -5,9 +5,11 @@ import { deviceAccess, hostDevices, parseDeviceRule } from './devices.ts';
 
 const timer: Device = { path: '/dev/snd/timer', type: 'c', major: 116, minor: 33, fileMode: 0o660, uid: 0, gid: 29 };
 const disk: Device = { path: '/dev/vda', type: 'b', major: 254, minor: 0, fileMode: 0o660, uid: 0, gid: 6 };
-const find = (path: string): readonly Device[] => {
+const find = (path: string): readonly Device[] | null => {
   const all = [timer, disk];
-  return all.filter((device) => device.path === path || device.path.startsWith(`${path}/`));
+  if (path === '/etc/passwd') return [];
+  const found = all.filter((device) => device.path === path || device.path.startsWith(`${path}/`));
+  return found.length === 0 ? null : found;
 };
 const device = (PathOnHost: string, PathInContainer = '', CgroupPermissions = '') => ({ PathOnHost, PathInContainer, CgroupPermissions });
 const asked = (Devices: ReturnType<typeof device>[], Privileged = false) => ({ Devices, Privileged, DeviceCgroupRules: null });
@@ -42,7 +44,8 @@ test('deviceAccess: privileged has all of /dev and may open anything', () => {
 });
 
 test('deviceAccess: what is no device, no path or no permission is refused', () => {
-  assert.throws(() => deviceAccess(asked([device('/dev/none')]), find), /adding custom device "\/dev\/none"/);
+  assert.throws(() => deviceAccess(asked([device('/dev/none')]), find), /adding custom device "\/dev\/none": no such file or directory$/);
+  assert.throws(() => deviceAccess(asked([device('/etc/passwd')]), find), /not a device node$/);
   assert.throws(() => deviceAccess(asked([device('/dev/vda', 'vda')]), find), /is not absolute/);
   assert.throws(() => deviceAccess(asked([device('/dev/vda', '', 'x')]), find), /invalid device permissions: "x"/);
 });
@@ -56,10 +59,11 @@ test('parseDeviceRule: the grammar of --device-cgroup-rule', () => {
 
 test('hostDevices: a node by its numbers, a directory by what is below, nothing for what is not there', () => {
   assert.deepEqual(
-    hostDevices('/dev/null').map(({ type, major, minor }) => [type, major, minor]),
+    hostDevices('/dev/null')?.map(({ type, major, minor }) => [type, major, minor]),
     [['c', 1, 3]],
   );
-  const all = hostDevices('/dev').map(({ path }) => path);
+  const all = (hostDevices('/dev') ?? []).map(({ path }) => path);
   assert.ok(all.includes('/dev/zero') && !all.some((path) => path.startsWith('/dev/pts/') || path === '/dev/console'));
-  assert.deepEqual(hostDevices('/dev/there/is/none'), []);
+  assert.equal(hostDevices('/dev/there/is/none'), null);
+  assert.deepEqual(hostDevices('/etc/passwd'), []);
 });

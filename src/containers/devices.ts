@@ -5,8 +5,8 @@ import { hasErrnoCode, invalid } from '../base/errors.ts';
 import type { Device, DeviceRule } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
 
-/** Device nodes at and below a host path. */
-export type FindDevices = (path: string) => readonly Device[];
+/** Device nodes at and below a host path; null when there is nothing at all. */
+export type FindDevices = (path: string) => readonly Device[] | null;
 
 /** Docker's list: what every container may open (and 10:229, fuse, expressly not). */
 const defaultRules: readonly DeviceRule[] = [
@@ -43,7 +43,7 @@ export function deviceAccess(hostConfig: DeviceRequest, find: FindDevices): Devi
   const mappings = (hostConfig.Devices ?? []).map((mapping) => mappedDevices(mapping, find));
   const mapped = mappings.flatMap(({ devices }) => devices);
   if (hostConfig.Privileged) {
-    const own = find('/dev');
+    const own = find('/dev') ?? [];
     const extra = mapped.filter((device) => !own.some((other) => other.path === device.path));
     return { devices: [...own, ...extra], rules: [{ allow: true, access: 'rwm' }] };
   }
@@ -57,8 +57,9 @@ function mappedDevices(mapping: NonNullable<HostConfig['Devices']>[number], find
   const inside = mapping.PathInContainer || mapping.PathOnHost;
   if (!posix.isAbsolute(inside)) throw invalid(`invalid device path in container: "${inside}" is not absolute`);
   const found = find(mapping.PathOnHost);
-  if (found.length === 0) {
-    throw invalid(`error gathering device information while adding custom device "${mapping.PathOnHost}": no such device`);
+  if (found === null || found.length === 0) {
+    const problem = found === null ? 'no such file or directory' : 'not a device node';
+    throw invalid(`error gathering device information while adding custom device "${mapping.PathOnHost}": ${problem}`);
   }
   const devices = found.map((device) => ({ ...device, path: renamed(device.path, mapping.PathOnHost, inside) }));
   return { devices, rules: found.map(({ type, major, minor }) => ({ allow: true, type: type === 'b' ? 'b' : 'c', major, minor, access })) };
@@ -85,8 +86,8 @@ function isAccess(text: string): boolean {
 /** Not devices of the host but of each container (its own devpts, shm, mqueue), or of other container systems. */
 const skipped: ReadonlySet<string> = new Set(['pts', 'shm', 'fd', 'mqueue', '.lxc', '.lxd-mounts', '.udev', 'console']);
 
-/** Reads the device nodes at a path (followed when it is a link) or below a directory (links skipped). An empty list when there is none. */
-export function hostDevices(path: string): Device[] {
+/** Reads the device nodes at a path (followed when it is a link) or below a directory (links skipped). */
+export function hostDevices(path: string): Device[] | null {
   try {
     const stats = statSync(path);
     if (!stats.isDirectory()) return nodeOf(path, stats);
@@ -95,14 +96,14 @@ export function hostDevices(path: string): Device[] {
       .filter((name) => !skipped.has(name))
       .flatMap((name) => below(posix.join(path, name)));
   } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ENXIO')) return [];
+    if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ENXIO')) return null;
     throw error;
   }
 }
 
 function below(path: string): Device[] {
   const stats = lstatSync(path);
-  if (stats.isDirectory()) return hostDevices(path);
+  if (stats.isDirectory()) return hostDevices(path) ?? [];
   return nodeOf(path, stats);
 }
 

@@ -36,6 +36,10 @@ test('requestedMounts: -v that is none', () => {
   const config = 'invalid mount config for type "bind":';
   refusesBind('/a:/', `invalid volume specification: '/a:/': ${config} invalid specification: destination can't be '/'`);
   refusesBind('/a:/b/..', `invalid volume specification: '/a:/b/..': ${config} invalid specification: destination can't be '/'`);
+  refusesBind(
+    'v:b',
+    `invalid volume specification: 'v:b': invalid mount config for type "volume": invalid mount path: 'b' mount path must be absolute`,
+  );
   refusesBind('/a:b', `invalid volume specification: '/a:b': ${config} invalid mount path: 'b' mount path must be absolute`);
 });
 
@@ -75,7 +79,7 @@ test('requestedMounts: tmpfs in both forms', () => {
   assert.ok(first?.kind === 'tmpfs' && second?.kind === 'tmpfs');
   assert.deepEqual([first.options, first.listed], [['noexec', 'nosuid', 'nodev', 'rprivate', 'ro', 'mode=1770', 'size=4m'], true]);
   assert.deepEqual([second.options, second.listed], [['nosuid', 'nodev', 'rprivate', 'exec', 'size=2m'], false]);
-  assert.throws(() => requestedMounts({ ...none, Tmpfs: { '/t': 'sice=1m' } }), { message: 'Invalid tmpfs option "sice=1m" for /t' });
+  assert.throws(() => requestedMounts({ ...none, Tmpfs: { '/t': 'sice=1m' } }), { message: 'invalid tmpfs option ["sice" "1m"]' });
 });
 
 test('requestedMounts: one mount point once', () => {

@@ -51,13 +51,13 @@ export function requestedMounts(hostConfig: Pick<HostConfig, 'Binds' | 'Mounts' 
 
 function bindOf(raw: string): RequestedBind {
   const volume = parseVolume(raw);
-  if (!volume.source.startsWith('/')) {
-    throw notImplemented(
-      `The named volume "${volume.source}" (-v ${raw}) is not supported yet: volumes come with issue 4. A host path works`,
-    );
+  const type = volume.source.startsWith('/') ? 'bind' : 'volume';
+  const problem = destinationProblem(volume.destination) ?? (type === 'bind' ? absoluteProblem(volume.source) : null);
+  if (problem !== null) throw invalid(`invalid volume specification: '${raw}': invalid mount config for type "${type}": ${problem}`);
+  if (type === 'volume') {
+    const which = volume.source === '' ? 'The anonymous volume' : `The named volume "${volume.source}"`;
+    throw notImplemented(`${which} (-v ${raw}) is not supported yet: volumes come with issue 4. A host path works`);
   }
-  const problem = sourceProblem(volume.source) ?? destinationProblem(volume.destination) ?? propagationProblem(volume.propagation);
-  if (problem !== null) throw invalid(`invalid volume specification: '${raw}': invalid mount config for type "bind": ${problem}`);
   refuseShared(volume.propagation);
   return {
     kind: 'bind',
@@ -99,7 +99,7 @@ function bindMountOf(request: MountRequest): RequestedBind {
   const problem =
     source === ''
       ? 'field Source must not be empty'
-      : (sourceProblem(source) ?? foreignOptions(request, 'BindOptions') ?? propagationProblem(propagation) ?? readOnlyProblem(request));
+      : (absoluteProblem(source) ?? foreignOptions(request, 'BindOptions') ?? propagationProblem(propagation) ?? readOnlyProblem(request));
   if (problem !== null) throw invalidMount('bind', problem);
   refuseShared(propagation);
   return {
@@ -155,18 +155,21 @@ function tmpfsOf(destination: string, options: string): RequestedTmpfs {
   if (problem !== null) throw invalidMount('tmpfs', problem);
   // Docker's defaults first, so that what is asked for wins.
   const result = mergeTmpfsOptions(['noexec', 'nosuid', 'nodev', 'rprivate', ...options.split(',')]);
-  if ('unknown' in result) throw invalid(`Invalid tmpfs option "${result.unknown}" for ${destination}`);
+  if ('unknown' in result) throw invalid(`invalid tmpfs option [${quoteOption(result.unknown)}]`);
   return { kind: 'tmpfs', destination: clean(destination), options: result.merged, listed: false };
+}
+
+/** As Docker quotes it: `["foo" "1"]`. */
+function quoteOption(option: string): string {
+  const equals = option.indexOf('=');
+  const parts = equals === -1 ? [option] : [option.slice(0, equals), option.slice(equals + 1)];
+  return parts.map((part) => JSON.stringify(part)).join(' ');
 }
 
 function foreignOptions(request: MountRequest, own: 'BindOptions' | 'TmpfsOptions'): string | null {
   const fields = ['BindOptions', 'VolumeOptions', 'TmpfsOptions'] as const;
   const foreign = fields.find((field) => field !== own && request[field] !== undefined);
   return foreign === undefined ? null : `field ${foreign} must not be specified`;
-}
-
-function sourceProblem(source: string): string | null {
-  return absoluteProblem(source);
 }
 
 function destinationProblem(destination: string): string | null {

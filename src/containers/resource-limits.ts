@@ -71,7 +71,7 @@ function throttleDevice({ Path: path, Rate: rate }: Throttle, find: FindDevices)
 }
 
 function deviceNumbers(path: string, find: FindDevices): { readonly major: number; readonly minor: number } {
-  const device = find(path)[0];
+  const device = find(path)?.[0];
   if (device === undefined || device.type !== 'b') throw invalid(`cannot limit I/O of ${path}: no such block device on the host`);
   return { major: device.major, minor: device.minor };
 }

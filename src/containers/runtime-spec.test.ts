@@ -91,7 +91,7 @@ test('runtimeSpec: a namespace of a container that does not run cannot be joined
 });
 
 test('runtimeSpec: no command is an invalid request', () => {
-  assert.throws(() => specOf({ Cmd: null }), { code: 'invalid', message: 'no command specified' });
+  assert.throws(() => specOf({ Cmd: null }), { code: 'invalid', message: 'No command specified' });
 });
 
 test('runtimeSpec: unlimited stays exact', () => {

@@ -64,8 +64,8 @@ test('validateCreate: processors', () => {
   refuses('Conflicting options: Nano CPUs and CPU Quota cannot both be set', {}, { NanoCpus: 1e9, CpuQuota: 10_000 });
   refuses('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)', {}, { CpuPeriod: 999 });
   refuses('CPU cfs quota can not be less than 1ms (i.e. 1000)', {}, { CpuQuota: 999 });
-  refuses('Invalid value 0-x for cpuset cpus', {}, { CpusetCpus: '0-x' });
-  refuses('Invalid value 0-4294967295 for cpuset cpus', {}, { CpusetCpus: '0-4294967295' });
+  refuses('Invalid value 0-x for cpuset cpus: invalid format: 0-x', {}, { CpusetCpus: '0-x' });
+  refuses('Invalid value 0-4294967295 for cpuset cpus: invalid format: 0-4294967295', {}, { CpusetCpus: '0-4294967295' });
   refuses('Requested CPUs are not available - requested 0-2, available: 0-1', {}, { CpusetCpus: '0-2' });
   refuses('Requested memory nodes are not available - requested 1, available: 0', {}, { CpusetMems: '1' });
   validate({}, { NanoCpus: 10_000_000, CpusetCpus: '0,1', CpusetMems: '0' });
@@ -111,7 +111,7 @@ test('validateCreate: a NUL byte in a variable is refused without telling its va
 
 test('validateCreate: modes', () => {
   refuses('invalid PID mode: mine', {}, { PidMode: 'mine' });
-  refuses('invalid IPC mode: container:', {}, { IpcMode: 'container:' });
+  refuses('Invalid IPC mode: container:', {}, { IpcMode: 'container:' });
   refuses('invalid UTS mode: private', {}, { UTSMode: 'private' });
   refuses('invalid cgroup namespace mode: shared', {}, { CgroupnsMode: 'shared' });
   refuses("invalid isolation 'hyperv' on linux", {}, { Isolation: 'hyperv' });

@@ -93,7 +93,7 @@ function validateModes(config: ContainerConfig, hostConfig: HostConfig): void {
   const { NetworkMode: network, PidMode: pid, IpcMode: ipc, UTSMode: uts, CgroupnsMode: cgroupns, Isolation: isolation } = hostConfig;
   if (!['', 'default'].includes(isolation)) throw invalid(`invalid isolation '${isolation}' on linux`);
   if (!['', 'host'].includes(pid) && !namesContainer(pid)) throw invalid(`invalid PID mode: ${pid}`);
-  if (!['', 'none', 'private', 'shareable', 'host'].includes(ipc) && !namesContainer(ipc)) throw invalid(`invalid IPC mode: ${ipc}`);
+  if (!['', 'none', 'private', 'shareable', 'host'].includes(ipc) && !namesContainer(ipc)) throw invalid(`Invalid IPC mode: ${ipc}`);
   if (!['', 'host'].includes(uts)) throw invalid(`invalid UTS mode: ${uts}`);
   if (!['', 'host', 'private'].includes(cgroupns)) throw invalid(`invalid cgroup namespace mode: ${cgroupns}`);
   if (network.startsWith('container:') && !namesContainer(network)) throw invalid('invalid container format container:<name|id>');

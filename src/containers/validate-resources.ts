@@ -68,12 +68,12 @@ function validateCpu({ NanoCpus: nano, CpuPeriod: period, CpuQuota: quota, CpuSh
 
 function validateCpusets(limits: Limits, host: HostFacts): void {
   const asked = parseCpuset(limits.CpusetCpus);
-  if (asked === null) throw invalid(`Invalid value ${limits.CpusetCpus} for cpuset cpus`);
+  if (asked === null) throw invalid(`Invalid value ${limits.CpusetCpus} for cpuset cpus: invalid format: ${limits.CpusetCpus}`);
   if (!within(asked, host.onlineCpus)) {
     throw invalid(`Requested CPUs are not available - requested ${limits.CpusetCpus}, available: ${host.onlineCpus}`);
   }
   const nodes = parseCpuset(limits.CpusetMems);
-  if (nodes === null) throw invalid(`Invalid value ${limits.CpusetMems} for cpuset mems`);
+  if (nodes === null) throw invalid(`Invalid value ${limits.CpusetMems} for cpuset mems: invalid format: ${limits.CpusetMems}`);
   if (!within(nodes, host.onlineMemoryNodes || '0')) {
     throw invalid(`Requested memory nodes are not available - requested ${limits.CpusetMems}, available: ${host.onlineMemoryNodes || '0'}`);
   }

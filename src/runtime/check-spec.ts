@@ -24,7 +24,7 @@ export function checkExecSpec(spec: RuntimeSpec): void {
   }
   if ((process.selinuxLabel ?? '') !== '') throw notImplemented(`The SELinux label "${process.selinuxLabel}" is not supported`);
   if ((linux.mountLabel ?? '') !== '') throw notImplemented(`The SELinux mount label "${linux.mountLabel}" is not supported`);
-  if (process.args.length === 0) throw invalid('no command specified');
+  if (process.args.length === 0) throw invalid('No command specified');
   if (!posix.isAbsolute(process.cwd)) throw invalid(`the working directory '${process.cwd}' is invalid, it needs to be an absolute path`);
   checkIds(process.user.uid, process.user.gid, ...(process.user.additionalGids ?? []));
 }
