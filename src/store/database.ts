@@ -7,7 +7,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { EngineError } from '../base/errors.ts';
+import { EngineError, errorText } from '../base/errors.ts';
 import type { SqlValue, Statement } from './sql-statement.ts';
 import { WorkerCalls, type WorkerFailure } from './worker-call.ts';
 
@@ -31,7 +31,9 @@ const sqlite = { ioError: 10, corrupt: 11, full: 13, constraint: 19, notADatabas
 
 /** Opens or makes the file and brings its schema up to date. */
 export async function openDatabase(path: string, options: DatabaseOptions = {}): Promise<Database> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause) => {
+    throw new EngineError('system', `cannot open ${path}: ${errorText(cause)}`, { cause });
+  });
   const database = new QueuedDatabase(path, options.workerEntry ?? new URL('./database-worker.ts', import.meta.url));
   try {
     await database.open();
@@ -74,9 +76,7 @@ class QueuedDatabase implements Database {
     this.#refuseClosed();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#queue.push({ statements, durability, resolve, reject });
-    this.#draining ??= this.#drain().finally(() => {
-      this.#draining = null;
-    });
+    this.#draining ??= this.#drain();
     await promise;
   }
 
@@ -99,6 +99,8 @@ class QueuedDatabase implements Database {
       this.#queue = [];
       await this.#commit(batch);
     }
+    // In the same turn as the look at the empty queue: a write that comes later must start the next round itself.
+    this.#draining = null;
   }
 
   async #commit(batch: readonly QueuedWrite[]): Promise<void> {
