@@ -9,6 +9,7 @@ import type { Logger } from '../base/log.ts';
 import { formatApiVersion, newestApiMinor, parseApiVersion } from '../wire/api-version.ts';
 import { errorBody, errorResponse } from './error-status.ts';
 import { Exchange } from './exchange.ts';
+import type { Upgrade } from './hijack.ts';
 import { hasBody, requireJsonType } from './request-body.ts';
 import { createRouteTable, type Route, type RouteMatch } from './route-table.ts';
 
@@ -33,13 +34,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const open = new Set<Exchange>();
   let draining = false;
 
-  async function serve(request: IncomingMessage, response: ServerResponse, upgraded: boolean): Promise<void> {
+  async function serve(request: IncomingMessage, response: ServerResponse, upgrade: Upgrade | null): Promise<void> {
     setCommonHeaders(response, options.engineVersion);
     let exchange: Exchange | null = null;
     try {
       if (draining) throw new EngineError('unavailable', 'the daemon is stopping');
       const target = readTarget(request);
-      exchange = new Exchange({ request, response, upgraded, ...target, parameters: target.match.parameters });
+      exchange = new Exchange({ request, response, upgrade, ...target, parameters: target.match.parameters });
       open.add(exchange);
       await target.match.route.handle(exchange);
     } catch (error) {
@@ -67,15 +68,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       server.headersTimeout = 0;
       server.keepAliveTimeout = 0;
       server.timeout = 0;
-      server.on('request', (request, response) => void serve(request, response, false));
+      server.on('request', (request, response) => void serve(request, response, null));
       server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-        // Bytes behind the request's end: what an eager client already wrote for the container.
-        if (head.length > 0) socket.unshift(head);
         const response = new ServerResponse(request);
         response.shouldKeepAlive = false;
         response.assignSocket(socket);
         response.once('finish', () => socket.end());
-        void serve(request, response, true);
+        void serve(request, response, { head });
       });
       server.on('clientError', (error, socket) => answerBrokenRequest(error, socket as Socket));
       return server;

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { EngineError, invalid } from '../base/errors.ts';
 import { parseDockerBoolean } from '../wire/docker-boolean.ts';
 import { type Filters, parseFilters } from '../wire/filters.ts';
-import { type HijackedSocket, leaveHttp } from './hijack.ts';
+import { type HijackedSocket, leaveHttp, type Upgrade } from './hijack.ts';
 import { readBytes, readJson } from './request-body.ts';
 
 export interface ExchangeParts {
@@ -19,7 +19,7 @@ export interface ExchangeParts {
   readonly query: URLSearchParams;
   readonly parameters: Readonly<Record<string, string>>;
   /** The request asked for an upgrade and the route takes it: the answer is 101. */
-  readonly upgraded: boolean;
+  readonly upgrade: Upgrade | null;
 }
 
 export class Exchange {
@@ -28,7 +28,7 @@ export class Exchange {
   readonly apiMinor: number;
   readonly query: URLSearchParams;
   readonly #parameters: Readonly<Record<string, string>>;
-  readonly #upgraded: boolean;
+  readonly #upgrade: Upgrade | null;
   readonly #gone = new AbortController();
   #hijacked = false;
 
@@ -38,7 +38,7 @@ export class Exchange {
     this.apiMinor = parts.apiMinor;
     this.query = parts.query;
     this.#parameters = parts.parameters;
-    this.#upgraded = parts.upgraded;
+    this.#upgrade = parts.upgrade;
     this.response.once('close', () => {
       if (!this.response.writableFinished && !this.#hijacked) this.#gone.abort(clientGone());
     });
@@ -137,7 +137,7 @@ export class Exchange {
   /** The request's body must have been read to its end before. */
   hijack(contentType: string): HijackedSocket {
     this.#hijacked = true;
-    return leaveHttp(this.request, this.response, { contentType, upgraded: this.#upgraded });
+    return leaveHttp(this.request, this.response, { contentType, upgrade: this.#upgrade });
   }
 }
 

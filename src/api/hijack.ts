@@ -16,18 +16,24 @@ import type { Duplex } from 'node:stream';
 
 export type HijackedSocket = Duplex;
 
+export interface Upgrade {
+  /** Bytes behind the request's end: what an eager client already wrote for the container. */
+  readonly head: Buffer;
+}
+
 /** How long a client may keep its side open after it has all output. */
 const lingerMs = 10_000;
 
 export function leaveHttp(
   request: IncomingMessage,
   response: ServerResponse,
-  options: { readonly contentType: string; readonly upgraded: boolean },
+  options: { readonly contentType: string; readonly upgrade: Upgrade | null },
 ): HijackedSocket {
   const socket = request.socket;
   response.detachSocket(socket);
   socket.setTimeout(0);
-  if (options.upgraded) {
+  if (options.upgrade !== null) {
+    if (options.upgrade.head.length > 0) socket.unshift(options.upgrade.head);
     socket.write(`HTTP/1.1 101 UPGRADED\r\nContent-Type: ${options.contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`);
     return socket;
   }

@@ -37,6 +37,4 @@ export interface SystemFacts {
   readonly liveRestore: boolean;
   readonly debug: boolean;
   readonly warnings: readonly string[];
-  readonly registryMirrors: readonly string[];
-  readonly insecureRegistries: readonly string[];
 }

@@ -91,11 +91,10 @@ async function list(exchange: Exchange, services: ApiServices): Promise<void> {
   );
 }
 
-async function create(exchange: Exchange, { containers, embedded, images }: ApiServices): Promise<void> {
+async function create(exchange: Exchange, { containers }: ApiServices): Promise<void> {
   const body = await exchange.json();
   if (body === null) throw invalid('config cannot be empty in order to create a container');
   const { config, hostConfig, endpoints } = decodeCreateContainer(body, exchange.apiMinor);
-  if (config.Image !== '' && images.find(config.Image) === null && embedded.has(config.Image)) await embedded.ensure(config.Image);
   const { id, warnings } = await containers.create({
     name: exchange.text('name') || null,
     platform: exchange.text('platform') || null,

@@ -76,14 +76,14 @@ async function pull(exchange: Exchange, { embedded }: ApiServices): Promise<void
   if (image === '') throw invalid('images/create needs fromImage or fromSrc');
   const tag = exchange.text('tag') ?? '';
   const reference = tag === '' ? image : `${image}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
-  if (!embedded.has(reference)) {
+  const platform = exchange.text('platform') || null;
+  if (!embedded.has(reference, platform)) {
     throw notImplemented(
-      `cannot pull ${reference}: pulling from registries is not built yet (issue 6). Load the image with "docker load" or "docker import" instead; ` +
-        "hello-world (and busybox, where Debian's busybox-static is installed) come with Gantry",
+      `cannot pull ${reference}${platform === null ? '' : ` for ${platform}`}: pulling from registries is not built yet (issue 6). ` +
+        'Load the image with "docker load" or "docker import" instead; hello-world (and busybox, where busybox-static is installed) come with Gantry',
     );
   }
   await withProgress(exchange, async (report) => {
-    await embedded.ensure(reference);
-    report({ kind: 'status', text: `Status: Image ${reference} came with Gantry` });
+    await embedded.ensure(reference, report);
   });
 }

@@ -95,7 +95,7 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
     CgroupDriver: 'cgroupfs',
     CgroupVersion: system.cgroupVersion,
     ...hostFacts(system),
-    ...registryFacts(system),
+    ...registryFacts,
     ...runtimeFacts(system, apiMinor),
     SecurityOptions: system.securityOptions,
     Warnings: system.warnings.length === 0 ? null : system.warnings,
@@ -152,20 +152,17 @@ function hostFacts(system: SystemFacts): object {
   };
 }
 
-function registryFacts(system: SystemFacts): object {
-  const dockerHub = { Name: 'docker.io', Mirrors: system.registryMirrors, Secure: true, Official: true };
-  const insecure = system.insecureRegistries.map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }]);
-  return {
-    IndexServerAddress: 'https://index.docker.io/v1/',
-    RegistryConfig: {
-      AllowNondistributableArtifactsCIDRs: [],
-      AllowNondistributableArtifactsHostnames: [],
-      InsecureRegistryCIDRs: ['127.0.0.0/8'],
-      IndexConfigs: Object.fromEntries([['docker.io', dockerHub], ...insecure]),
-      Mirrors: system.registryMirrors,
-    },
-  };
-}
+/** Clients take the key of Docker Hub's credentials from here. */
+const registryFacts = {
+  IndexServerAddress: 'https://index.docker.io/v1/',
+  RegistryConfig: {
+    AllowNondistributableArtifactsCIDRs: [],
+    AllowNondistributableArtifactsHostnames: [],
+    InsecureRegistryCIDRs: ['127.0.0.0/8'],
+    IndexConfigs: { 'docker.io': { Name: 'docker.io', Mirrors: [], Secure: true, Official: true } },
+    Mirrors: [],
+  },
+};
 
 function runtimeFacts(system: SystemFacts, apiMinor: number): object {
   const commit = (id: string) => (apiMinor < 49 ? { ID: id, Expected: id } : { ID: id });

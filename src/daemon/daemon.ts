@@ -1,0 +1,131 @@
+/**
+ * The daemon's life, top to bottom: options → log → data root (held) → engine → sockets → `ready` → a signal → requests finish → engine closes.
+ * Containers are not touched by any of it, unless `--live-restore=false` says so.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { type ApiServer, createApiServer } from '../api/api-server.ts';
+import { apiRoutes } from '../api/routes.ts';
+import { EngineError, errorText } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { buildName, engineVersion } from './build-facts.ts';
+import { createDaemonLog } from './daemon-log.ts';
+import { type DaemonOptions, daemonHelp, readDaemonOptions } from './daemon-options.ts';
+import { openDataRoot } from './data-root.ts';
+import { createEngine, type Engine } from './engine.ts';
+import { listenOn } from './listener.ts';
+import { serviceNotifier } from './service-notify.ts';
+import { warmThreadPool } from './thread-pool.ts';
+
+/** How long requests may take to finish when the daemon stops. */
+const drainMs = 5000;
+
+/** Resolves with the exit code when the daemon has stopped. What a person can cause (a bad flag, a held data root) is told on stderr, with exit code 1. */
+export async function runDaemon(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  try {
+    const options = readDaemonOptions(argv);
+    if (options === 'help') return print(daemonHelp());
+    if (options === 'version') return print(`Gantry ${engineVersion}, build ${buildName}\n`);
+    requireRoot();
+    await serveUntilStopped(options, environment);
+    return 0;
+  } catch (error) {
+    const known = error instanceof EngineError;
+    process.stderr.write(`gantry daemon: ${known || !(error instanceof Error) ? errorText(error) : (error.stack ?? error.message)}\n`);
+    return 1;
+  } finally {
+    // Whatever still holds the event loop after everything was closed must not hold the process.
+    setTimeout(() => process.exit(), 2000).unref();
+  }
+}
+
+async function serveUntilStopped(options: DaemonOptions, environment: NodeJS.ProcessEnv): Promise<void> {
+  const logger = createDaemonLog(options);
+  watchDefects(logger);
+  await warmThreadPool(environment);
+  await using cleanup = new AsyncDisposableStack();
+  const dataRoot = openDataRoot(options);
+  cleanup.defer(() => dataRoot.release());
+  const stop = stopSignal(logger);
+  const notify = serviceNotifier(environment, logger);
+  const engine = await createEngine(options, dataRoot, logger);
+  cleanup.defer(() => engine.close());
+  const api = createApiServer({ routes: apiRoutes(engine.services), engineVersion, logger });
+  const listeners = await listen(api, options, environment, cleanup);
+  if (options.pidfile !== null) writePidfile(options.pidfile, cleanup);
+  process.stdout.write(`ready ${listeners.map(({ address }) => address).join(' ')}\n`);
+  notify('READY=1');
+  logger.info({ dataRoot: dataRoot.path, execRoot: dataRoot.execRoot, version: engineVersion, build: buildName }, 'the daemon is ready');
+  const signal = await stop;
+  notify('STOPPING=1');
+  logger.info({ signal }, options.liveRestore ? 'stopping; containers keep running' : 'stopping, and containers with it');
+  await shutDown(api, listeners, engine, options);
+}
+
+interface Listener {
+  readonly server: Server;
+  readonly address: string;
+}
+
+async function listen(
+  api: ApiServer,
+  options: DaemonOptions,
+  environment: NodeJS.ProcessEnv,
+  cleanup: AsyncDisposableStack,
+): Promise<readonly Listener[]> {
+  const listeners: Listener[] = [];
+  for (const address of options.addresses) {
+    const server = api.createListener();
+    cleanup.defer(() => void server.close());
+    listeners.push({ server, address: await listenOn(server, address, options.group, environment) });
+  }
+  return listeners;
+}
+
+async function shutDown(api: ApiServer, listeners: readonly Listener[], engine: Engine, options: DaemonOptions): Promise<void> {
+  for (const { server } of listeners) {
+    server.close();
+    server.closeIdleConnections();
+  }
+  // Containers first: those who wait for them (`docker run`) still get their answer.
+  if (!options.liveRestore) await engine.stopContainers(options.shutdownTimeoutSeconds);
+  await api.drain(drainMs);
+  for (const { server } of listeners) server.closeAllConnections();
+}
+
+function stopSignal(logger: Logger): Promise<NodeJS.Signals> {
+  process.on('SIGHUP', () =>
+    logger.warn({}, 'SIGHUP: the configuration cannot be read again yet, restart the daemon instead (containers keep running)'),
+  );
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+  });
+}
+
+/** A defect in one request must not end the others'; after an uncaught exception nothing is sure any more, and containers survive an exit. */
+function watchDefects(logger: Logger): void {
+  process.on('unhandledRejection', (reason) => {
+    logger.error(
+      { error: errorText(reason), stack: reason instanceof Error ? reason.stack : undefined },
+      'defect: a promise was rejected unseen',
+    );
+  });
+  process.on('uncaughtException', (error) => {
+    logger.error({ error: errorText(error), stack: error.stack }, 'defect: the daemon ends, containers keep running');
+    process.exit(2);
+  });
+}
+
+function writePidfile(path: string, cleanup: AsyncDisposableStack): void {
+  writeFileSync(path, `${process.pid}\n`);
+  cleanup.defer(() => rmSync(path, { force: true }));
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() !== 0) throw new EngineError('forbidden', 'the daemon needs to run as root: start it with sudo');
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}

@@ -1,0 +1,148 @@
+/**
+ * The composition root: builds every part from the data root up, in the order of what stands on what, and takes them down in reverse.
+ *
+ *   database ─ blobs ─ layers ─ image catalogue ─┐
+ *   launcher's cgroup ─ native runtime ──────────┴─ containers ─▶ ApiServices
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { builtinNetworks } from '../api/builtin-networks.ts';
+import { EngineEvents } from '../api/engine-events.ts';
+import type { ApiServices } from '../api/services.ts';
+import { EngineError, errorText } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { type ContainerService, createContainers } from '../containers/container-service.ts';
+import { readHostFacts } from '../containers/host-facts.ts';
+import { createEmbeddedImages } from '../images/embedded.ts';
+import { createImageCatalogue } from '../images/image-catalogue.ts';
+import { cgroupFacts } from '../linux/cgroup-facts.ts';
+import { type CgroupPlacement, ensureCgroup } from '../linux/cgroups.ts';
+import { NativeRuntime } from '../runtime/native-runtime.ts';
+import { createBlobStore } from '../store/blobs.ts';
+import { type Database, openDatabase } from '../store/database.ts';
+import type { LayerStore } from '../store/layer-store.ts';
+import { createLayerStore, type OpenLayerStore } from '../store/layers.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import type { DataRoot } from './data-root.ts';
+import { systemFactsOfHost } from './system-facts-of-host.ts';
+
+export interface Engine {
+  readonly services: ApiServices;
+  /** For `--live-restore=false`: all at once, each with its own stop signal and time-out, none longer than `timeoutSeconds`. */
+  stopContainers(timeoutSeconds: number): Promise<void>;
+  /** Containers run on. */
+  close(): Promise<void>;
+}
+
+const busyboxPaths = ['/bin/busybox', '/usr/bin/busybox'];
+
+export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, logger: Logger): Promise<Engine> {
+  await using cleanup = new AsyncDisposableStack();
+  const database = await openDatabase(join(dataRoot.path, 'gantry.db'));
+  cleanup.defer(() => database.close());
+  const images = await openImages(dataRoot, database, logger);
+  cleanup.defer(() => images.layers.close());
+  const runtime = await startRuntime(dataRoot, logger);
+  cleanup.defer(() => runtime.launcher.close());
+  const containers = await createContainers({
+    dataRoot: dataRoot.path,
+    execRoot: dataRoot.execRoot,
+    cgroupParent: `/${dataRoot.globalName}`,
+    database,
+    images: images.catalogue,
+    layers: images.layers,
+    runtime,
+    host: readHostFacts(),
+    logger,
+  });
+  cleanup.defer(() => containers.close());
+  images.catalogue.setUsers((id) => containers.imageUsers(id));
+  await images.sweepBeside(containers);
+  const events = joinEvents(containers, images.catalogue);
+  const system = systemFactsOfHost(options, dataRoot, cgroupFacts());
+  const networks = builtinNetworks(dataRoot.daemonId, system.startedAt);
+  const services = { containers, images: images.catalogue, embedded: images.embedded, events, system, networks, logger };
+  const parts = cleanup.move();
+  return {
+    services,
+    stopContainers: (timeoutSeconds) => stopAll(containers, timeoutSeconds, logger),
+    close: () => parts.disposeAsync(),
+  };
+}
+
+async function openImages(dataRoot: DataRoot, database: Database, logger: Logger) {
+  const blobs = await createBlobStore({ root: join(dataRoot.path, 'blobs') });
+  const layers = createLayerStore({ root: join(dataRoot.path, 'layers'), blobPath: (digest) => blobs.path(digest), logger });
+  let containers: ContainerService | null = null;
+  const swept = sweptLayers(layers, () => containers);
+  const { catalogue, store } = await createImageCatalogue({ database, blobs, layers: swept, log: logger });
+  const embedded = createEmbeddedImages(store, {
+    helloWorld: nativeProgram('hello-world'),
+    busybox: busyboxPaths.find(existsSync) ?? null,
+  });
+  return {
+    catalogue,
+    layers,
+    embedded,
+    async sweepBeside(service: ContainerService) {
+      containers = service;
+      await store.sweeper.sweep();
+    },
+  };
+}
+
+/** A container keeps its layers when its image is gone. Before the containers are known, nothing may be swept. */
+function sweptLayers(layers: OpenLayerStore, containers: () => ContainerService | null): LayerStore {
+  return {
+    unpack: (...parameters) => layers.unpack(...parameters),
+    mountOrder: (refs) => layers.mountOrder(refs),
+    async sweep(keep) {
+      const service = containers();
+      if (service !== null) await layers.sweep(keep.union(service.layerDirectories()));
+    },
+  };
+}
+
+async function startRuntime(dataRoot: DataRoot, logger: Logger): Promise<NativeRuntime> {
+  const placement = await ensureCgroup(`/${dataRoot.globalName}/launcher`);
+  const launcherPath = nativeProgram('gantry-launcher');
+  if (launcherPath === null) {
+    throw new EngineError('unavailable', 'the native helper gantry-launcher is not built: run ./gantry once, or make -C native');
+  }
+  const runtime = new NativeRuntime({ execRoot: dataRoot.execRoot, launcherPath, launcherCgroupFiles: cgroupFiles(placement), logger });
+  await runtime.boot();
+  return runtime;
+}
+
+function cgroupFiles({ joinFiles, v2Directory }: CgroupPlacement): readonly string[] {
+  return v2Directory === null ? joinFiles : [...joinFiles, `${v2Directory}/cgroup.procs`];
+}
+
+/** Beside the bundle (`build/`), or seen from the source. */
+function nativeProgram(name: string): string | null {
+  const places = [`./native/${name}`, `../../build/native/${name}`].map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  return places.find(existsSync) ?? null;
+}
+
+function joinEvents(containers: ContainerService, catalogue: ApiServices['images']): EngineEvents {
+  const events = new EngineEvents();
+  containers.onEvent((event) => events.publish({ ...event, type: 'container' }));
+  catalogue.onEvent(({ action, id, attributes }) => events.publish({ type: 'image', action, id, attributes }));
+  return events;
+}
+
+async function stopAll(containers: ContainerService, timeoutSeconds: number, logger: Logger): Promise<void> {
+  const running = await containers.list({ all: false, limit: null, size: false, filters: {} });
+  await Promise.all(
+    running.map(async ({ id, config }) => {
+      try {
+        const own = config.StopTimeout ?? 10;
+        const capped = timeoutSeconds < 0 ? own : Math.min(own < 0 ? timeoutSeconds : own, timeoutSeconds);
+        await containers.stop(id, { signal: null, timeoutSeconds: capped });
+      } catch (error) {
+        logger.error({ container: id, error: errorText(error) }, 'the container could not be stopped');
+      }
+    }),
+  );
+}

@@ -1,0 +1,70 @@
+/** Finds out what `/info` and `/version` tell: read once, when the daemon starts. */
+import { readFileSync, statSync } from 'node:fs';
+import { arch, availableParallelism, hostname, machine, release, totalmem } from 'node:os';
+import type { SystemFacts } from '../api/system-facts.ts';
+import type { CgroupFacts } from '../linux/cgroup-facts.ts';
+import { buildName, engineVersion } from './build-facts.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import type { DataRoot } from './data-root.ts';
+
+export function systemFactsOfHost(options: DaemonOptions, dataRoot: DataRoot, cgroups: CgroupFacts): SystemFacts {
+  const os = readOsRelease();
+  return {
+    daemonId: dataRoot.daemonId,
+    engineVersion,
+    gitCommit: buildName,
+    buildTime: programTime(),
+    startedAt: new Date(),
+    runtimeVersion: `node ${process.version}`,
+    kernelVersion: release(),
+    operatingSystem: os.get('PRETTY_NAME') ?? 'Linux',
+    osVersion: os.get('VERSION_ID') ?? '',
+    architecture: arch() === 'x64' ? 'amd64' : arch(),
+    machine: machine(),
+    cpus: availableParallelism(),
+    memoryBytes: totalmem(),
+    hostname: hostname(),
+    dataRoot: dataRoot.path,
+    labels: options.labels,
+    cgroupVersion: cgroups.version,
+    limits: limitsOf(cgroups),
+    securityOptions: ['name=seccomp,profile=builtin', ...(cgroups.version === '2' ? ['name=cgroupns'] : [])],
+    runtimes: ['native'],
+    defaultRuntime: 'native',
+    backingFilesystem: dataRoot.backingFilesystem,
+    liveRestore: options.liveRestore,
+    debug: options.logLevel === 'debug',
+    warnings: cgroups.warnings,
+  };
+}
+
+/** A bundle is made where it runs, so its file tells when. */
+function programTime(): Date {
+  return statSync(process.argv[1] ?? process.execPath).mtime;
+}
+
+function limitsOf(cgroups: CgroupFacts): SystemFacts['limits'] {
+  return {
+    memory: cgroups.memoryLimit,
+    swap: cgroups.swapLimit,
+    oomKillDisable: cgroups.oomKillDisable,
+    cpuQuota: cgroups.cpuCfsQuota,
+    cpuShares: cgroups.cpuShares,
+    cpuset: cgroups.cpuSet,
+    pids: cgroups.pidsLimit,
+  };
+}
+
+function readOsRelease(): ReadonlyMap<string, string> {
+  let text = '';
+  for (const path of ['/etc/os-release', '/usr/lib/os-release']) {
+    try {
+      text = readFileSync(path, 'utf8');
+      break;
+    } catch {
+      // A host without one is still a Linux.
+    }
+  }
+  const lines = text.split('\n').map((line) => /^(\w+)=["']?(.*?)["']?$/.exec(line));
+  return new Map(lines.flatMap((match) => (match === null ? [] : [[match[1] ?? '', match[2] ?? ''] as const])));
+}
