@@ -29,7 +29,7 @@ export function createExec(context: ContainerContext, container: Container, conf
   parseDetachKeys(config.DetachKeys);
   const exec: Exec = { id: randomBytes(32).toString('hex'), containerId: container.id, config, state: { kind: 'created' } };
   context.execs.add(exec);
-  context.events.emit(`exec_create: ${config.Cmd.join(' ')}`, container, { execID: exec.id });
+  context.events.emit(`exec_create: ${shownCommand(config)}`, container, { execID: exec.id });
   return exec.id;
 }
 
@@ -39,10 +39,10 @@ export async function startExec(context: ContainerContext, exec: Exec, options: 
   const container = context.registry.resolve(exec.containerId);
   const running = requireRunning(container.id, container.state);
   exec.state = { kind: 'starting' };
+  context.events.emit(`exec_start: ${shownCommand(exec.config)}`, container, { execID: exec.id });
   const process = await launch(context, container, running, exec, options);
   exec.state = { kind: 'running', process };
   const ended = followExec(context, container, exec, process);
-  context.events.emit(`exec_start: ${exec.config.Cmd.join(' ')}`, container, { execID: exec.id });
   if (options.detach || process.stream === null) {
     process.stream?.destroy();
     return null;
@@ -71,7 +71,7 @@ async function launch(
     const failure = error instanceof StartError ? new StartError(execErrorText(error), error.exitCode, { cause: error }) : error;
     // 128 means nothing to a client of exec; Docker's fallback is 126.
     const code = error instanceof StartError && error.exitCode !== 128 ? error.exitCode : failedExecCode;
-    endExec(context, container, exec, code, 0);
+    context.execs.end(exec, code, 0);
     throw failure;
   }
 }
@@ -107,15 +107,17 @@ function specOf(
   });
 }
 
-function endExec(context: ContainerContext, container: Container, exec: Exec, exitCode: number, pid: number): void {
-  context.execs.end(exec, exitCode, pid);
-  context.events.emit('exec_die', container, { execID: exec.id, exitCode: String(exitCode) });
+/** Docker's events put a blank after the program even when no arguments follow. */
+function shownCommand({ Cmd: [program = '', ...args] }: ExecConfig): string {
+  return `${program} ${args.join(' ')}`;
 }
 
 /** Also for execs that were found running after a restart of the daemon. */
 export async function followExec(context: ContainerContext, container: Container, exec: Exec, process: RunningExec): Promise<void> {
   const exit = await process.exited;
-  endExec(context, container, exec, exit === 'lost' ? 255 : exit, process.pid);
+  const exitCode = exit === 'lost' ? 255 : exit;
+  context.execs.end(exec, exitCode, process.pid);
+  context.events.emit('exec_die', container, { execID: exec.id, exitCode: String(exitCode) });
 }
 
 function execSession(

@@ -1,7 +1,6 @@
 /** What a container inherits from its image, by Docker's rules. */
 import type { ImageHealthcheck, ImageRunConfig } from '../oci/image-config.ts';
 import type { ContainerConfig, Healthcheck } from './config.ts';
-import { mergeEnvironment } from './environment.ts';
 
 export function mergeImageConfig(given: ContainerConfig, image: ImageRunConfig): ContainerConfig {
   const healthcheck = mergeHealthcheck(given.Healthcheck, image.Healthcheck);
@@ -12,7 +11,7 @@ export function mergeImageConfig(given: ContainerConfig, image: ImageRunConfig):
     ...mergeCommand(given, image),
     User: given.User || (image.User ?? ''),
     WorkingDir: given.WorkingDir || (image.WorkingDir ?? ''),
-    Env: mergeEnvironment(image.Env ?? [], given.Env),
+    Env: mergeVariables(given.Env, image.Env ?? []),
     Labels: { ...image.Labels, ...given.Labels },
     ...mergedPorts(given, image),
     ...(Object.keys(volumes).length > 0 ? { Volumes: volumes } : {}),
@@ -36,6 +35,17 @@ function mergeCommand(given: ContainerConfig, image: ImageRunConfig): Pick<Conta
 
 function copyList(list: readonly string[] | undefined): string[] | null {
   return list === undefined ? null : [...list];
+}
+
+/** Docker's order: the request's variables, then those of the image that it does not name (`K` alone names one too: it takes it away). */
+function mergeVariables(given: readonly string[], image: readonly string[]): string[] {
+  const named = new Set(given.map(variableName));
+  return [...given, ...image.filter((entry) => !named.has(variableName(entry)))];
+}
+
+function variableName(entry: string): string {
+  const end = entry.indexOf('=');
+  return end < 0 ? entry : entry.slice(0, end);
 }
 
 function mergedPorts(given: ContainerConfig, image: ImageRunConfig): Pick<ContainerConfig, 'ExposedPorts'> {

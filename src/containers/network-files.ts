@@ -11,8 +11,8 @@ import type { ContainerPaths } from './container-paths.ts';
 const localHosts = [
   '127.0.0.1\tlocalhost',
   '::1\tlocalhost ip6-localhost ip6-loopback',
-  'fe00::\tip6-localnet',
-  'ff00::\tip6-mcastprefix',
+  'fe00::0\tip6-localnet',
+  'ff00::0\tip6-mcastprefix',
   'ff02::1\tip6-allnodes',
   'ff02::2\tip6-allrouters',
 ];
@@ -24,8 +24,7 @@ export async function writeNetworkFiles(
   hostConfig: HostConfig,
 ): Promise<void> {
   const onHost = hostConfig.NetworkMode === 'host';
-  const fullName = domainname === '' ? hostname : `${hostname}.${domainname}`;
-  await writeFile(paths.hostname, `${fullName}\n`, { mode: 0o644 });
+  await writeFile(paths.hostname, `${hostname}\n`, { mode: 0o644 });
   await writeFile(paths.hosts, hostsText(onHost ? await readHostFile('/etc/hosts') : `${localHosts.join('\n')}\n`, hostConfig), {
     mode: 0o644,
   });

@@ -55,7 +55,7 @@ async function startRequest(
     pid: joinedContainer(context, hostConfig.PidMode, 'PID'),
   };
   const { rootfs, userFiles } = await prepareRootfs(context, container);
-  if (joined.network === null) await writeNetworkFiles(paths, config.Hostname, config.Domainname, hostConfig);
+  if (joined.network === null) await writeNetworkFiles(paths, config.Hostname, hostConfig);
   await prepareBinds(container);
   const spec = runtimeSpec({
     id: container.id,

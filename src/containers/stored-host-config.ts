@@ -19,6 +19,7 @@ export function storedHostConfig(asked: HostConfig, host: HostFacts): HostConfig
     ShmSize: asked.ShmSize || defaultShmBytes,
     MemorySwap: asked.Memory > 0 && asked.MemorySwap === 0 ? 2 * asked.Memory : asked.MemorySwap,
     MemorySwappiness: asked.MemorySwappiness === -1 ? null : asked.MemorySwappiness,
+    OomKillDisable: asked.OomKillDisable ?? (host.cgroupVersion === 2 ? null : false),
     PidsLimit: asked.PidsLimit === 0 ? null : asked.PidsLimit,
     ...systemPaths(asked, host),
   };
