@@ -17,12 +17,7 @@ const localHosts = [
   'ff02::2\tip6-allrouters',
 ];
 
-export async function writeNetworkFiles(
-  paths: ContainerPaths,
-  hostname: string,
-  domainname: string,
-  hostConfig: HostConfig,
-): Promise<void> {
+export async function writeNetworkFiles(paths: ContainerPaths, hostname: string, hostConfig: HostConfig): Promise<void> {
   const onHost = hostConfig.NetworkMode === 'host';
   await writeFile(paths.hostname, `${hostname}\n`, { mode: 0o644 });
   await writeFile(paths.hosts, hostsText(onHost ? await readHostFile('/etc/hosts') : `${localHosts.join('\n')}\n`, hostConfig), {
