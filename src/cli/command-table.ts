@@ -1,0 +1,234 @@
+/** Every command: its names, its line in the help, and its file, loaded only when it is run. */
+import type { Command } from './command.ts';
+
+export interface CommandEntry {
+  /** The first is the one shown in lists of its group; the others are aliases. Two words: group and command. */
+  readonly paths: readonly string[];
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+export const commandTable: readonly CommandEntry[] = [
+  {
+    paths: ['container run', 'run'],
+    summary: 'Create and run a new container from an image',
+    load: async () => (await import('./commands/run.ts')).run,
+  },
+  {
+    paths: ['container create', 'create'],
+    summary: 'Create a new container',
+    load: async () => (await import('./commands/create.ts')).create,
+  },
+  {
+    paths: ['container start', 'start'],
+    summary: 'Start one or more stopped containers',
+    load: async () => (await import('./commands/start.ts')).start,
+  },
+  {
+    paths: ['container attach', 'attach'],
+    summary: 'Attach local standard input, output, and error streams to a running container',
+    load: async () => (await import('./commands/attach.ts')).attach,
+  },
+  {
+    paths: ['container exec', 'exec'],
+    summary: 'Execute a command in a running container',
+    load: async () => (await import('./commands/exec.ts')).exec,
+  },
+  {
+    paths: ['container logs', 'logs'],
+    summary: 'Fetch the logs of a container',
+    load: async () => (await import('./commands/logs.ts')).logs,
+  },
+  {
+    paths: ['container ls', 'ps', 'container list', 'container ps'],
+    summary: 'List containers',
+    load: async () => (await import('./commands/container-ls.ts')).containerLs,
+  },
+  {
+    paths: ['container inspect'],
+    summary: 'Display detailed information on one or more containers',
+    load: async () => (await import('./commands/inspect-kinds.ts')).containerInspect,
+  },
+  {
+    paths: ['container stop', 'stop'],
+    summary: 'Stop one or more running containers',
+    load: async () => (await import('./commands/container-verbs.ts')).stop,
+  },
+  {
+    paths: ['container restart', 'restart'],
+    summary: 'Restart one or more containers',
+    load: async () => (await import('./commands/container-verbs.ts')).restart,
+  },
+  {
+    paths: ['container kill', 'kill'],
+    summary: 'Kill one or more running containers',
+    load: async () => (await import('./commands/container-verbs.ts')).kill,
+  },
+  {
+    paths: ['container rm', 'rm', 'container remove'],
+    summary: 'Remove one or more containers',
+    load: async () => (await import('./commands/container-rm.ts')).containerRm,
+  },
+  {
+    paths: ['container rename', 'rename'],
+    summary: 'Rename a container',
+    load: async () => (await import('./commands/container-verbs.ts')).rename,
+  },
+  {
+    paths: ['container wait', 'wait'],
+    summary: 'Block until one or more containers stop, then print their exit codes',
+    load: async () => (await import('./commands/container-verbs.ts')).wait,
+  },
+  {
+    paths: ['container pause', 'pause'],
+    summary: 'Pause all processes within one or more containers',
+    load: async () => (await import('./commands/container-verbs.ts')).pause,
+  },
+  {
+    paths: ['container unpause', 'unpause'],
+    summary: 'Unpause all processes within one or more containers',
+    load: async () => (await import('./commands/container-verbs.ts')).unpause,
+  },
+  {
+    paths: ['container top', 'top'],
+    summary: 'Display the running processes of a container',
+    load: async () => (await import('./commands/container-details.ts')).top,
+  },
+  {
+    paths: ['container port', 'port'],
+    summary: 'List port mappings or a specific mapping for the container',
+    load: async () => (await import('./commands/container-details.ts')).port,
+  },
+  {
+    paths: ['container diff', 'diff'],
+    summary: "Inspect changes to files or directories on a container's filesystem",
+    load: async () => (await import('./commands/container-details.ts')).diff,
+  },
+  {
+    paths: ['container prune'],
+    summary: 'Remove all stopped containers',
+    load: async () => (await import('./commands/prune.ts')).containerPrune,
+  },
+  {
+    paths: ['image ls', 'images', 'image list'],
+    summary: 'List images',
+    load: async () => (await import('./commands/image-ls.ts')).imageLs,
+  },
+  {
+    paths: ['image inspect'],
+    summary: 'Display detailed information on one or more images',
+    load: async () => (await import('./commands/inspect-kinds.ts')).imageInspect,
+  },
+  {
+    paths: ['image rm', 'rmi', 'image remove'],
+    summary: 'Remove one or more images',
+    load: async () => (await import('./commands/image-rm.ts')).imageRm,
+  },
+  {
+    paths: ['image history', 'history'],
+    summary: 'Show the history of an image',
+    load: async () => (await import('./commands/image-history.ts')).imageHistory,
+  },
+  {
+    paths: ['image tag', 'tag'],
+    summary: 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE',
+    load: async () => (await import('./commands/image-tag.ts')).imageTag,
+  },
+  {
+    paths: ['image load', 'load'],
+    summary: 'Load an image from a tar archive or STDIN',
+    load: async () => (await import('./commands/image-load.ts')).imageLoad,
+  },
+  {
+    paths: ['image save', 'save'],
+    summary: 'Save one or more images to a tar archive (streamed to STDOUT by default)',
+    load: async () => (await import('./commands/image-save.ts')).imageSave,
+  },
+  {
+    paths: ['image import', 'import'],
+    summary: 'Import the contents from a tarball to create a filesystem image',
+    load: async () => (await import('./commands/image-import.ts')).imageImport,
+  },
+  {
+    paths: ['image pull', 'pull'],
+    summary: 'Download an image from a registry',
+    load: async () => (await import('./commands/image-pull.ts')).imagePull,
+  },
+  {
+    paths: ['image push', 'push'],
+    summary: 'Upload an image to a registry',
+    load: async () => (await import('./commands/image-push.ts')).imagePush,
+  },
+  { paths: ['image prune'], summary: 'Remove unused images', load: async () => (await import('./commands/prune.ts')).imagePrune },
+  {
+    paths: ['network ls', 'network list'],
+    summary: 'List networks',
+    load: async () => (await import('./commands/network-ls.ts')).networkLs,
+  },
+  {
+    paths: ['network inspect'],
+    summary: 'Display detailed information on one or more networks',
+    load: async () => (await import('./commands/inspect-kinds.ts')).networkInspect,
+  },
+  { paths: ['network prune'], summary: 'Remove all unused networks', load: async () => (await import('./commands/prune.ts')).networkPrune },
+  { paths: ['volume ls', 'volume list'], summary: 'List volumes', load: async () => (await import('./commands/volume-ls.ts')).volumeLs },
+  {
+    paths: ['volume inspect'],
+    summary: 'Display detailed information on one or more volumes',
+    load: async () => (await import('./commands/inspect-kinds.ts')).volumeInspect,
+  },
+  { paths: ['volume prune'], summary: 'Remove unused local volumes', load: async () => (await import('./commands/prune.ts')).volumePrune },
+  {
+    paths: ['inspect'],
+    summary: 'Return low-level information on Docker objects',
+    load: async () => (await import('./commands/inspect.ts')).inspect,
+  },
+  { paths: ['system df'], summary: 'Show disk usage', load: async () => (await import('./commands/system-df.ts')).systemDf },
+  {
+    paths: ['system events', 'events'],
+    summary: 'Get real time events from the server',
+    load: async () => (await import('./commands/events.ts')).events,
+  },
+  {
+    paths: ['system info', 'info'],
+    summary: 'Display system-wide information',
+    load: async () => (await import('./commands/info.ts')).info,
+  },
+  { paths: ['system prune'], summary: 'Remove unused data', load: async () => (await import('./commands/prune.ts')).systemPrune },
+  {
+    paths: ['system stop'],
+    summary: 'Stop the daemon; containers go on running',
+    load: async () => (await import('./commands/system-stop.ts')).systemStop,
+  },
+  {
+    paths: ['version'],
+    summary: 'Show the version information of client and daemon',
+    load: async () => (await import('./commands/version.ts')).version,
+  },
+  { paths: ['login'], summary: 'Authenticate to a registry', load: async () => (await import('./commands/login.ts')).login },
+  { paths: ['logout'], summary: 'Log out from a registry', load: async () => (await import('./commands/login.ts')).logout },
+  { paths: ['context ls', 'context list'], summary: 'List contexts', load: async () => (await import('./commands/context.ts')).contextLs },
+  { paths: ['context use'], summary: 'Set the current context', load: async () => (await import('./commands/context.ts')).contextUse },
+  {
+    paths: ['context show'],
+    summary: 'Print the name of the current context',
+    load: async () => (await import('./commands/context.ts')).contextShow,
+  },
+];
+
+export const groups: Readonly<Record<string, string>> = {
+  container: 'Manage containers',
+  context: 'Manage contexts',
+  image: 'Manage images',
+  network: 'Manage networks',
+  system: 'Manage Gantry',
+  volume: 'Manage volumes',
+};
+
+/** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
+export const missingCommands: readonly string[] = [
+  'build', 'builder', 'buildx', 'checkpoint', 'commit', 'compose', 'config', 'container commit', 'container cp', 'container export', 'container stats', 'container update',
+  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'cp', 'export', 'image build', 'manifest',
+  'network connect', 'network create', 'network disconnect', 'network rm', 'node', 'plugin', 'search', 'secret', 'service', 'stack', 'stats', 'swarm', 'trust', 'update',
+  'volume create', 'volume rm', 'volume update',
+]; // biome-ignore format: a list of words

@@ -1,0 +1,51 @@
+/** `top`, `port` and `diff`: what one container has inside. */
+import { CliError } from '../cli-error.ts';
+import { type Command, oneArgument } from '../command.ts';
+import { alignColumns } from '../format/tab-writer.ts';
+
+export const top: Command = {
+  usage: 'CONTAINER [ps OPTIONS]',
+  flags: [],
+  args: { min: 1, max: Number.POSITIVE_INFINITY },
+  interspersed: false,
+  async run(context) {
+    const [name = '', ...psOptions] = context.args;
+    const { Titles, Processes } = await context.client.containers.top(name, psOptions.join(' '));
+    const lines = [Titles, ...(Processes ?? [])].map((fields) => fields.join('\t')).join('\n');
+    context.print(`${alignColumns(lines, 20, 3)}\n`);
+    return 0;
+  },
+};
+
+export const port: Command = {
+  usage: 'CONTAINER [PRIVATE_PORT[/PROTO]]',
+  flags: [],
+  args: { min: 1, max: 2 },
+  async run(context) {
+    const [name = '', wanted] = context.args;
+    const ports = (await context.client.containers.inspect(name)).NetworkSettings?.Ports ?? {};
+    const key = wanted === undefined ? undefined : wanted.includes('/') ? wanted.toLowerCase() : `${wanted}/tcp`;
+    const joined = (binding: { readonly HostIp: string; readonly HostPort: string }): string =>
+      binding.HostIp.includes(':') ? `[${binding.HostIp}]:${binding.HostPort}` : `${binding.HostIp}:${binding.HostPort}`;
+    if (key !== undefined) {
+      const bindings = ports[key];
+      if (!bindings) throw new CliError(`Error: No public port '${key}' published for ${name}`);
+      context.print(bindings.map((binding) => `${joined(binding)}\n`).join(''));
+      return 0;
+    }
+    const sorted = Object.entries(ports).sort(([a], [b]) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+    context.print(sorted.flatMap(([from, bindings]) => (bindings ?? []).map((binding) => `${from} -> ${joined(binding)}\n`)).join(''));
+    return 0;
+  },
+};
+
+export const diff: Command = {
+  usage: 'CONTAINER',
+  flags: [],
+  args: oneArgument,
+  async run(context) {
+    const changes = await context.client.containers.changes(context.args[0] ?? '');
+    context.print(changes.map((change) => `${['C', 'A', 'D'][change.Kind] ?? '?'} ${change.Path}\n`).join(''));
+    return 0;
+  },
+};

@@ -1,0 +1,16 @@
+import { canonicalName, parseReference } from '../../oci/reference.ts';
+import { CliError } from '../cli-error.ts';
+import type { Command } from '../command.ts';
+
+export const imageTag: Command = {
+  usage: 'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]',
+  flags: [],
+  args: { min: 2, max: 2 },
+  async run(context) {
+    const [source = '', target = ''] = context.args;
+    const reference = parseReference(target);
+    if (reference.digest !== null) throw new CliError('refusing to create a tag with a digest reference');
+    await context.client.images.tag(source, canonicalName(reference), reference.tag ?? 'latest');
+    return 0;
+  },
+};

@@ -1,0 +1,57 @@
+import { CliError } from '../cli-error.ts';
+import { type Command, type CommandContext, someArguments } from '../command.ts';
+import { checkTerminal } from '../container/check-terminal.ts';
+import { consoleSize } from '../container/console-size.ts';
+import { createContainer } from '../container/create-container.ts';
+import { runFlags } from '../container/create-flags.ts';
+import { buildCreateRequest } from '../container/create-request.ts';
+import { runAttached } from '../container/run-attached.ts';
+import { startExitCode } from '../container/start-error.ts';
+import { errorMessage } from '../error-message.ts';
+import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../terminal/detach-keys.ts';
+
+export const run: Command = {
+  usage: '[OPTIONS] IMAGE [COMMAND] [ARG...]',
+  flags: runFlags,
+  args: someArguments,
+  interspersed: false,
+  runLike: true,
+  async run(context) {
+    const { flags, args, io } = context;
+    const detach = flags.bool('detach');
+    if (detach && flags.has('attach')) throw new CliError('conflicting options: cannot specify both --attach and --detach', 125);
+    const { body, attach } = buildCreateRequest(flags, args, io, consoleSize(flags, io));
+    if (detach)
+      return runDetached(
+        context,
+        { ...body, AttachStdin: false, AttachStdout: false, AttachStderr: false, StdinOnce: false },
+        args[0] ?? '',
+      );
+    checkTerminal(() => io.stdin, attach.stdin, flags.bool('tty'), 1);
+    const detachKeys = flags.string('detach-keys') || (flags.bool('tty') ? (context.config.file.detachKeys ?? '') : '');
+    const detachKeyBytes = parseDetachKeys(detachKeys || DEFAULT_DETACH_KEYS);
+    const id = await createContainer(context, body, args[0] ?? '');
+    return runAttached(context, {
+      id,
+      attach,
+      tty: flags.bool('tty'),
+      autoRemove: flags.bool('rm'),
+      signalProxy: flags.bool('sig-proxy') && !flags.bool('tty'),
+      detachKeys,
+      detachKeyBytes,
+      errorPrefix: 'gantry: ',
+    });
+  },
+};
+
+async function runDetached(context: CommandContext, body: Record<string, unknown>, image: string): Promise<number> {
+  const id = await createContainer(context, body, image);
+  try {
+    await context.client.containers.start(id);
+  } catch (error) {
+    context.print(`${id}\n`);
+    throw new CliError(errorMessage(error), startExitCode(error instanceof Error ? error.message : ''), { cause: error });
+  }
+  context.print(`${id}\n`);
+  return 0;
+}

@@ -1,0 +1,101 @@
+/**
+ * Ends the daemon: SIGTERM to the process that its pid file names, then waits until its socket is silent. Containers go on running, unless
+ * they are stopped first. There is no API call for this: whoever may talk to a socket may not always end its daemon.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { hasErrnoCode } from '../../base/errors.ts';
+import { parseAddress } from '../../client/address.ts';
+import { ConnectError } from '../../client/connection.ts';
+import { CliError } from '../cli-error.ts';
+import { type Command, type CommandContext, noArguments } from '../command.ts';
+import { eachName } from '../container/each-name.ts';
+import { defineFlags } from '../flags/flag-spec.ts';
+
+const POLL_MS = 20;
+
+export const systemStop: Command = {
+  usage: '[OPTIONS]',
+  flags: defineFlags(`
+      --containers       Stop all running containers first
+      --pidfile string   The daemon's pid file (default: gantry.pid beside its socket)
+  -t, --timeout int      Seconds to wait for the daemon to end (default 30)
+`),
+  args: noArguments,
+  async run(context) {
+    const { flags } = context;
+    if (!(await answers(context))) {
+      context.print(`No daemon answers at ${context.address}\n`);
+      return 0;
+    }
+    if (flags.bool('containers')) await stopContainers(context);
+    const pid = readPid(
+      flags.string('pidfile').startsWith('/') ? flags.string('pidfile') : `${dirname(parseAddress(context.address).path)}/gantry.pid`,
+    );
+    terminate(pid);
+    await untilSilent(context, flags.int('timeout') * 1000);
+    context.print('The daemon has stopped\n');
+    return 0;
+  },
+};
+
+async function stopContainers(context: CommandContext): Promise<void> {
+  const running = await context.client.containers.list({});
+  const names = running.map((container) => container.Names?.[0]?.replace(/^\//, '') ?? container.Id);
+  const failed = await eachName(context, names, async (name) => {
+    await context.client.containers.stop(name, {});
+    return name;
+  });
+  if (failed !== 0) throw new CliError('not all containers could be stopped: the daemon goes on running');
+}
+
+function readPid(path: string): number {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new CliError(
+      `cannot stop the daemon: its pid file ${path} cannot be read (${error instanceof Error ? error.message : String(error)}): was it started with --pidfile elsewhere?`,
+      1,
+      { cause: error },
+    );
+  }
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new CliError(`cannot stop the daemon: ${path} does not hold a process id`);
+  return Number(text);
+}
+
+function terminate(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    if (hasErrnoCode(error, 'ESRCH')) throw new CliError(`cannot stop the daemon: the process ${pid} named by its pid file is gone`);
+    throw new CliError(`cannot stop the daemon (process ${pid}): ${error instanceof Error ? error.message : String(error)}`, 1, {
+      cause: error,
+    });
+  }
+}
+
+async function answers(context: CommandContext): Promise<boolean> {
+  try {
+    await context.client.system.ping();
+    return true;
+  } catch (error) {
+    if (error instanceof ConnectError && !hasErrnoCode(error.cause, 'EACCES', 'EPERM')) return false;
+    throw error;
+  }
+}
+
+async function untilSilent(context: CommandContext, timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  const { Connection } = await import('../../client/connection.ts');
+  const address = parseAddress(context.address);
+  for (;;) {
+    try {
+      (await Connection.connect(address)).close();
+    } catch {
+      return;
+    }
+    if (Date.now() > deadline) throw new CliError(`the daemon at ${context.address} still answers after ${timeoutMs / 1000} seconds`);
+    await new Promise((wake) => setTimeout(wake, POLL_MS));
+  }
+}

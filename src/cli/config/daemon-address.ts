@@ -1,0 +1,43 @@
+/** Which daemon to talk to: `-H`, then GANTRY_HOST, then DOCKER_HOST, then the context, then this machine's default. */
+import { DEFAULT_ADDRESS } from '../../client/address.ts';
+import { CliError } from '../cli-error.ts';
+import type { DockerConfig } from './docker-config.ts';
+
+export interface AddressChoice {
+  readonly hosts: readonly string[];
+  /** `--context`; empty when not given. */
+  readonly context: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly config: DockerConfig;
+}
+
+export async function chooseAddress(choice: AddressChoice): Promise<string> {
+  const { hosts, context, env } = choice;
+  if (hosts.length > 1) throw new CliError('specify only one -H');
+  if (hosts.length > 0 && context !== '') throw new CliError('conflicting options: cannot specify both --host and --context');
+  if (hosts[0] !== undefined && hosts[0] !== '') return hosts[0];
+  if (context === '') {
+    const fromEnvironment = env.GANTRY_HOST || env.DOCKER_HOST;
+    if (fromEnvironment) return fromEnvironment;
+  }
+  return contextAddress(choice);
+}
+
+async function contextAddress({ context, env, config }: AddressChoice): Promise<string> {
+  const name = context || env.DOCKER_CONTEXT || config.file.currentContext || 'default';
+  if (name === 'default') return DEFAULT_ADDRESS;
+  // Loaded only here: it needs node:crypto, and almost nobody has contexts.
+  const { readContext } = await import('./contexts.ts');
+  return readContext(config.directory, name).address || DEFAULT_ADDRESS;
+}
+
+/** The context in use, and the variable that overrides it, if any. */
+export function currentContext(
+  env: Readonly<Record<string, string | undefined>>,
+  config: DockerConfig,
+): { readonly name: string; readonly overriddenBy: string | null } {
+  const name = env.DOCKER_CONTEXT || config.file.currentContext || 'default';
+  if (env.GANTRY_HOST) return { name: 'default', overriddenBy: 'GANTRY_HOST' };
+  if (env.DOCKER_HOST) return { name: 'default', overriddenBy: 'DOCKER_HOST' };
+  return { name, overriddenBy: null };
+}

@@ -1,0 +1,14 @@
+/** `no`, `always`, `unless-stopped`, `on-failure[:5]` */
+export interface RestartPolicy {
+  readonly Name: string;
+  readonly MaximumRetryCount: number;
+}
+
+export function parseRestartPolicy(text: string): RestartPolicy {
+  const [name = '', count, ...rest] = text.split(':');
+  if (rest.length > 0) throw new Error('invalid restart policy format');
+  if (count !== undefined && name === '') throw new Error('invalid restart policy format: no policy provided before colon');
+  if (count !== undefined && !/^-?\d+$/.test(count))
+    throw new Error('invalid restart policy format: maximum retry count must be an integer');
+  return { Name: name, MaximumRetryCount: Number(count ?? 0) };
+}

@@ -1,0 +1,176 @@
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { EngineError } from '../base/errors.ts';
+import { type ApiClient, pathName } from './api-client.ts';
+import { encodeFilters } from './filters.ts';
+import { isFramed } from './framing.ts';
+import type {
+  ContainerDetails,
+  ContainerSummary,
+  CreatedContainer,
+  FileChange,
+  Filters,
+  PruneAnswer,
+  TopAnswer,
+  WaitAnswer,
+} from './types.ts';
+
+export interface AttachQuery {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly logs?: boolean;
+  readonly detachKeys?: string;
+}
+
+export interface LogsQuery {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly follow: boolean;
+  readonly timestamps: boolean;
+  readonly details: boolean;
+  readonly since: string;
+  readonly until: string;
+  readonly tail: string;
+}
+
+export interface StopQuery {
+  readonly signal?: string;
+  /** -1: wait for ever. */
+  readonly timeoutSeconds?: number;
+}
+
+/** A stream of a container: framed (stdout and stderr apart) or, with a terminal, raw. */
+export interface StdioConnection {
+  readonly stream: Socket;
+  readonly framed: boolean;
+}
+
+/** A wait that the daemon has registered: the headers are here, the exit is not yet. */
+export interface PendingWait {
+  readonly exit: Promise<WaitAnswer>;
+}
+
+export class ContainerApi {
+  readonly #client: ApiClient;
+
+  constructor(client: ApiClient) {
+    this.#client = client;
+  }
+
+  create(body: unknown, query: { readonly name?: string; readonly platform?: string }): Promise<CreatedContainer> {
+    return this.#client.json('POST', '/containers/create', { json: body, query });
+  }
+
+  async start(id: string): Promise<'started' | 'already-running'> {
+    return (await this.#client.call('POST', `${container(id)}/start`)) === 304 ? 'already-running' : 'started';
+  }
+
+  async stop(id: string, query: StopQuery): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/stop`, { query: stopQuery(query) });
+  }
+
+  async restart(id: string, query: StopQuery): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/restart`, { query: stopQuery(query) });
+  }
+
+  async kill(id: string, signal: string | null): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/kill`, { query: { signal } });
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/pause`);
+  }
+
+  async unpause(id: string): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/unpause`);
+  }
+
+  async rename(id: string, name: string): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/rename`, { query: { name } });
+  }
+
+  async remove(id: string, query: { readonly force: boolean; readonly volumes: boolean; readonly link: boolean }): Promise<void> {
+    await this.#client.call('DELETE', container(id), { query: { force: query.force, v: query.volumes, link: query.link } });
+  }
+
+  list(query: {
+    readonly all?: boolean;
+    readonly limit?: number;
+    readonly size?: boolean;
+    readonly filters?: Filters;
+  }): Promise<ContainerSummary[]> {
+    const { all, limit, size } = query;
+    return this.#client.json('GET', '/containers/json', {
+      query: { all, limit: limit ?? null, size, filters: encodeFilters(query.filters) },
+    });
+  }
+
+  inspect(id: string): Promise<ContainerDetails> {
+    return this.#client.json('GET', `${container(id)}/json`);
+  }
+
+  /** The document as the daemon wrote it: number formats and the order of fields are part of what people see. */
+  inspectRaw(id: string, query: { readonly size?: boolean } = {}): Promise<string> {
+    return this.#client.text('GET', `${container(id)}/json`, { query });
+  }
+
+  top(id: string, psArgs: string): Promise<TopAnswer> {
+    return this.#client.json('GET', `${container(id)}/top`, { query: { ps_args: psArgs } });
+  }
+
+  async changes(id: string): Promise<readonly FileChange[]> {
+    return (await this.#client.json<readonly FileChange[] | null>('GET', `${container(id)}/changes`)) ?? [];
+  }
+
+  prune(filters: Filters): Promise<PruneAnswer> {
+    return this.#client.json('POST', '/containers/prune', { query: { filters: encodeFilters(filters) } });
+  }
+
+  async resize(id: string, rows: number, columns: number): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/resize`, { query: { h: String(rows), w: String(columns) } });
+  }
+
+  async attach(id: string, query: AttachQuery, tty: boolean): Promise<StdioConnection> {
+    const { stream, contentType } = await this.#client.hijack(`${container(id)}/attach`, {
+      query: { ...query, stream: true },
+      headers: { 'Content-Type': 'text/plain' },
+    });
+    return { stream, framed: isFramed(contentType, tty) };
+  }
+
+  async logs(id: string, query: LogsQuery, tty: boolean): Promise<{ readonly stream: Readable; readonly framed: boolean }> {
+    const response = await this.#client.request('GET', `${container(id)}/logs`, { query: { ...query } });
+    return { stream: response.body, framed: isFramed(response.headers.get('content-type') ?? '', tty) };
+  }
+
+  /** Resolves when the daemon has registered the wait: a start sent after that cannot be missed. */
+  async wait(id: string, condition: '' | 'next-exit' | 'removed' | 'not-running', signal?: AbortSignal): Promise<PendingWait> {
+    const response = await this.#client.request('POST', `${container(id)}/wait`, {
+      query: { condition },
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const exit = readWait(response.body);
+    // Whoever gives up on the exit must not leave an unhandled rejection behind.
+    exit.catch(() => {});
+    return { exit };
+  }
+}
+
+async function readWait(body: Readable): Promise<WaitAnswer> {
+  let text = '';
+  for await (const chunk of body as AsyncIterable<Buffer>) text += chunk.toString('utf8');
+  if (text.trim() === '') throw new EngineError('unavailable', 'the daemon ended the wait without an exit status');
+  return JSON.parse(text) as WaitAnswer;
+}
+
+function container(id: string): string {
+  return `/containers/${pathName(id)}`;
+}
+
+function stopQuery(query: StopQuery): { readonly signal?: string; readonly t?: number } {
+  return {
+    ...(query.signal === undefined ? {} : { signal: query.signal }),
+    ...(query.timeoutSeconds === undefined ? {} : { t: query.timeoutSeconds }),
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * The typed client of a Gantry (or Docker) daemon.
+ *
+ *     const client = new GantryClient({ address: 'unix:///run/gantry/gantry.sock' });
+ *     const { Id } = await client.containers.create({ Image: 'busybox', Cmd: ['true'] }, {});
+ *     const wait = await client.containers.wait(Id, 'next-exit');
+ *     await client.containers.start(Id);
+ *     const { StatusCode } = await wait.exit;
+ *     client.close();
+ */
+import { ApiClient, type ClientOptions } from './api-client.ts';
+import { ContainerApi } from './container-api.ts';
+import { ExecApi } from './exec-api.ts';
+import { ImageApi } from './image-api.ts';
+import { NetworkApi } from './network-api.ts';
+import { SystemApi } from './system-api.ts';
+import { VolumeApi } from './volume-api.ts';
+
+export class GantryClient {
+  readonly api: ApiClient;
+  readonly containers: ContainerApi;
+  readonly execs: ExecApi;
+  readonly images: ImageApi;
+  readonly networks: NetworkApi;
+  readonly volumes: VolumeApi;
+  readonly system: SystemApi;
+
+  constructor(options: ClientOptions = {}) {
+    this.api = new ApiClient(options);
+    this.containers = new ContainerApi(this.api);
+    this.execs = new ExecApi(this.api);
+    this.images = new ImageApi(this.api);
+    this.networks = new NetworkApi(this.api);
+    this.volumes = new VolumeApi(this.api);
+    this.system = new SystemApi(this.api);
+  }
+
+  close(): void {
+    this.api.close();
+  }
+}
