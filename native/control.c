@@ -146,6 +146,8 @@ static void on_exec_report(struct source *s, uint32_t events) {
 	frame_begin(&f, MSG_EXEC_STARTED, e->request);
 	put_u32(&f, (uint32_t)e->process.pid);
 	bool sent = send_directly(e->fd, &f);
+	e->io.held = false;
+	stdio_flow(&e->io);
 	if (sent && e->wants) stdio_attach(&e->io, e->fd, e->wants, false);
 	else close(e->fd);
 	e->fd = -1;
@@ -168,7 +170,7 @@ static int exec_start(struct cursor *c, uint32_t request, int fd) {
 	e->wants = wants;
 	e->request = request;
 	e->fd = fd;
-	e->io.input_ends = true;
+	e->io.input_ends = e->io.held = true;
 	e->next = monitor.execs;
 	monitor.execs = e;
 	if (stdio_open(&e->io, terminal ? 0 : wants, child)) e->process.failure = (struct failure){PHASE_MONITOR, SETUP_PIPES, (uint32_t)errno, 0};

@@ -131,7 +131,7 @@ static void take_report(struct process *p, const struct report *r) {
 	if (r->kind == REPORT_EXEC) p->execing = true;
 	if (r->kind == REPORT_FAIL) {
 		p->failure = r->failure;
-		p->state = PROCESS_FAILED;
+		p->failed = true;
 	}
 }
 
@@ -139,13 +139,13 @@ static void conclude(struct process *p) {
 	loop_close(&p->report);
 	if (p->middle) waitpid(p->middle, NULL, 0);
 	p->middle = 0;
-	if (p->state == PROCESS_STARTING && p->execing) {
+	if (p->execing && !p->failed) {
 		p->state = PROCESS_RUNNING;
 		return;
 	}
 	if (p->pid) waitpid(p->pid, &p->status, 0);
 	p->reaped = true;
-	if (p->state == PROCESS_STARTING) p->failure = (struct failure){PHASE_DIED, 0, (uint32_t)p->status, DETAIL_NONE};
+	if (!p->failed) p->failure = (struct failure){PHASE_DIED, 0, (uint32_t)p->status, DETAIL_NONE};
 	p->state = PROCESS_FAILED;
 }
 

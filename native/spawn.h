@@ -18,7 +18,7 @@ enum process_state { PROCESS_NONE, PROCESS_STARTING, PROCESS_RUNNING, PROCESS_FA
 struct process {
 	enum process_state state;
 	pid_t pid, middle; /* 0: none (yet) */
-	bool execing, reaped;
+	bool execing, failed, reaped; /* the first two as reported; the state changes when the report has ended */
 	int status; /* as waitpid gives it, once reaped */
 	struct failure failure;
 	struct source report;

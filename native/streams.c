@@ -245,7 +245,7 @@ static uint32_t client_interest(const struct client *c) {
 }
 
 void stdio_flow(struct stdio *io) {
-	bool blocked = io->look_again != 0;
+	bool blocked = io->look_again != 0 || io->held;
 	for (struct client *c = io->clients; c; c = c->next) {
 		blocked |= c->pending != NULL;
 		loop_want(&c->source, client_interest(c));
@@ -275,9 +275,10 @@ int stdio_open(struct stdio *io, uint32_t wants, int child[3]) {
 		child[i] = pair[i ? 1 : 0];
 		int ours = pair[i ? 0 : 1];
 		fcntl(ours, F_SETFL, O_NONBLOCK);
-		if (i) loop_add(&io->outlet[i - 1].source, ours, EPOLLIN, on_output);
+		if (i) loop_add(&io->outlet[i - 1].source, ours, LOOP_PAUSED, on_output);
 		else loop_add(&io->input, ours, 0, on_input);
 	}
+	stdio_flow(io);
 	return 0;
 }
 
@@ -286,7 +287,7 @@ void stdio_set_terminal(struct stdio *io, int master) {
 	io->terminal = true;
 	io->awaits_terminal = false;
 	loop_add(&io->input, fcntl(master, F_DUPFD_CLOEXEC, 3), LOOP_PAUSED, on_input);
-	loop_add(&io->outlet[0].source, master, EPOLLIN, on_output);
+	loop_add(&io->outlet[0].source, master, LOOP_PAUSED, on_output);
 	stdio_flow(io);
 }
 

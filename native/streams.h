@@ -30,6 +30,7 @@ struct outlet {
 
 struct stdio {
 	bool terminal, awaits_terminal, ended;
+	bool held; /* nothing is read yet: its client comes when it is started */
 	bool input_ends; /* the first client's half-close ends the process's stdin */
 	bool input_closing;
 	struct source input;

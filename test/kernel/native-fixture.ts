@@ -14,7 +14,7 @@ import { defaultProfile } from '../../src/runtime/seccomp/default-profile.ts';
 import { parseKernelVersion, resolveProfile } from '../../src/runtime/seccomp/resolve-profile.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-export const launcherPath = join(root, 'build/native/gantry-launcher');
+export const launcherPath = process.env.GL ?? join(root, 'build/native/gantry-launcher');
 const busybox = '/bin/busybox';
 
 export function whyNoNativeRuntime(): string | null {
