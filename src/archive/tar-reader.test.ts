@@ -406,7 +406,7 @@ test('TarReader: every format of GNU tar, with and without holes, reads alike', 
         content,
       ]);
     });
-    for (const [index, result] of results.entries()) assert.deepEqual(result, results[0], formats[index]);
+    for (const [index, result] of results.entries()) assert.deepEqual(result, results[0], formats[index] ?? '');
     assert.equal(results[0]?.length, 8);
     assert.ok(results[5]?.some(([, name]) => name === 'd/sparse'));
   });

@@ -198,9 +198,7 @@ export class LayerWriter implements TarHandler {
       return;
     }
     if (own.isDirectory()) throw invalid(`the layer has a hard link to a directory: ${printableName(entry.path)}`);
-    const there = this.#tree.stats(parent, name);
-    if (there !== null && there.ino === own.ino) return;
-    this.#inPlaceOf(parent, name, () => linkAt(from.fd, target.name, parent.fd, name));
+    this.#link(from, target.name, parent, name, entry);
   }
 
   /** The file is copied up first, at its own path, as overlay does when a link to a lower file is made. */
@@ -217,7 +215,17 @@ export class LayerWriter implements TarHandler {
     if (from === null || lower === null || lower.stats.isDirectory()) throw missingTarget(entry);
     this.#countBytes(lower.stats.isFile() ? lower.stats.size : 0);
     copyUp(lower, from, target.name);
-    this.#inPlaceOf(parent, name, () => linkAt(from.fd, target.name, parent.fd, name));
+    this.#link(from, target.name, parent, name, entry);
+  }
+
+  #link(from: OpenDirectory, fromName: string, parent: OpenDirectory, name: string, entry: TarEntry): void {
+    if (this.#tree.stats(parent, name)?.ino === this.#tree.stats(from, fromName)?.ino) return;
+    try {
+      this.#inPlaceOf(parent, name, () => linkAt(from.fd, fromName, parent.fd, name));
+    } catch (error) {
+      // What was in the link's place held its target.
+      throw isErrno(error, 'ENOENT') ? missingTarget(entry) : error;
+    }
   }
 
   #hideLower(parentPath: readonly string[], name: string, entry: TarEntry): void {

@@ -35,7 +35,15 @@ export interface WalkEvents {
   replacedByDirectory(parent: OpenDirectory, name: string): void;
 }
 
-type Step = { readonly kind: 'directory' } | { readonly kind: 'missing' } | { readonly kind: 'link'; readonly target: string };
+type Next = { readonly kind: 'directory' } | { readonly kind: 'missing' } | { readonly kind: 'link'; readonly target: string };
+
+interface Seen {
+  readonly next: Next;
+  /** This layer has a whiteout there. */
+  readonly whiteout: boolean;
+  /** A directory that only layers below have: to be copied up. */
+  readonly lower: Found | null;
+}
 
 const MAXIMUM_LINKS = 40;
 
@@ -52,19 +60,18 @@ export class MergedWalk {
 
   /** `time` is for directories that no layer has. */
   findOrMake(components: readonly string[], time: Timestamp): OpenDirectory {
-    const found = this.#find(components, time, true);
-    if (found === null) throw invalid(`the layer has an entry below ${printableName(components.join('/'))}, which could not be made`);
-    return found;
-  }
-
-  /** Null: neither this layer nor one below has it. */
-  find(components: readonly string[], time: Timestamp): OpenDirectory | null {
-    return this.#find(components, time, false);
-  }
-
-  #find(components: readonly string[], time: Timestamp, make: boolean): OpenDirectory | null {
     if (this.#lowers === null) return this.#alone(components);
-    return this.#direct(components) ?? this.#walk(this.#lowers, components, time, make);
+    return this.#direct(components) ?? this.#make(this.#lowers, components, time);
+  }
+
+  /** Null, and nothing is made: neither this layer nor one below has it. */
+  find(components: readonly string[], time: Timestamp): OpenDirectory | null {
+    if (this.#lowers === null) return this.#alone(components);
+    const direct = this.#direct(components);
+    if (direct !== null) return direct;
+    const lowers = this.#lowers;
+    const exists = this.#follow(components, (path, name) => this.#look(lowers, path, name).next);
+    return exists === null ? null : this.#make(lowers, components, time);
   }
 
   #alone(components: readonly string[]): OpenDirectory {
@@ -83,8 +90,18 @@ export class MergedWalk {
     }
   }
 
-  /** One name after the other, as the kernel would in the merged file system. */
-  #walk(lowers: LayerStack, components: readonly string[], time: Timestamp, make: boolean): OpenDirectory | null {
+  #make(lowers: LayerStack, components: readonly string[], time: Timestamp): OpenDirectory {
+    const path = this.#follow(components, (at, name) => {
+      const seen = this.#look(lowers, at, name);
+      return seen.next.kind === 'missing' || seen.lower !== null ? this.#enter(at, name, seen, time) : seen.next;
+    });
+    const directory = path === null ? null : this.#tree.directory(path);
+    if (directory === null) throw this.#blocked(components, 'which could not be made');
+    return directory;
+  }
+
+  /** One name after the other, as the kernel would in the merged file system. The result holds no links; null: something is missing. */
+  #follow(components: readonly string[], step: (path: readonly string[], name: string) => Next): readonly string[] | null {
     const pending = [...components].reverse();
     let path: readonly string[] = [];
     for (let links = 0; pending.length > 0; ) {
@@ -93,7 +110,7 @@ export class MergedWalk {
         path = path.slice(0, -1);
         continue;
       }
-      const next = this.#tree.within(path, (here) => this.#step(lowers, here, name, time, make));
+      const next = step(path, name);
       if (next.kind === 'missing') return null;
       if (next.kind === 'directory') {
         path = [...path, name];
@@ -103,23 +120,31 @@ export class MergedWalk {
       if (next.target.startsWith('/')) path = [];
       pending.push(...componentsOf(next.target).reverse());
     }
-    return this.#tree.directory(path);
+    return path;
   }
 
-  #step(lowers: LayerStack, here: OpenDirectory, name: string, time: Timestamp, make: boolean): Step {
-    const path = [...here.path, name];
-    const own = this.#tree.stats(here, name);
-    if (own?.isDirectory() === true) return { kind: 'directory' };
-    if (own?.isSymbolicLink() === true) return { kind: 'link', target: this.#tree.readLink(here, name) };
-    const whiteout = own !== null && isWhiteout(own);
-    if (own !== null && !whiteout) throw this.#blocked(path, 'which is not a directory');
-    const lower = whiteout || this.#events.isHidden(path) ? null : lowers.lookup(path);
-    if (lower?.stats.isSymbolicLink() === true) return { kind: 'link', target: readLink(lower.path) };
-    if (lower?.stats.isDirectory() === false) throw this.#blocked(path, 'which is not a directory');
-    if (lower === null && !make) return { kind: 'missing' };
-    if (whiteout) this.#tree.remove(here, name);
-    this.#makeDirectory(here, name, lower, time);
-    if (whiteout) this.#events.replacedByDirectory(here, name);
+  /** What `name` is in the merged file system: this layer's own comes first. */
+  #look(lowers: LayerStack, path: readonly string[], name: string): Seen {
+    const own = this.#tree.peek(path, name);
+    if (own?.stats.isDirectory() === true) return { next: { kind: 'directory' }, whiteout: false, lower: null };
+    if (own?.link !== undefined) return { next: { kind: 'link', target: own.link }, whiteout: false, lower: null };
+    const whiteout = own !== null && isWhiteout(own.stats);
+    const there = [...path, name];
+    if (own !== null && !whiteout) throw this.#blocked(there, 'which is not a directory');
+    const lower = whiteout || this.#events.isHidden(there) ? null : lowers.lookup(there);
+    if (lower === null) return { next: { kind: 'missing' }, whiteout, lower };
+    if (lower.stats.isSymbolicLink()) return { next: { kind: 'link', target: readLink(lower.path) }, whiteout, lower: null };
+    if (!lower.stats.isDirectory()) throw this.#blocked(there, 'which is not a directory');
+    return { next: { kind: 'directory' }, whiteout, lower };
+  }
+
+  /** Makes the directory in this layer: a copy of the lower one, or a new one. */
+  #enter(path: readonly string[], name: string, seen: Seen, time: Timestamp): Next {
+    this.#tree.within(path, (here) => {
+      if (seen.whiteout) this.#tree.remove(here, name);
+      this.#makeDirectory(here, name, seen.lower, time);
+      if (seen.whiteout) this.#events.replacedByDirectory(here, name);
+    });
     return { kind: 'directory' };
   }
 

@@ -100,6 +100,20 @@ export class OwnTree {
     }
   }
 
+  /** What the tree itself has at a path, no link followed; null: nothing. */
+  peek(parent: readonly string[], name: string): { readonly stats: Stats; readonly link?: string } | null {
+    const fd = this.openExact(parent);
+    if (fd === null) return null;
+    try {
+      const here = { fd, path: parent };
+      const stats = this.stats(here, name);
+      if (stats === null) return null;
+      return stats.isSymbolicLink() ? { stats, link: this.readLink(here, name) } : { stats };
+    } finally {
+      closeDescriptor(fd);
+    }
+  }
+
   stats(parent: OpenDirectory, name: string): Stats | null {
     return lstatSync(pathAt(parent.fd, name), { throwIfNoEntry: false }) ?? null;
   }
