@@ -18,9 +18,11 @@ export interface PreparedRootfs {
 export async function prepareRootfs(context: ContainerContext, container: Container): Promise<PreparedRootfs> {
   const { paths } = container;
   // At each start: after a power loss a directory may be missing that the record promises.
-  await makeUpper(context, container);
-  await mkdir(paths.work, { recursive: true, mode: 0o700 });
-  await mkdir(paths.merged, { recursive: true, mode: 0o700 });
+  await Promise.all([
+    makeUpper(context, container),
+    mkdir(paths.work, { recursive: true, mode: 0o700 }),
+    mkdir(paths.merged, { recursive: true, mode: 0o700 }),
+  ]);
   const { base, lowers } = lowersOf(context, container);
   const text = (path: string) => readFileInLayers(base, [paths.upper, ...lowers], path, maxUserFileBytes)?.toString() ?? null;
   return {

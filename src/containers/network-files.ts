@@ -19,11 +19,13 @@ const localHosts = [
 
 export async function writeNetworkFiles(paths: ContainerPaths, hostname: string, hostConfig: HostConfig): Promise<void> {
   const onHost = hostConfig.NetworkMode === 'host';
-  await writeFile(paths.hostname, `${hostname}\n`, { mode: 0o644 });
-  await writeFile(paths.hosts, hostsText(onHost ? await readHostFile('/etc/hosts') : `${localHosts.join('\n')}\n`, hostConfig), {
-    mode: 0o644,
-  });
-  await writeFile(paths.resolvConf, resolvText(await readHostFile('/etc/resolv.conf'), hostConfig), { mode: 0o644 });
+  const hosts = onHost ? await readHostFile('/etc/hosts') : `${localHosts.join('\n')}\n`;
+  const files = [
+    [paths.hostname, `${hostname}\n`],
+    [paths.hosts, hostsText(hosts, hostConfig)],
+    [paths.resolvConf, resolvText(await readHostFile('/etc/resolv.conf'), hostConfig)],
+  ] as const;
+  await Promise.all(files.map(([path, text]) => writeFile(path, text, { mode: 0o644 })));
 }
 
 export function hostsText(base: string, { ExtraHosts: extra }: Pick<HostConfig, 'ExtraHosts'>): string {

@@ -54,9 +54,11 @@ async function startRequest(
     network: joinedContainer(context, hostConfig.NetworkMode, 'network'),
     pid: joinedContainer(context, hostConfig.PidMode, 'PID'),
   };
-  const { rootfs, userFiles } = await prepareRootfs(context, container);
-  if (joined.network === null) await writeNetworkFiles(paths, config.Hostname, hostConfig);
-  await prepareBinds(container);
+  const [{ rootfs, userFiles }] = await Promise.all([
+    prepareRootfs(context, container),
+    joined.network === null ? writeNetworkFiles(paths, config.Hostname, hostConfig) : null,
+    prepareBinds(container),
+  ]);
   const spec = runtimeSpec({
     id: container.id,
     config,
