@@ -99,10 +99,9 @@ class StoredCatalogue implements ImageCatalogue {
 
   importTar: ImageCatalogue['importTar'] = async (tar, options, onProgress) => {
     const plan = planImport(options, this.#host);
-    const { id } = await importLayer(this.#store, tar, plan);
+    const { id } = await importLayer(this.#store, tar, plan, onProgress);
     for (const reference of plan.references) this.#tagEvent(id, familiarReference(parseReference(reference)));
     this.#store.emit({ action: 'import', id, attributes: { name: id } });
-    onProgress({ kind: 'status', text: id });
     return id;
   };
 

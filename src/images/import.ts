@@ -1,6 +1,7 @@
 /** `docker import`: the tar of a root file system, compressed or not, becomes the only layer of a new image. */
 import type { DiffId } from '../base/brand.ts';
 import { invalid } from '../base/errors.ts';
+import { shortId } from '../oci/digest.ts';
 import { encodeImageConfig, type ImageConfig } from '../oci/image-config.ts';
 import { mediaTypes } from '../oci/manifest.ts';
 import { type Platform, parsePlatform } from '../oci/platform.ts';
@@ -8,7 +9,7 @@ import { canonicalReference, parseReference, withDefaultTag } from '../oci/refer
 import type { ByteSource, StagedBlob } from '../store/blobs.ts';
 import { defaultUnpackLimits } from '../store/unpack-limits.ts';
 import { admitImage, makeManifest } from './admit.ts';
-import type { ImportOptions } from './catalogue.ts';
+import type { ImageProgress, ImportOptions } from './catalogue.ts';
 import { applyChanges } from './changes.ts';
 import { descriptorOf, layerType } from './docker-archive.ts';
 import type { ImageRecord } from './image-records.ts';
@@ -41,7 +42,12 @@ export function planImport(options: ImportOptions, host: Platform): ImportPlan {
   };
 }
 
-export async function importLayer(store: ImageStore, source: ByteSource, plan: ImportPlan): Promise<ImageRecord> {
+export async function importLayer(
+  store: ImageStore,
+  source: ByteSource,
+  plan: ImportPlan,
+  onProgress: (progress: ImageProgress) => void,
+): Promise<ImageRecord> {
   const lease = store.leases.acquire();
   const layer = await store.blobs.stage(source, { what: 'the imported archive' }).catch((thrown) => {
     lease.release();
@@ -57,7 +63,12 @@ export async function importLayer(store: ImageStore, source: ByteSource, plan: I
     const config = descriptorOf(written, mediaTypes.ociConfig);
     const target = await makeManifest(store, lease, config, [descriptorOf(layer, mediaType)]);
     const image = { config, configBytes, target, layerBlobs: [layer.digest] };
-    const { record } = await admitImage(store, image, { references: plan.references, what: 'the imported image' });
+    const { record } = await admitImage(store, image, {
+      references: plan.references,
+      what: 'the imported image',
+      onLayerProgress: ({ diffId }, { doneBytes, totalBytes }) =>
+        onProgress({ kind: 'progress', id: shortId(diffId), status: 'Importing', current: doneBytes, total: totalBytes }),
+    });
     complete = true;
     return record;
   } finally {
