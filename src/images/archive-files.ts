@@ -68,6 +68,8 @@ export class ArchiveFiles implements AsyncDisposable {
     const path = normalized(entry.path);
     if (entry.type === 'directory') return;
     if (entry.type === 'file') {
+      // A header of a few bytes may announce a hole of terabytes, which staging would write out.
+      if (entry.extents !== null) throw invalid(`${path} is stored as a sparse file: make the archive without --sparse`);
       const staged = await blobs.stage(content, { what: `${path} of the image archive`, ...(signal ? { signal } : {}) });
       await this.#set(path, { kind: 'file', staged });
     } else if (entry.type === 'symbolic-link') {

@@ -211,6 +211,28 @@ test('load: a label named __proto__ and unknown fields survive the round trip', 
   assert.match(JSON.stringify(config), /"__proto__":"here"/);
 });
 
+/** A GNU sparse file: no data, 1 TiB of hole. */
+function sparse(): Buffer {
+  const block = Buffer.alloc(512);
+  const text = (value: string, at: number) => block.write(value, at, 'latin1');
+  text('manifest.json', 0);
+  text('0000644\0', 100);
+  text('00000000000\0', 124);
+  text('S', 156);
+  text('ustar  \0', 257);
+  // Base 256: 2^40.
+  block.set([0x80, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0], 483);
+  text('        ', 148);
+  text(
+    `${block
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+    148,
+  );
+  return Buffer.concat([block, Buffer.alloc(1024)]);
+}
+
 test('load: input that is no image archive: says what is wrong, leaves nothing', async (context) => {
   const bench = await openBench(context);
   const image = await buildImage();
@@ -236,6 +258,7 @@ test('load: input that is no image archive: says what is wrong, leaves nothing',
     ['path out of it', await tarOf([file('../manifest.json', '[]')]), /leads out of it/],
     ['config path out of it', await manifest([{ Config: '../../etc/passwd', Layers: [] }]), /leads out of it/],
     ['link circle', await tarOf([{ entry: { type: 'symbolic-link', path: 'manifest.json', linkTarget: './manifest.json' } }]), /circle/],
+    ['sparse', sparse(), /sparse file/],
     ['device', await tarOf([{ entry: { type: 'character-device', path: 'null' } }]), /not an image archive/],
   ];
   for (const [what, tar, message] of cases) {
