@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { constants } from 'node:os';
+import { describe, it } from 'node:test';
+import type { Plan } from './plan.ts';
+import { detail, phase, setup } from './protocol.ts';
+import { type StartFailure, startError } from './start-failure.ts';
+
+const { ENOENT, EACCES, EISDIR, ENOEXEC, EINVAL } = constants.errno;
+const plan: Plan = {
+  cloneFlags: 0,
+  cgroup2: null,
+  before: [],
+  joins: [{ kind: 'path', path: '/proc/7/ns/net', nstype: 0x40000000 }],
+  steps: [
+    { step: { op: 'mask', target: '/proc/kcore' }, reason: 'hidden', failure: 'mask /proc/kcore' },
+    { step: { op: 'exec', argv: ['prog', 'x'], env: [], path: '/bin' }, reason: 'run it', failure: 'execute prog' },
+  ],
+};
+
+function errorOf(failure: Partial<StartFailure>): { message: string; exitCode: number } {
+  return startError({ phase: phase.step, index: 1, errno: ENOENT, detail: detail.none, ...failure }, plan, 'container');
+}
+
+describe('startError', () => {
+  const cases: readonly (readonly [string, Partial<StartFailure>, number, RegExp])[] = [
+    ['not in PATH', { detail: detail.notInPath }, 127, /exec: "prog": executable file not found in \$PATH: unknown$/],
+    ['missing path', { detail: detail.lookup }, 127, /exec: "prog": stat prog: no such file or directory: unknown$/],
+    ['missing interpreter', { detail: detail.execve }, 127, /exec prog: no such file or directory/],
+    ['not executable', { detail: detail.lookup, errno: EACCES }, 126, /permission denied/],
+    ['a directory', { detail: detail.lookup, errno: EISDIR }, 126, /is a directory/],
+    ['not a program', { detail: detail.execve, errno: ENOEXEC }, 128, /exec format error/],
+    ['another step', { index: 0, errno: EINVAL }, 128, /cannot mask \/proc\/kcore: EINVAL/],
+    ['a join', { phase: phase.join, index: 0 }, 128, /cannot enter the namespace \/proc\/7\/ns\/net: ENOENT/],
+    ['the log file', { phase: phase.monitor, index: setup.log, errno: EACCES }, 128, /cannot open the container's log file: EACCES/],
+    ['killed in set-up', { phase: phase.died, index: 0, errno: 9 }, 128, /killed while it was set up/],
+  ];
+  for (const [name, failure, exitCode, message] of cases) {
+    it(name, () => {
+      const error = errorOf(failure);
+      assert.equal(error.exitCode, exitCode);
+      assert.match(error.message, message);
+    });
+  }
+});
