@@ -1,11 +1,12 @@
 /**
  * A running container over the control connection of its monitor.
  *
- * How `exited` settles: EXITED on the control connection is the normal way. When that connection breaks, the launcher is asked to say when the monitor is gone; by
- * then the exit file is complete (written by the monitor, or by the launcher in its place). A monitor that is alive after all (its launcher was another one) is
- * asked for control again. Without file and monitor it is `lost`.
+ * How `exited` settles: EXITED on the control connection is the normal way. When that connection breaks, a monitor that is alive after all is asked for control
+ * again; else the launcher is asked to say when it is gone, by when the exit file is complete (written by the monitor, or by the launcher in its place). Without
+ * file and monitor it is `lost`.
  */
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { conflict, EngineError, notFound } from '../base/errors.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
@@ -16,6 +17,7 @@ import { attachFlag, type Frame, message, type PayloadReader, PayloadWriter, pro
 import type { AttachRequest, ExecRequest, ExitStatus, LogPosition, RunningContainer, RunningExec, StdioStream } from './runtime.ts';
 import { readStartFailure, startError } from './start-failure.ts';
 
+const recoveryPauseMs = 5;
 const ESRCH = 3;
 const EEXIST = 17;
 
@@ -59,6 +61,7 @@ export class NativeContainer implements RunningContainer {
   readonly #execs = new Map<string, PendingExec>();
   #control: FrameConnection;
   #logPosition: LogPosition;
+  #recovery: Promise<void> = Promise.resolve();
   #isSettled = false;
   #isClosed = false;
 
@@ -127,7 +130,9 @@ export class NativeContainer implements RunningContainer {
 
   async release(): Promise<void> {
     // A monitor that died before has nothing to be told.
-    if (!this.#control.isClosed) await this.#control.request(message.release).catch((thrown: unknown) => this.#ignoreUnavailable(thrown));
+    await this.#control.request(message.release).catch((thrown: unknown) => {
+      if (!isUnavailable(thrown)) throw thrown;
+    });
     this.close();
     await this.#host.forget();
   }
@@ -140,7 +145,9 @@ export class NativeContainer implements RunningContainer {
 
   #take(socket: Socket): FrameConnection {
     const control = new FrameConnection(socket, (event) => this.#onEvent(event));
-    void control.closed.then(() => this.#onControlLost());
+    void control.closed.then(() => {
+      this.#recovery = this.#recover();
+    });
     return control;
   }
 
@@ -164,12 +171,13 @@ export class NativeContainer implements RunningContainer {
     this.#execs.clear();
   }
 
-  async #onControlLost(): Promise<void> {
+  async #recover(): Promise<void> {
     while (!this.#isSettled && !this.#isClosed) {
       const outcome = await this.#host.afterMonitor().catch(() => 'lost' as const);
       if (this.#isClosed) return;
       if (outcome !== 'again') this.#settle(outcome);
       else if (await this.#takeControlAgain()) return;
+      else await delay(recoveryPauseMs);
     }
   }
 
@@ -177,9 +185,10 @@ export class NativeContainer implements RunningContainer {
     try {
       const socket = await this.#host.connect();
       const status = await requestControl(socket);
-      if (status.exit !== null) this.#settle(status.exit);
-      for (const exec of status.execs) if (exec.exitCode !== null) this.#endExec(exec.id, exec.exitCode);
       this.#control = this.#take(socket);
+      this.#moveLog(status.logPosition);
+      for (const exec of status.execs) if (exec.exitCode !== null) this.#endExec(exec.id, exec.exitCode);
+      if (status.exit !== null) this.#settle(status.exit);
       return true;
     } catch {
       return false; // it is gone now: look again
@@ -239,8 +248,19 @@ export class NativeContainer implements RunningContainer {
     try {
       await this.#control.request(type, payload.finish());
     } catch (thrown) {
-      throw this.#explain(thrown, null);
+      if (!isUnavailable(thrown)) throw this.#explain(thrown, null);
+      await this.#askAgain(type, payload);
     }
+  }
+
+  /** The connection broke: either the monitor is gone, or it is reached over another one. */
+  async #askAgain(type: number, payload: PayloadWriter): Promise<void> {
+    await this.#control.closed;
+    await this.#recovery;
+    if (this.#isSettled || this.#isClosed) throw conflict(`container ${this.id} is not running`);
+    await this.#control.request(type, payload.finish()).catch((thrown: unknown) => {
+      throw this.#explain(thrown, null);
+    });
   }
 
   #explain(thrown: unknown, execId: string | null): unknown {
@@ -249,10 +269,10 @@ export class NativeContainer implements RunningContainer {
     if (thrown.errno === EEXIST && execId !== null) return conflict(`exec ${execId} has already run`, { cause: thrown });
     return thrown;
   }
+}
 
-  #ignoreUnavailable(thrown: unknown): void {
-    if (!(thrown instanceof EngineError && thrown.code === 'unavailable')) throw thrown;
-  }
+function isUnavailable(thrown: unknown): boolean {
+  return thrown instanceof EngineError && thrown.code === 'unavailable';
 }
 
 /** Asks a monitor for control; the connection is the control connection from then on. */

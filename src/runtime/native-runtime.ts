@@ -205,18 +205,24 @@ export class NativeRuntime implements Runtime {
   }
 
   async #afterMonitor(id: ContainerId): Promise<ExitStatus | 'lost' | 'again'> {
-    // A launcher that dies while it is asked knows nothing any more; the file and the socket do.
+    if (await this.#isListening(id)) return 'again';
+    // A launcher that dies while it is asked knows nothing any more; the file does.
     await this.launcher.awaitGone(id).catch((thrown: unknown) => {
       if (!(thrown instanceof EngineError && thrown.code === 'unavailable')) throw thrown;
     });
     const exit = await this.#readExit(id);
-    if (exit !== null) return exit;
+    if (exit === null && (await this.#isListening(id))) return 'again';
+    await unlink(this.#monitorSocket(id)).catch(() => {});
+    return exit ?? (await this.#readExit(id)) ?? 'lost';
+  }
+
+  async #isListening(id: ContainerId): Promise<boolean> {
     try {
       (await connectSocket(this.#monitorSocket(id))).destroy();
-      return 'again';
-    } catch {
-      await unlink(this.#monitorSocket(id)).catch(() => {});
-      return (await this.#readExit(id)) ?? 'lost';
+      return true;
+    } catch (thrown) {
+      if (isNobodyThere(thrown)) return false;
+      throw thrown;
     }
   }
 
