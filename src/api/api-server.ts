@@ -28,6 +28,7 @@ export interface ApiServer {
 
 /** Go's limit; dockerode repeats a whole container configuration in the query. */
 const maxHeaderSize = 1024 * 1024;
+const lingerMs = 5000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const table = createRouteTable(options.routes);
@@ -143,10 +144,26 @@ function answerError(thrown: unknown, request: IncomingMessage, response: Server
     response.destroy();
     return;
   }
-  // What is left of the body is read and dropped by node:http: closing now would break a client that is still sending.
   const body = request.method === 'HEAD' ? '' : errorBody(message);
   response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
-  response.end(body);
+  if (body !== '') response.write(body);
+  endAfterRequest(request, response);
+}
+
+/** A client that is still sending would see its connection break instead of the answer: the rest of its body is read and dropped, for a while. */
+function endAfterRequest(request: IncomingMessage, response: ServerResponse): void {
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, lingerMs);
+  if (request.complete || request.destroyed) {
+    end();
+    return;
+  }
+  request.once('end', end);
+  request.once('close', end);
+  request.resume();
 }
 
 function stackOf(thrown: unknown): string | undefined {

@@ -8,7 +8,8 @@
  *   - the client's EOF is a half-close: it ends the process's stdin, never the output
  *   - the output's EOF closes our side at once; what the client still sends is read and dropped until it closes too, because closing
  *     a unix socket with unread bytes would give the client ECONNRESET
- *   - a client that vanishes destroys the session, which changes nothing for the process
+ *   - a client that vanishes destroys the session, which changes nothing for the process. After its half-close only poll(2) can tell, so it is
+ *     asked now and then: an idle container must not collect the sessions of clients that are gone
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -49,9 +50,15 @@ function freeFromParser(socket: Socket): void {
   parser?.unconsume();
 }
 
+const hangUpCheckMs = 2000;
+
+/** By descriptor; handed in, as only `linux` may ask the kernel. */
+export type HasHungUp = (descriptor: number) => boolean;
+
 /** Resolves when both sides are closed. Destroys `session` when the client is gone, and the client's socket when the session is. */
-export function relay(client: HijackedSocket, session: Duplex): Promise<void> {
+export function relay(client: HijackedSocket, session: Duplex, hasHungUp: HasHungUp): Promise<void> {
   return new Promise((resolve) => {
+    client.once('end', () => watchForHangUp(client, hasHungUp));
     client.on('error', () => session.destroy());
     session.on('error', () => client.destroy());
     client.once('close', () => {
@@ -63,6 +70,15 @@ export function relay(client: HijackedSocket, session: Duplex): Promise<void> {
     client.pipe(session);
     session.pipe(client, { end: false });
   });
+}
+
+function watchForHangUp(client: HijackedSocket, hasHungUp: HasHungUp): void {
+  const timer = setInterval(() => {
+    const descriptor = (client as Socket & { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+    if (descriptor >= 0 && hasHungUp(descriptor)) client.destroy();
+  }, hangUpCheckMs);
+  timer.unref();
+  client.once('close', () => clearInterval(timer));
 }
 
 function finish(client: HijackedSocket, session: Duplex): void {

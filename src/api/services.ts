@@ -5,6 +5,7 @@ import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { EmbeddedImages } from '../images/embedded.ts';
 import type { BuiltinNetwork } from './builtin-networks.ts';
 import type { EngineEvents } from './engine-events.ts';
+import type { HasHungUp } from './hijack.ts';
 import type { SystemFacts } from './system-facts.ts';
 
 export interface ApiServices {
@@ -14,5 +15,6 @@ export interface ApiServices {
   readonly events: EngineEvents;
   readonly system: SystemFacts;
   readonly networks: readonly BuiltinNetwork[];
+  readonly hasHungUp: HasHungUp;
   readonly logger: Logger;
 }

@@ -18,6 +18,7 @@ import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, ensureCgroup } from '../linux/cgroups.ts';
+import { peerHasHungUp } from '../linux/peer-hangup.ts';
 import { NativeRuntime } from '../runtime/native-runtime.ts';
 import { createBlobStore } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
@@ -62,7 +63,16 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const events = joinEvents(containers, images.catalogue);
   const system = systemFactsOfHost(options, dataRoot, cgroupFacts());
   const networks = builtinNetworks(dataRoot.daemonId, system.startedAt);
-  const services = { containers, images: images.catalogue, embedded: images.embedded, events, system, networks, logger };
+  const services = {
+    containers,
+    images: images.catalogue,
+    embedded: images.embedded,
+    events,
+    system,
+    networks,
+    hasHungUp: peerHasHungUp,
+    logger,
+  };
   const parts = cleanup.move();
   return {
     services,

@@ -41,7 +41,7 @@ function waitCondition(exchange: Exchange): (typeof waitConditions)[number] {
   return known ?? 'not-running';
 }
 
-async function attach(exchange: Exchange, { containers }: ApiServices): Promise<void> {
+async function attach(exchange: Exchange, { containers, hasHungUp }: ApiServices): Promise<void> {
   // The whole request has to be read before the connection leaves HTTP.
   await exchange.bytes(64 * 1024);
   const session = await containers.attach(exchange.parameter('id'), {
@@ -54,7 +54,7 @@ async function attach(exchange: Exchange, { containers }: ApiServices): Promise<
   });
   const client = exchange.hijack(streamContentType(exchange.apiMinor, session.tty));
   exchange.signal.addEventListener('abort', () => client.destroy(), { once: true });
-  await relay(client, session.stream);
+  await relay(client, session.stream, hasHungUp);
 }
 
 async function logs(exchange: Exchange, { containers }: ApiServices): Promise<void> {

@@ -42,7 +42,7 @@ export function execRoutes(services: ApiServices): readonly Route[] {
   ];
 }
 
-async function startExec(exchange: Exchange, { containers }: ApiServices): Promise<void> {
+async function startExec(exchange: Exchange, { containers, hasHungUp }: ApiServices): Promise<void> {
   const id = exchange.parameter('id');
   const options = decodeStartExec(await exchange.json(), exchange.apiMinor);
   const { config } = containers.inspectExec(id);
@@ -61,7 +61,7 @@ async function startExec(exchange: Exchange, { containers }: ApiServices): Promi
   }
   const client = exchange.hijack(streamContentType(exchange.apiMinor, session.tty));
   exchange.signal.addEventListener('abort', () => client.destroy(), { once: true });
-  await relay(client, session.stream);
+  await relay(client, session.stream, hasHungUp);
 }
 
 /** The exec was tried and has its exit code (126, 127); other refusals (unknown, already run, container stopped) are errors of the request. */
