@@ -84,11 +84,12 @@ class Layers implements OpenLayerStore {
   async unpack(layers: readonly LayerSource[], signal?: AbortSignal, onProgress?: ProgressListener): Promise<readonly LayerRef[]> {
     signal?.throwIfAborted();
     const pins = new Set<string>();
+    const names = layers.map((layer) => this.#names(layer));
     const failure = new AbortController();
     const stop = signal === undefined ? failure.signal : AbortSignal.any([signal, failure.signal]);
     // All at once by themselves; a failure of one waits for the others to be cancelled, so that nothing is left behind.
-    const firstPasses = layers.map((layer) =>
-      this.#names(layer).some((name) => this.#pin(name, pins)) ? null : this.#firstPass(layer, stop, onProgress),
+    const firstPasses = layers.map((layer, index) =>
+      names[index]?.some((name) => this.#pin(name, pins)) === true ? null : this.#firstPass(layer, stop, onProgress),
     );
     for (const pass of firstPasses) pass?.catch(() => failure.abort());
     try {
@@ -219,13 +220,15 @@ class Layers implements OpenLayerStore {
     return record.whiteoutDirectories.every((path) => stack.lookup(path.split('/'))?.stats.isDirectory() === true);
   }
 
-  #run(
+  async #run(
     name: string,
     layer: LayerSource,
     lowers: readonly string[] | null,
     signal: AbortSignal,
     onProgress: ProgressListener | undefined,
   ): Promise<FirstPass> {
+    // A job that nobody waits for from the start would run on unseen.
+    signal.throwIfAborted();
     let job = this.#jobs.get(name);
     if (job === undefined || job.cancelled) {
       const started = new SharedJob<FirstPass, ProgressListener>((cancel, listeners) =>
@@ -235,7 +238,7 @@ class Layers implements OpenLayerStore {
       this.#jobs.set(name, started);
       void started.settled.then(() => this.#jobs.get(name) === started && this.#jobs.delete(name));
     }
-    return job.wait(signal, onProgress);
+    return await job.wait(signal, onProgress);
   }
 
   async #unpackInto(
