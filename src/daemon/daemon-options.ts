@@ -151,7 +151,8 @@ function checkOptions(values: RawValues): DaemonOptions {
     addresses: hosts.map(parseAddress),
     dataRoot: directoryOption(one('data-root') ?? defaultDataRoot, '--data-root'),
     execRoot,
-    pidfile: one('pidfile') === null ? null : resolve(one('pidfile') ?? ''),
+    // The bootstrap script and `system stop` find the daemon by it; an empty value means none.
+    pidfile: one('pidfile') === '' ? null : resolve(one('pidfile') ?? join(execRoot, 'gantry.pid')),
     group: one('group') === '' ? null : one('group'),
     labels: (values.get('label') ?? []).map(checkLabel),
     liveRestore: parseSwitch(one('live-restore') ?? 'true', '--live-restore'),
