@@ -1,4 +1,5 @@
 #include "channel.h"
+#include "files.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -96,9 +97,7 @@ int listen_unix(const char *path) {
 	int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
 	umask(old);
 	if (bound || listen(fd, 256)) {
-		int error = errno;
-		close(fd);
-		errno = error;
+		close_quietly(fd);
 		return -1;
 	}
 	return fd;

@@ -1,4 +1,5 @@
 /* What the image has below a directory, copied into a tmpfs that is about to cover it. The image is hostile: bounded depth, nothing followed, no FIFO opened. */
+#include "files.h"
 #include "setup.h"
 #include <dirent.h>
 #include <limits.h>
@@ -20,10 +21,8 @@ static int copy_file(int from, int to, const char *name) {
 	int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), out = -1, result = -1;
 	if (in >= 0) out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out >= 0) result = copy_bytes(in, out);
-	int error = errno;
-	if (in >= 0) close(in);
-	if (out >= 0) close(out);
-	errno = error;
+	close_quietly(in);
+	close_quietly(out);
 	return result;
 }
 
@@ -34,10 +33,8 @@ static int copy_directory(int from, int to, const char *name, int depth) {
 	int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), result = -1;
 	int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (in >= 0 && out >= 0) result = copy_below(in, out, depth + 1);
-	int error = errno;
-	if (in >= 0) close(in);
-	if (out >= 0) close(out);
-	errno = error;
+	close_quietly(in);
+	close_quietly(out);
 	return result;
 }
 
@@ -82,14 +79,12 @@ static int copy_below(int from, int to, int depth) {
 	return result;
 }
 
-/* The mount point's own owner and mode too, as Docker does. A mode given in the mount's data was already applied: the image's wins only for the owner. */
-int copy_tree(int from, int to) {
+/* The directory itself is copied too: its owner, and its mode unless the mount was given one. */
+int copy_tree(int from, int to, bool with_mode) {
 	struct stat st;
 	int writable = openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (writable < 0 || fstat(from, &st)) return -1;
-	int result = copy_below(from, writable, 0);
-	int error = errno;
-	close(writable);
-	errno = error;
+	int result = writable < 0 || fstat(from, &st) || copy_below(from, writable, 0) || fchown(writable, st.st_uid, st.st_gid) ? -1 : 0;
+	if (result == 0 && with_mode) result = fchmod(writable, st.st_mode & 07777);
+	close_quietly(writable);
 	return result;
 }

@@ -18,6 +18,12 @@ int write_file(const char *path, const char *data, int flags) {
 	return -1;
 }
 
+void close_quietly(int fd) {
+	int error = errno;
+	if (fd >= 0) close(fd);
+	errno = error;
+}
+
 ssize_t read_file(const char *path, char *buffer, size_t size) {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) return -1;

@@ -5,6 +5,8 @@
 
 /* open(O_WRONLY|flags) and one write; 0 or -1 with errno. */
 int write_file(const char *path, const char *data, int flags);
+/* Leaves errno alone; -1 is nothing to close. */
+void close_quietly(int fd);
 /* Reads at most size - 1 bytes and adds a NUL; -1 with errno. */
 ssize_t read_file(const char *path, char *buffer, size_t size);
 /* Closes every descriptor from 3 on that is not in `keep` (-1 entries are skipped). */

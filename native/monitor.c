@@ -67,6 +67,8 @@ static void started(void) {
 	put_u32(&f, (uint32_t)monitor.init.pid);
 	put_u64(&f, monitor.start_ticks);
 	put_u64(&f, monitor.started_ns);
+	put_u64(&f, monitor.log.size);
+	monitor.told_size = monitor.log.size;
 	control_send(&f);
 }
 

@@ -1,4 +1,5 @@
 /* Mount steps: the new mount API throughout, so that a mount is made apart, finished, and only then attached to a descriptor, never to a path. */
+#include "files.h"
 #include "setup.h"
 #include <limits.h>
 #include <stdio.h>
@@ -9,10 +10,8 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
-static int close_keeping_errno(int fd, int result) {
-	int error = errno;
-	if (fd >= 0) close(fd);
-	errno = error;
+static int closing(int fd, int result) {
+	close_quietly(fd);
 	return result;
 }
 
@@ -50,7 +49,7 @@ static int set_propagation(int fd, uint64_t propagation) {
 int mount_over(int tree, const char *path) {
 	int target = root_open(path, O_PATH);
 	if (target < 0) return -1;
-	return close_keeping_errno(target, sys_move_mount(tree, target));
+	return closing(target, sys_move_mount(tree, target));
 }
 
 int step_propagation(const struct step *s) { return mount(NULL, "/", NULL, s->number[0], NULL); }
@@ -85,13 +84,13 @@ static int make_mount(const char *type, const char *source, uint64_t flags, cons
 	if (result == 0) result = configure(fs, data);
 	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_CREATE, NULL, NULL);
 	if (result == 0) result = sys_fsmount(fs, attributes_of(flags));
-	return close_keeping_errno(fs, result);
+	return closing(fs, result);
 }
 
 int step_mount(const struct step *s) {
 	int made = make_mount(s->text[0], s->text[1], s->number[0], s->text[3]);
 	if (made < 0) return -1;
-	return close_keeping_errno(made, mount_over(made, s->text[2]));
+	return closing(made, mount_over(made, s->text[2]));
 }
 
 /* lowerdir+ takes one layer at a time (Linux 6.5), so their number is not limited by the page that mount(2) copies. */
@@ -110,7 +109,7 @@ static int overlay_by_layers(const struct step *s) {
 	if (result == 0) result = configure(fs, s->text[4]);
 	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_CREATE, NULL, NULL);
 	if (result == 0) result = sys_fsmount(fs, 0);
-	return close_keeping_errno(fs, result);
+	return closing(fs, result);
 }
 
 /* In mount(2)'s one string the overlay reads "\" as an escape and "," and ":" as separators. */
@@ -152,7 +151,7 @@ int step_overlay(const struct step *s) {
 		return setup.root < 0 ? -1 : 0;
 	}
 	if (made < 0) return -1;
-	if (mount_over(made, s->text[0])) return close_keeping_errno(made, -1);
+	if (mount_over(made, s->text[0])) return closing(made, -1);
 	setup.root = made;
 	return 0;
 }
@@ -160,7 +159,7 @@ int step_overlay(const struct step *s) {
 int step_bind_root(const struct step *s) {
 	int tree = sys_open_tree(AT_FDCWD, s->text[0], KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | KERNEL_AT_RECURSIVE);
 	if (tree < 0) return -1;
-	if (mount_over(tree, s->text[0])) return close_keeping_errno(tree, -1);
+	if (mount_over(tree, s->text[0])) return closing(tree, -1);
 	setup.root = tree;
 	return 0;
 }
@@ -179,7 +178,7 @@ static int make_mount_point(const char *path, bool directory) {
 	}
 	if (parent < 0) return -1;
 	int fd = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0755);
-	close_keeping_errno(parent, 0);
+	close_quietly(parent);
 	return fd < 0 ? -1 : close(fd);
 }
 
@@ -195,7 +194,7 @@ int step_bind(const struct step *s) {
 	if (result == 0) result = set_attributes(tree, flags, false);
 	if (result == 0 && s->number[2]) result = set_attributes(tree, MS_RDONLY, true);
 	if (result == 0) result = set_propagation(tree, s->number[3]);
-	return close_keeping_errno(tree, result);
+	return closing(tree, result);
 }
 
 int step_tmpfs_copyup(const struct step *s) {
@@ -203,11 +202,11 @@ int step_tmpfs_copyup(const struct step *s) {
 	int made = make_mount("tmpfs", "tmpfs", s->number[0] & ~(uint64_t)MS_RDONLY, s->text[1]);
 	if (made < 0) return -1;
 	int from = root_open(s->text[0], O_RDONLY | O_DIRECTORY);
-	int result = from < 0 ? -1 : copy_tree(from, made);
-	close_keeping_errno(from, 0);
+	int result = from < 0 ? -1 : copy_tree(from, made, !strstr(s->text[1], "mode="));
+	close_quietly(from);
 	if (result == 0) result = mount_over(made, s->text[0]);
 	if (result == 0) result = set_attributes(made, s->number[0] & MS_RDONLY, false);
-	return close_keeping_errno(made, result);
+	return closing(made, result);
 }
 
 int step_pivot(const struct step *s) {
@@ -237,17 +236,17 @@ int step_mask(const struct step *s) {
 	struct stat st;
 	int target = root_open(s->text[0], O_PATH), tree;
 	if (target < 0) return is_missing() ? 0 : -1;
-	if (fstat(target, &st)) return close_keeping_errno(target, -1);
+	if (fstat(target, &st)) return closing(target, -1);
 	if (S_ISDIR(st.st_mode)) {
 		tree = make_mount("tmpfs", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "nr_blocks=1,nr_inodes=1");
 	} else {
 		int null = open_null();
 		tree = null < 0 ? -1 : sys_open_tree(null, "", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
-		close_keeping_errno(null, 0);
+		close_quietly(null);
 	}
 	int result = tree < 0 ? -1 : sys_move_mount(tree, target);
-	close_keeping_errno(tree, 0);
-	return close_keeping_errno(target, result);
+	close_quietly(tree);
+	return closing(target, result);
 }
 
 int step_readonly(const struct step *s) {
@@ -256,13 +255,13 @@ int step_readonly(const struct step *s) {
 	int tree = sys_open_tree(target, "", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | KERNEL_AT_RECURSIVE);
 	int result = tree < 0 ? -1 : sys_move_mount(tree, target);
 	if (result == 0 && (result = set_attributes(tree, MS_RDONLY, true)) && errno == ENOSYS) result = set_attributes(tree, MS_RDONLY, false);
-	close_keeping_errno(tree, 0);
-	return close_keeping_errno(target, result);
+	close_quietly(tree);
+	return closing(target, result);
 }
 
 int step_readonly_root(const struct step *s) {
 	(void)s;
 	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0) return -1;
-	return close_keeping_errno(root, set_attributes(root, MS_RDONLY, false));
+	return closing(root, set_attributes(root, MS_RDONLY, false));
 }

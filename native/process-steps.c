@@ -35,9 +35,8 @@ static int bind_console(int slave) {
 	if (there >= 0) close(there);
 	int tree = sys_open_tree(slave, "", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
 	if (tree < 0) return -1;
-	int result = mount_over(tree, "/dev/console"), error = errno;
-	close(tree);
-	errno = error;
+	int result = mount_over(tree, "/dev/console");
+	close_quietly(tree);
 	return result;
 }
 
@@ -71,9 +70,7 @@ int step_loopback(void) {
 	int result = ioctl(fd, SIOCGIFFLAGS, &request);
 	request.ifr_flags |= IFF_UP;
 	if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &request);
-	int error = errno;
-	close(fd);
-	errno = error;
+	close_quietly(fd);
 	return result;
 }
 
@@ -180,26 +177,33 @@ static char **pointers(struct list list) {
 	return all;
 }
 
-int step_exec(const struct step *s) {
-	char buffer[PATH_MAX];
+static struct {
+	const char *file;
+	char **argv, **env;
+} ready;
+
+int exec_prepare(const struct step *s) {
+	static char buffer[PATH_MAX];
 	char **argv = pointers(s->list[0]), **env = pointers(s->list[1]);
 	if (!argv || !env) return -1;
 	const char *file = argv[0];
-	if (!*file) {
-		errno = ENOENT;
-		setup.detail = DETAIL_NOT_IN_PATH;
-		return -1;
-	}
 	if (!strchr(file, '/')) {
 		setup.detail = DETAIL_NOT_IN_PATH;
-		if (!(file = find_in_path(file, s->text[0], buffer, sizeof buffer))) return -1;
+		errno = ENOENT;
+		if (!*file || !(file = find_in_path(file, s->text[0], buffer, sizeof buffer))) return -1;
 	} else {
 		setup.detail = DETAIL_LOOKUP;
 		if (check_executable(file)) return -1;
 	}
+	setup.detail = DETAIL_NONE;
+	ready.file = file, ready.argv = argv, ready.env = env;
+	return report_exec();
+}
+
+int step_exec(const struct step *s) {
+	if (!ready.file && exec_prepare(s)) return -1;
 	if (!setup.filtered) hide_descriptors();
-	if (report_exec()) return -1;
-	execve(file, argv, env);
+	execve(ready.file, ready.argv, ready.env);
 	setup.detail = DETAIL_EXECVE;
 	return -1;
 }

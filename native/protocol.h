@@ -48,7 +48,7 @@
 #define MSG_AWAIT_GONE 4   /* text id */
 #define MSG_PARK 10        /* version, text id, u32 index, u32 ATTACH_* */
 #define MSG_START 11       /* version, see struct start in monitor.h */
-#define MSG_STARTED 12     /* u32 pid, u64 start time (clock ticks after boot), u64 time (ns since 1970) */
+#define MSG_STARTED 12     /* u32 pid, u64 start time (clock ticks after boot), u64 time (ns since 1970), u64 log size */
 #define MSG_START_FAILED 13 /* u32 PHASE_*, u32 index, u32 errno, u32 DETAIL_* */
 
 /* Monitor socket. */

@@ -1,3 +1,4 @@
+#include "files.h"
 #include "setup.h"
 #include <limits.h>
 #include <stdio.h>
@@ -62,9 +63,7 @@ static int make_one(const char *path, mode_t mode, uid_t uid, gid_t gid, int lin
 	int result = mkdirat(parent, name, mode);
 	if (result == 0) result = fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW);
 	else if (errno == EEXIST) result = follow_dangling(parent, name, path, mode, uid, gid, links_left);
-	int error = errno;
-	close(parent);
-	errno = error;
+	close_quietly(parent);
 	return result;
 }
 

@@ -34,7 +34,7 @@ int step_readonly_root(const struct step *s);
 int mount_over(int tree, const char *path);
 
 /* copyup.c: what is below the directory `from` into the directory `to`. */
-int copy_tree(int from, int to);
+int copy_tree(int from, int to, bool with_mode);
 
 /* process-steps.c */
 int step_terminal(const struct step *s);
@@ -45,6 +45,8 @@ int step_seccomp(const struct step *s);
 int step_user(const struct step *s);
 int step_capabilities(const struct step *s);
 int step_chdir(const struct step *s);
+/* All of `exec` but the call itself; -1 is an error of the exec step. */
+int exec_prepare(const struct step *s);
 int step_exec(const struct step *s);
 void hide_descriptors(void);
 

@@ -43,9 +43,14 @@ static _Noreturn void fail(uint32_t phase, uint32_t index) {
 
 static void run_steps(struct list steps, uint32_t phase) {
 	struct cursor c = list_cursor(steps);
-	struct step step;
+	struct step step, following;
 	for (uint32_t i = 0; i < steps.count; i++) {
 		step_take(&c, &step);
+		struct cursor ahead = c;
+		if (i + 1 < steps.count) step_take(&ahead, &following);
+		/* A filter right before the exec then needs to allow nothing but execve. */
+		bool last_filter = step.code == STEP_SECCOMP && i + 1 < steps.count && following.code == STEP_EXEC;
+		if (last_filter && exec_prepare(&following)) fail(phase, i + 1);
 		if (step_run(&step)) fail(phase, i);
 	}
 }

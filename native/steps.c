@@ -1,4 +1,5 @@
 /* The plan's steps by name: simple ones here, the rest in mounts.c and process-steps.c. */
+#include "files.h"
 #include "setup.h"
 #include <limits.h>
 #include <string.h>
@@ -22,9 +23,7 @@ static int step_write_file(const struct step *s) {
 		if (!strncmp(s->text[0], "/proc/", 6) && fs.f_type != KERNEL_PROC_MAGIC) errno = EXDEV;
 		else result = write(fd, s->text[1], length) == (ssize_t)length ? 0 : -1;
 	}
-	int error = errno;
-	close(fd);
-	errno = error;
+	close_quietly(fd);
 	return result;
 }
 
@@ -50,9 +49,8 @@ static int in_parent(const struct step *s, int (*deed)(int, const char *, const 
 	const char *name;
 	int parent = root_parent(s->text[0], &name, buffer, sizeof buffer);
 	if (parent < 0) return -1;
-	int result = deed(parent, name, s), error = errno;
-	close(parent);
-	errno = error;
+	int result = deed(parent, name, s);
+	close_quietly(parent);
 	return result;
 }
 

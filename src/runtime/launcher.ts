@@ -1,16 +1,16 @@
 /**
- * The resident launcher of an exec root, as the daemon sees it: found when one runs, started when none does, replaced when it lives in another mount namespace
- * than ours (its containers would not see our files). The standing connection keeps it alive while we are; it leaves by itself after us and its last monitor.
+ * The resident launcher of an exec root, as the daemon sees it: found when one runs, started when none does, replaced when it is of another build or lives in
+ * another mount namespace than ours (its containers would not see our files). The standing connection keeps it alive while we are; it leaves by itself after us and its last monitor.
  *
- *   ensure() ─ connect ─┬─ same mount namespace ────────────────────▶ use it
- *                       ├─ another one: DRAIN, then as if none ─┐
+ *   ensure() ─ connect ─┬─ same build, same mount namespace ────────▶ use it
+ *                       ├─ else: DRAIN, then as if none ────────┐
  *                       └─ nobody there ────────────────────────┴─ spawn ─┬─ "ready" ──────────────▶ connect
  *                                                                         └─ exit 75: lock held ──▶ connect, again and again for a while
  *
  * Spawning forks this process, which costs milliseconds of the event loop: it happens at boot, and when a launcher has died.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, readlink } from 'node:fs/promises';
+import { mkdir, readFile, readlink } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -107,8 +107,9 @@ export class Launcher {
     await mkdir(this.#options.execRoot, { recursive: true, mode: 0o700 });
     const found = await this.#greet();
     if (found !== null) {
-      if (await isInOurMountNamespace(found.pid)) return found;
-      this.#logger.warn({ pid: found.pid }, 'the launcher lives in another mount namespace: starting a new one');
+      const why = await this.#whyReplace(found.pid);
+      if (why === null) return found;
+      this.#logger.warn({ pid: found.pid }, `the launcher ${why}: starting a new one, the old one leaves after its containers`);
       await found.connection.request(message.drain);
       found.connection.close();
     }
@@ -125,6 +126,12 @@ export class Launcher {
       }
       await delay(retryMs);
     }
+  }
+
+  async #whyReplace(pid: number): Promise<string | null> {
+    if (!(await isInOurMountNamespace(pid))) return 'lives in another mount namespace';
+    const [ours, its] = await Promise.all([readFile(this.#options.program), readFile(`/proc/${pid}/exe`)]);
+    return ours.equals(its) ? null : 'is of another build';
   }
 
   async #greet(): Promise<Standing | null> {

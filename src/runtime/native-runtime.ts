@@ -6,9 +6,11 @@
  * Under the exec root: `launcher.sock`, `launcher.lock`, `m/<16 hex>` (a monitor's socket), `c/ID/exit` (the exit status, from the end of the process until
  * `release`). The native side only interprets plans.
  */
-import { mkdir, readFile, rm, rmdir, unlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { conflict, EngineError, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -57,6 +59,8 @@ const noCgroup: CgroupPlacement = {
   freezerDirectory: null,
 };
 const EEXIST = 17;
+const exitPatienceMs = 2000;
+const exitRetryMs = 20;
 
 export class NativeRuntime implements Runtime {
   readonly name = 'native';
@@ -103,7 +107,7 @@ export class NativeRuntime implements Runtime {
     if (known !== undefined) return known;
     const outcome = await this.#adoptMonitor(id);
     if (outcome !== null) return outcome;
-    const ended = await this.#afterMonitor(id);
+    const ended = await this.#afterMonitor(id, noCgroup);
     return ended === 'again' ? ((await this.#adoptMonitor(id)) ?? 'lost') : ended;
   }
 
@@ -123,18 +127,25 @@ export class NativeRuntime implements Runtime {
       const attached = request.attachments.map((attachment, index) => park(streams[index] as Socket, request.id, index, attachment));
       const [reply] = await Promise.all([askOnce(control, message.start, payload), ...attached]);
       if (reply.type !== message.started) throw this.#startFailed(reply, request.id, plan);
-      return this.#makeContainer(request.id, control, reply, streams);
+      return this.#makeContainer(request.id, cgroup, control, reply, streams);
     } catch (thrown) {
       for (const socket of sockets) socket.destroy();
       throw thrown;
     }
   }
 
-  #makeContainer(id: ContainerId, control: Socket, reply: Frame, streams: readonly Socket[]): NativeContainer {
-    const pid = reply.payload.u32();
-    reply.payload.u64(); // start time in clock ticks
-    const facts = { pid, startedAt: dateOf(reply.payload.u64()), logPosition: { generation: 0, sizeBytes: 0 } };
-    return this.#remember(new NativeContainer(id, control, facts, streams.map(asStdioStream), [], this.#host(id)));
+  #makeContainer(
+    id: ContainerId,
+    cgroup: CgroupPlacement,
+    control: Socket,
+    { payload }: Frame,
+    streams: readonly Socket[],
+  ): NativeContainer {
+    const pid = payload.u32();
+    payload.u64(); // start time in clock ticks
+    const startedAt = dateOf(payload.u64());
+    const facts = { pid, startedAt, logPosition: { generation: 0, sizeBytes: Number(payload.u64()) } };
+    return this.#remember(new NativeContainer(id, control, facts, streams.map(asStdioStream), [], this.#host(id, cgroup)));
   }
 
   #remember(container: NativeContainer): NativeContainer {
@@ -169,11 +180,11 @@ export class NativeRuntime implements Runtime {
       .finish();
   }
 
-  #host(id: ContainerId): ContainerHost {
+  #host(id: ContainerId, cgroup: CgroupPlacement): ContainerHost {
     return {
       connect: () => connectSocket(this.#monitorSocket(id)),
       compileExec: (spec) => this.#compiler.execPlan(id, spec, placementOf(spec)),
-      afterMonitor: () => this.#afterMonitor(id),
+      afterMonitor: () => this.#afterMonitor(id, cgroup),
       forget: async () => {
         this.#running.delete(id);
         await rm(this.#directory(id), { recursive: true, force: true });
@@ -197,23 +208,36 @@ export class NativeRuntime implements Runtime {
         socket.resume();
         return status.exit;
       }
-      return this.#remember(new NativeContainer(id, socket, status, [], status.execs, this.#host(id)));
+      return this.#remember(new NativeContainer(id, socket, status, [], status.execs, this.#host(id, noCgroup)));
     } catch (thrown) {
       if (thrown instanceof EngineError && (thrown.code === 'unavailable' || thrown.code === 'not-found')) return null;
       throw thrown;
     }
   }
 
-  async #afterMonitor(id: ContainerId): Promise<ExitStatus | 'lost' | 'again'> {
+  async #afterMonitor(id: ContainerId, cgroup: CgroupPlacement): Promise<ExitStatus | 'lost' | 'again'> {
     if (await this.#isListening(id)) return 'again';
     // A launcher that dies while it is asked knows nothing any more; the file does.
     await this.launcher.awaitGone(id).catch((thrown: unknown) => {
       if (!(thrown instanceof EngineError && thrown.code === 'unavailable')) throw thrown;
     });
-    const exit = await this.#readExit(id);
+    const exit = await this.#awaitExit(id);
     if (exit === null && (await this.#isListening(id))) return 'again';
     await unlink(this.#monitorSocket(id)).catch(() => {});
-    return exit ?? (await this.#readExit(id)) ?? 'lost';
+    if (exit !== null) return exit;
+    // Nobody looks after it any more: what may still run would run unseen.
+    if (cgroup.killFile !== null) await writeFile(cgroup.killFile, '1').catch(() => {});
+    return 'lost';
+  }
+
+  /** An older launcher, drained by a newer daemon, may still be recording it. */
+  async #awaitExit(id: ContainerId): Promise<ExitStatus | null> {
+    const deadline = Date.now() + exitPatienceMs;
+    for (;;) {
+      const exit = await this.#readExit(id);
+      if (exit !== null || !existsSync(this.#directory(id)) || Date.now() > deadline) return exit;
+      await delay(exitRetryMs);
+    }
   }
 
   async #isListening(id: ContainerId): Promise<boolean> {

@@ -14,7 +14,8 @@ import { defaultProfile } from '../../src/runtime/seccomp/default-profile.ts';
 import { parseKernelVersion, resolveProfile } from '../../src/runtime/seccomp/resolve-profile.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-export const launcherPath = process.env.GL ?? join(root, 'build/native/gantry-launcher');
+/** GANTRY_TEST_LAUNCHER: one built with sanitizers. */
+export const launcherPath = process.env.GANTRY_TEST_LAUNCHER ?? join(root, 'build/native/gantry-launcher');
 const busybox = '/bin/busybox';
 
 export function whyNoNativeRuntime(): string | null {

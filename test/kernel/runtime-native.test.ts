@@ -1,10 +1,13 @@
 /** The native runtime passes the runtimes' contract suite, and what only it promises: monitors and launchers that die. Needs root and busybox. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { NativeRuntime } from '../../src/runtime/native-runtime.ts';
 import type { StdioStream } from '../../src/runtime/runtime.ts';
 import { newContainerId, readAll, runtimeSuite } from '../../src/runtime/runtime-suite.ts';
-import { monitorOf, openNativeFixture, whyNoNativeRuntime } from './native-fixture.ts';
+import { launcherPath, monitorOf, openNativeFixture, whyNoNativeRuntime } from './native-fixture.ts';
 
 const missing = whyNoNativeRuntime();
 
@@ -63,6 +66,41 @@ else {
         assert.equal(exit.code, code);
         await container.release();
       }
+    });
+
+    it('a launcher of another build: it drains, its container is adopted, and a monitor of its that dies is still recorded', async () => {
+      await using fixture = await openNativeFixture();
+      const execRoot = join(fixture.directory, 'run');
+      const id = newContainerId();
+      const container = await fixture.runtime.start({
+        id,
+        spec: fixture.spec(id, ['sleep', '1000']),
+        rootfs: fixture.rootfs(),
+        log: null,
+        stdin: 'null',
+        attachments: [],
+      });
+      const otherBuild = join(fixture.directory, 'other-launcher');
+      writeFileSync(otherBuild, Buffer.concat([readFileSync(launcherPath), Buffer.from('another build')]), { mode: 0o755 });
+      const oldPid = await fixture.runtime.launcher.ensure();
+      await fixture.runtime.close();
+      const newer = new NativeRuntime({ execRoot, launcherPath: otherBuild });
+      const newPid = await newer.launcher.ensure();
+      assert.notEqual(newPid, oldPid);
+      const adopted = await newer.adopt(id);
+      assert.ok(adopted !== 'lost' && 'pid' in adopted);
+      process.kill(monitorOf(container.pid), 'SIGKILL');
+      const exit = await adopted.exited;
+      assert.ok(exit !== 'lost');
+      assert.equal(exit.note, 'monitor died');
+      await adopted.release();
+      await newer.close();
+      for (let i = 0; i < 200 && [oldPid, newPid].some((pid) => existsSync(`/proc/${pid}`)); i++) await delay(10);
+      assert.deepEqual(
+        [oldPid, newPid].map((pid) => existsSync(`/proc/${pid}`)),
+        [false, false],
+        'both have left',
+      );
     });
   });
 }
