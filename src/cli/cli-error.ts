@@ -4,9 +4,12 @@
 export class CliError extends Error {
   override readonly name = 'CliError';
   readonly exitCode: number;
-  constructor(message: string, exitCode = 1, options?: { readonly cause?: unknown }) {
+  /** Printed without the command's name even by `run`, as Docker prints what it finds out before it does anything. */
+  readonly plain: boolean;
+  constructor(message: string, exitCode = 1, options?: { readonly cause?: unknown; readonly plain?: boolean }) {
     super(message, options);
     this.exitCode = exitCode;
+    this.plain = options?.plain ?? false;
   }
 }
 

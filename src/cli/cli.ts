@@ -194,7 +194,8 @@ function report(error: unknown, io: CliIo, { title, usage, runLike }: ReportPlac
     return error.exitCode;
   }
   const message = errorMessage(error);
-  if (runLike) writeText(io.stderr, `gantry: ${message}\n\nRun '${title} --help' for more information\n`);
+  if (runLike && !(error instanceof CliError && error.plain))
+    writeText(io.stderr, `gantry: ${message}\n\nRun '${title} --help' for more information\n`);
   else writeText(io.stderr, `${message}\n`);
   if (error instanceof CliError) return error.exitCode;
   return runLike ? 125 : 1;
@@ -206,7 +207,8 @@ async function help(args: readonly string[], found: Found | null, io: CliIo): Pr
   if (found !== null) writeText(io.stdout, texts.commandHelp(await found.entry.load(), found.entry, `gantry ${found.path}`));
   else if (first === undefined) writeText(io.stdout, texts.topHelp(globalFlags));
   else if (first === 'help') return help(args.slice(1), findCommand(args.slice(1)), io);
-  else if (first in groups && (second === undefined || second.startsWith('-'))) writeText(io.stdout, texts.groupHelp(first));
+  else if (first in groups && (second === undefined || second.startsWith('-')))
+    writeText(args.length > 1 ? io.stdout : io.stderr, texts.groupHelp(first));
   else return unknownCommand(args, io);
   return 0;
 }

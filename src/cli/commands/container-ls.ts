@@ -2,7 +2,7 @@ import { type Command, noArguments } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { formatRows } from '../format/row-format.ts';
 import { collectFilters } from '../parse/filter-option.ts';
-import { containerHeaders, containerRow, containerTable } from '../views/container-row.ts';
+import { containerHeaders, containerRaw, containerRow, containerTable } from '../views/container-row.ts';
 
 export const containerLs: Command = {
   usage: '[OPTIONS]',
@@ -22,7 +22,8 @@ export const containerLs: Command = {
     const quiet = flags.bool('quiet');
     const format = flags.string('format') || (quiet ? '' : (config.file.psFormat ?? ''));
     const last = flags.bool('latest') && !flags.has('last') ? 1 : flags.int('last');
-    const size = flags.bool('size') || /\.Size\b/.test(format);
+    // Sizes cost the daemon a walk over every file: they are asked for only when they are shown.
+    const size = flags.bool('size') || /\.Size\b|json \.(?!\w)/.test(format);
     const containers = await client.containers.list({
       all: flags.bool('all') || last > 0,
       size,
@@ -34,7 +35,18 @@ export const containerLs: Command = {
     const table = flags.bool('size') ? `${containerTable}\t{{.Size}}` : containerTable;
     if (quiet && (format === '' || format === 'table'))
       context.print(formatRows({ format: '{{.ID}}', defaultTable: '', headers: containerHeaders }, rows));
-    else context.print(formatRows({ format, defaultTable: table, headers: containerHeaders }, rows));
+    else
+      context.print(
+        formatRows(
+          {
+            format,
+            defaultTable: table,
+            headers: containerHeaders,
+            raw: flags.bool('size') ? `${containerRaw}size: {{.Size}}\n` : containerRaw,
+          },
+          rows,
+        ),
+      );
     return 0;
   },
 };

@@ -4,6 +4,7 @@ import type { StopQuery } from '../../client/container-api.ts';
 import { CliError } from '../cli-error.ts';
 import { type Command, someArguments } from '../command.ts';
 import { eachName } from '../container/each-name.ts';
+import { errorMessage } from '../error-message.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
 
@@ -104,7 +105,12 @@ export const rename: Command = {
   async run(context) {
     const [from = '', to = ''] = context.args.map((arg) => arg.trim());
     if (from === '' || to === '') throw new CliError('Error: Neither old nor new names may be empty');
-    await context.client.containers.rename(from, to);
-    return 0;
+    try {
+      await context.client.containers.rename(from, to);
+      return 0;
+    } catch (error) {
+      context.printError(`${errorMessage(error)}\n`);
+      throw new CliError(`Error: failed to rename container named ${from}`, 1, { cause: error });
+    }
   },
 };

@@ -1,5 +1,4 @@
 import { type Command, someArguments } from '../command.ts';
-import { consoleSize } from '../container/console-size.ts';
 import { createContainer } from '../container/create-container.ts';
 import { createFlags } from '../container/create-flags.ts';
 import { buildCreateRequest } from '../container/create-request.ts';

@@ -46,7 +46,7 @@ function historyRow(item: HistoryItem, human: boolean, truncate: boolean): Struc
     '*formatter.historyContext',
     {
       Comment: item.Comment,
-      CreatedAt: item.Created <= 0 ? 'N/A' : rfc3339(item.Created),
+      CreatedAt: rfc3339(item.Created),
       CreatedBy: truncate ? ellipsis(createdBy, CREATED_BY_WIDTH) : createdBy,
       CreatedSince: human ? (item.Created <= 0 ? 'N/A' : ago(item.Created)) : rfc3339(item.Created),
       ID: truncate ? shortId(item.Id) : item.Id,

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { CliError } from '../cli-error.ts';
 import type { Command } from '../command.ts';
+import { fileErrorText } from '../file-error.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { showProgress } from '../progress/show-progress.ts';
 
@@ -30,7 +31,7 @@ export const imageImport: Command = {
 async function openTar(source: string, stdin: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
   if (source === '-') return stdin;
   await access(source).catch((error: Error) => {
-    throw new CliError(`cannot open ${source}: ${error.message}`, 1, { cause: error });
+    throw new CliError(fileErrorText(error), 1, { cause: error });
   });
   return createReadStream(source, { highWaterMark: CHUNK_BYTES });
 }

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { CliError } from '../cli-error.ts';
 import { type Command, type CommandContext, noArguments } from '../command.ts';
+import { fileErrorText } from '../file-error.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { showProgress } from '../progress/show-progress.ts';
 
@@ -31,7 +32,7 @@ async function openInput(context: CommandContext): Promise<AsyncIterable<Buffer>
     return context.io.stdin as AsyncIterable<Buffer>;
   }
   await access(path).catch((error: Error) => {
-    throw new CliError(`cannot open ${path}: ${error.message}`, 1, { cause: error });
+    throw new CliError(fileErrorText(error), 1, { cause: error });
   });
   return createReadStream(path, { highWaterMark: CHUNK_BYTES });
 }

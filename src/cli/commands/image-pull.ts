@@ -18,6 +18,7 @@ export const imagePull: Command = {
       platform: flags.string('platform'),
       allTags,
       quiet: flags.bool('quiet'),
+      tellsTag: true,
       output: () => io.stdout,
     });
     context.print(`${allTags ? canonicalName(reference) : canonicalReference(reference)}\n`);

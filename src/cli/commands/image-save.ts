@@ -2,6 +2,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { CliError } from '../cli-error.ts';
 import { type Command, someArguments } from '../command.ts';
+import { fileErrorText } from '../file-error.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { writeBytes } from '../output.ts';
 
@@ -38,6 +39,6 @@ async function writeFile(tar: Readable, path: string): Promise<void> {
   } catch (error) {
     tar.destroy();
     await rm(temporary, { force: true });
-    throw new CliError(`cannot save to ${path}: ${error instanceof Error ? error.message : String(error)}`, 1, { cause: error });
+    throw new CliError(`cannot save to ${path}: ${fileErrorText(error)}`, 1, { cause: error });
   }
 }

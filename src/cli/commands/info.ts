@@ -112,7 +112,7 @@ function serverText(info: Info): string {
 }
 
 function pluginLines(info: Info): string[] {
-  const names = Object.entries(info.Plugins ?? {}).filter(([, plugins]) => plugins && plugins.length > 0);
+  const names = Object.entries(info.Plugins ?? {}).filter(([, plugins]) => Array.isArray(plugins) && plugins.length > 0);
   return names.length === 0 ? [] : [' Plugins:', ...names.map(([kind, plugins]) => `  ${kind}: ${(plugins ?? []).join(' ')}`)];
 }
 

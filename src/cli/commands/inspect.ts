@@ -31,13 +31,14 @@ export const inspect: Command = {
     if (foreignTypes.includes(type)) throw new CliError(`--type ${type} is not supported: there are no such objects here`);
     if (type !== '' && !Object.hasOwn(fetchers, type))
       throw new CliError(`unknown type: "${type}": must be one of "container", "image", "network" or "volume"`);
-    const kinds = type === '' ? Object.values(fetchers) : [fetchers[type]].filter((fetch) => fetch !== undefined);
-    return showObjects(context, context.args, context.flags.string('format'), (name) => fetchFirst(context, kinds, name));
+    const one = fetchers[type];
+    const fetch = one ?? fetchFirst;
+    return showObjects(context, context.args, context.flags.string('format'), (name) => fetch(context, name));
   },
 };
 
-async function fetchFirst(context: CommandContext, kinds: readonly Fetch[], name: string): Promise<string> {
-  for (const fetch of kinds) {
+async function fetchFirst(context: CommandContext, name: string): Promise<string> {
+  for (const fetch of Object.values(fetchers)) {
     try {
       return await fetch(context, name);
     } catch (error) {

@@ -47,7 +47,6 @@ const pruneImages: Prune = async (client, filters) => {
 };
 
 interface PruneKind {
-  readonly noun: string;
   readonly flags: string;
   readonly warning: (context: CommandContext) => string;
   readonly prune: Prune;
@@ -68,9 +67,8 @@ function pruneCommand(kind: PruneKind): Command {
       if (
         !context.flags.bool('force') &&
         !(await confirm(context, `WARNING! ${kind.warning(context)}\nAre you sure you want to continue?`))
-      ) {
-        throw new CliError(`${kind.noun} prune has been cancelled`);
-      }
+      )
+        return 0;
       const { text, bytes } = await kind.prune(context.client, filters);
       context.print(text);
       if (kind.reportsSpace) context.print(`Total reclaimed space: ${humanSize(bytes)}\n`);
@@ -80,7 +78,6 @@ function pruneCommand(kind: PruneKind): Command {
 }
 
 export const containerPrune = pruneCommand({
-  noun: 'container',
   flags: '',
   warning: () => 'This will remove all stopped containers.',
   prune: pruneContainers,
@@ -89,7 +86,6 @@ export const containerPrune = pruneCommand({
 });
 
 export const imagePrune = pruneCommand({
-  noun: 'image',
   flags: '-a, --all   Remove all unused images, not just dangling ones',
   warning: ({ flags }) =>
     flags.bool('all')
@@ -101,7 +97,6 @@ export const imagePrune = pruneCommand({
 });
 
 export const networkPrune = pruneCommand({
-  noun: 'network',
   flags: '',
   warning: () => 'This will remove all custom networks not used by at least one container.',
   prune: pruneNetworks,
@@ -110,7 +105,6 @@ export const networkPrune = pruneCommand({
 });
 
 export const volumePrune = pruneCommand({
-  noun: 'volume',
   flags: '-a, --all   Remove all unused volumes, not just anonymous ones',
   warning: ({ flags }) =>
     flags.bool('all')
@@ -143,8 +137,7 @@ export const systemPrune: Command = {
     const { flags, client } = context;
     const filters = collectFilters(flags);
     if (flags.bool('volumes') && 'until' in filters) throw new CliError('ERROR: The "until" filter is not supported with "--volumes"');
-    if (!flags.bool('force') && !(await confirm(context, systemWarning(context, filters))))
-      throw new CliError('system prune has been cancelled');
+    if (!flags.bool('force') && !(await confirm(context, systemWarning(context, filters)))) return 0;
     const all = flags.bool('all');
     const steps: (() => Promise<Pruned>)[] = [
       () => pruneContainers(client, filters),

@@ -19,7 +19,8 @@ export const run: Command = {
   async run(context) {
     const { flags, args, io } = context;
     const detach = flags.bool('detach');
-    if (detach && flags.has('attach')) throw new CliError('conflicting options: cannot specify both --attach and --detach', 125);
+    if (detach && flags.has('attach'))
+      throw new CliError('conflicting options: cannot specify both --attach and --detach', 1, { plain: true });
     const { body, attach } = buildCreateRequest(flags, args, io, consoleSize(flags, io));
     if (detach)
       return runDetached(
@@ -27,7 +28,7 @@ export const run: Command = {
         { ...body, AttachStdin: false, AttachStdout: false, AttachStderr: false, StdinOnce: false },
         args[0] ?? '',
       );
-    checkTerminal(() => io.stdin, attach.stdin, flags.bool('tty'), 1);
+    checkTerminal(() => io.stdin, attach.stdin, flags.bool('tty'));
     const detachKeys = flags.string('detach-keys') || (flags.bool('tty') ? (context.config.file.detachKeys ?? '') : '');
     const detachKeyBytes = parseDetachKeys(detachKeys || DEFAULT_DETACH_KEYS);
     const id = await createContainer(context, body, args[0] ?? '');

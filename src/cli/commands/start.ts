@@ -39,7 +39,7 @@ async function startEach(context: CommandContext): Promise<number> {
       failed.push(name);
     }
   }
-  if (failed.length > 0) throw new CliError(`failed to start containers: ${failed.join(', ')}`);
+  if (failed.length > 0) throw new CliError(`Error: failed to start containers: ${failed.join(', ')}`);
   return 0;
 }
 

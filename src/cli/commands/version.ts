@@ -116,11 +116,19 @@ function componentLines(component: VersionComponent, server: VersionAnswer): str
     ),
     ...line('Runtime', GoVersion),
     ...line('Git commit', GitCommit),
-    ...line('Built', BuildTime),
+    ...line('Built', builtText(BuildTime)),
     ...line('OS/Arch', Os === undefined ? undefined : `${Os}/${Arch ?? ''}`),
     ...line('Experimental', Experimental),
     ...Object.entries(others).flatMap(([title, value]) => line(title, value)),
   ];
+}
+
+/** `Sat Nov 21 09:38:11 2026` */
+function builtText(time: string | undefined): string | undefined {
+  const date = new Date(time ?? '');
+  if (Number.isNaN(date.getTime())) return time;
+  const [weekday = '', day = '', month = '', year = '', clock = ''] = date.toUTCString().replace(',', '').split(' ');
+  return `${weekday} ${month} ${day.replace(/^0/, ' ')} ${clock} ${year}`;
 }
 
 /** Client and daemon are updated together; after an update the daemon may still be the old one. */

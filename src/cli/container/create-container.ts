@@ -4,6 +4,7 @@ import { hasErrnoCode } from '../../base/errors.ts';
 import { ApiError } from '../../client/api-client.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
+import { fileErrorText } from '../file-error.ts';
 import { pullImage } from '../image/pull-image.ts';
 
 const PULL_POLICIES = ['always', 'missing', 'never'];
@@ -39,6 +40,7 @@ async function pullTold(context: CommandContext, image: string): Promise<void> {
   await pullImage(context, image, {
     platform: flags.string('platform'),
     allTags: false,
+    tellsTag: false,
     quiet: flags.bool('quiet'),
     output: () => io.stderr,
   });
@@ -75,7 +77,7 @@ function claim(path: string): number {
   } catch (error) {
     if (hasErrnoCode(error, 'EEXIST'))
       throw new CliError(`container ID file found, make sure the other container isn't running or delete ${path}`, 125);
-    throw new CliError(`failed to create the container ID file: ${error instanceof Error ? error.message : String(error)}`, 125, {
+    throw new CliError(`failed to create the container ID file: ${fileErrorText(error)}`, 125, {
       cause: error,
     });
   }

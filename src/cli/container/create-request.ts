@@ -193,7 +193,7 @@ function hostConfigOf(flags: FlagValues, io: Pick<CliIo, 'cwd'>): Record<string,
     UTSMode: namespaceMode(flags, 'uts', /^(|host)$/, 'UTS'),
     UsernsMode: namespaceMode(flags, 'userns', /^(|host)$/, 'USER'),
     ShmSize: flags.parsed('shm-size', parseByteSize) ?? 0,
-    ...optionalMap('Sysctls', keyValueMap(flags.parsedList('sysctl', pairOnly))),
+    ...optionalMap('Sysctls', keyValueMap(flags.parsedList('sysctl', parseSysctl))),
     ...(flags.has('runtime') ? { Runtime: flags.string('runtime') } : {}),
     Isolation: flags.string('isolation'),
     MaskedPaths: security.unconfinedPaths ? [] : null,
@@ -268,6 +268,11 @@ function pairOnly(text: string): string {
   return text;
 }
 
+function parseSysctl(text: string): string {
+  if (!text.includes('=')) throw new Error(`sysctl '${text}' is not allowed`);
+  return text;
+}
+
 function namespaceMode(flags: FlagValues, name: string, pattern: RegExp, label: string): string {
   const mode = flags.string(name);
   if (!pattern.test(mode)) throw new CliError(`--${name}: invalid ${label} mode`, 125);
@@ -287,7 +292,8 @@ function parseExtraHost(text: string): string {
 
 function parseLink(text: string): string {
   const parts = text.split(':');
-  if (text === '' || parts.length > 2) throw new Error(`bad format for links: ${text}`);
+  if (text === '') throw new Error('empty string specified for links');
+  if (parts.length > 2) throw new Error(`bad format for links: ${text}`);
   return parts.length === 1 ? `${text}:${text}` : text;
 }
 

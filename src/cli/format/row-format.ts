@@ -1,5 +1,6 @@
 /** `--format` of the commands that print rows: `table`, `table TEMPLATE`, `json`, or a template for each row. */
 import { CliError } from '../cli-error.ts';
+import type { Template } from '../template/ast.ts';
 import { executeTemplate, type FunctionTable, TemplateExecutionError } from '../template/evaluate.ts';
 import { functionNames, templateFunctions } from '../template/functions.ts';
 import { Struct, type Value } from '../template/go-value.ts';
@@ -14,23 +15,37 @@ export interface RowFormat {
   readonly defaultTable: string;
   /** Field → column title. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What `--format raw` stands for, Docker's oldest form for programs. */
+  readonly raw?: string;
 }
 
 /** The text for all rows, ending in a line break unless it is empty. */
 export function formatRows(format: RowFormat, rows: readonly Struct[]): string {
   const isTable = format.format === '' || format.format.startsWith('table');
   const source = rowTemplate(format);
-  const template = parseOrExplain(source);
+  const template = parseOrExplain(source, 'failed to parse template', 1);
   let text = '';
   for (const row of rows) text += `${executeOrExplain(() => executeTemplate(template, row, templateFunctions))}\n`;
+  if (!isTable && rows.length === 0) checkFields(template, format.headers);
   if (!isTable) return text;
   const header = executeOrExplain(() => executeTemplate(template, headerRow(format.headers), headerFunctions));
   return alignColumns(`${header}\n${text}`);
 }
 
-function rowTemplate({ format, defaultTable }: RowFormat): string {
+/** A wrong field is told even when there is no row to show it on. */
+function checkFields(template: Template, headers: Readonly<Record<string, string>>): void {
+  try {
+    executeTemplate(template, headerRow(headers), headerFunctions);
+  } catch (error) {
+    if (error instanceof TemplateExecutionError && error.message.includes("can't evaluate field"))
+      throw new CliError(`failed to execute template: ${error.message}`, 1, { cause: error });
+  }
+}
+
+function rowTemplate({ format, defaultTable, raw }: RowFormat): string {
   if (format === '' || format === 'table') return defaultTable;
   if (format === 'json') return '{{json .}}';
+  if (format === 'raw' && raw !== undefined) return raw;
   const custom = (format.startsWith('table') ? format.slice(5) : format).replace(/^ +| +$/g, '');
   return expandEscapes(custom);
 }
@@ -40,11 +55,12 @@ function expandEscapes(text: string): string {
   return text.replace(/{{.*?}}|\\t|\\n/gs, (match) => (match === '\\t' ? '\t' : match === '\\n' ? '\n' : match));
 }
 
-export function parseOrExplain(source: string): ReturnType<typeof parseTemplate> {
+/** Docker words it one way for rows and another for `inspect`, and ends with 64 there. */
+export function parseOrExplain(source: string, complaint = 'template parsing error', exitCode = 64): ReturnType<typeof parseTemplate> {
   try {
     return parseTemplate(source, functionNames);
   } catch (error) {
-    if (error instanceof TemplateSyntaxError) throw new CliError(`template parsing error: ${error.message}`, 1, { cause: error });
+    if (error instanceof TemplateSyntaxError) throw new CliError(`${complaint}: ${error.message}`, exitCode, { cause: error });
     throw error;
   }
 }

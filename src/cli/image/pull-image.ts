@@ -10,6 +10,8 @@ export interface PullOptions {
   readonly platform: string;
   readonly allTags: boolean;
   readonly quiet: boolean;
+  /** `pull` says which tag it takes; `run` has named the image already. */
+  readonly tellsTag: boolean;
   readonly output: () => CliOutput;
 }
 
@@ -17,7 +19,7 @@ export async function pullImage(context: CommandContext, name: string, options: 
   const given = parseReference(name);
   if (options.allTags && (given.tag !== null || given.digest !== null)) throw new CliError("tag can't be used with --all-tags/-a");
   const reference = options.allTags ? given : withDefaultTag(given);
-  if (!options.allTags && given.tag === null && given.digest === null && !options.quiet)
+  if (!options.allTags && given.tag === null && given.digest === null && options.tellsTag && !options.quiet)
     options.output().write(`Using default tag: ${reference.tag}\n`);
   const progress = await context.client.images.pull(
     canonicalName(reference),

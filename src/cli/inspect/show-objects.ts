@@ -35,7 +35,7 @@ function renderer(format: string): (documents: readonly string[]) => string {
   if (format === '') return (documents) => `${indentJson(`[${documents.join(',')}]`)}\n`;
   if (format === 'json') return (documents) => `[${documents.join(',')}]\n`;
   const template = parseOrExplain(format);
-  return (documents) => documents.map((document) => `${executeDocument(template, document)}\n`).join('');
+  return (documents) => documents.map((document) => `${executeDocument(template, document)}\n`).join('') || '\n';
 }
 
 export function executeDocument(template: ReturnType<typeof parseOrExplain>, document: string): string {

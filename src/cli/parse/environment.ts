@@ -1,6 +1,7 @@
 /** `--env`, `--env-file`, `--label`, `--label-file`. */
 import { readFileSync } from 'node:fs';
 import { CliError } from '../cli-error.ts';
+import { fileErrorText } from '../file-error.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,7 +39,7 @@ export function keyValueMap(entries: readonly string[]): Record<string, string> 
 
 function readEntries(path: string, what: string, environment: Environment | null): string[] {
   const entries: string[] = [];
-  const text = readText(path, what).replace(/^\uFEFF/, '');
+  const text = readText(path).replace(/^\uFEFF/, '');
   for (const line of text.split(/\r?\n/)) {
     const trimmed = line.trimStart();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
@@ -54,10 +55,10 @@ function readEntries(path: string, what: string, environment: Environment | null
   return entries;
 }
 
-function readText(path: string, what: string): string {
+function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new CliError(`cannot read ${what} ${path}: ${error instanceof Error ? error.message : String(error)}`, 125, { cause: error });
+    throw new CliError(fileErrorText(error), 125, { cause: error });
   }
 }

@@ -15,6 +15,6 @@ export function addFilter(filters: Record<string, string[]>, key: string, value:
 
 function parseFilter(text: string): { readonly key: string; readonly value: string } {
   const equals = text.indexOf('=');
-  if (equals === -1) throw new Error('invalid filter (should be name=value)');
+  if (equals === -1) throw new Error('bad format of filter (expected name=value)');
   return { key: text.slice(0, equals).toLowerCase().trim(), value: text.slice(equals + 1).trim() };
 }

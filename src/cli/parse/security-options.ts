@@ -1,6 +1,7 @@
 /** `--security-opt`: the file of `seccomp=FILE` is read here and sent as its content, because the daemon may be elsewhere. */
 import { readFileSync } from 'node:fs';
 import { CliError } from '../cli-error.ts';
+import { fileErrorText } from '../file-error.ts';
 
 export interface SecurityOptions {
   readonly options: string[] | null;

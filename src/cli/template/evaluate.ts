@@ -181,7 +181,7 @@ class Evaluator {
   #command(command: Command, dot: Value, piped: readonly Value[]): Value {
     const [first, ...rest] = command.operands;
     if (first === undefined) return undefined;
-    if (first.kind === 'function') return this.#function(first.name, first.place, rest, dot, piped);
+    if (first.kind === 'function') return this.#function(first.name, command.place, rest, dot, piped);
     const isCall = rest.length > 0 || piped.length > 0;
     if (!isCall) return this.#operand(first, dot);
     const callee = this.#callable(first, dot);

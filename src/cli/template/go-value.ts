@@ -30,7 +30,7 @@ export class GoMap {
 }
 
 export interface StructOptions {
-  /** JSON in the order of names, as Go writes maps. */
+  /** JSON in the order of names and with `<>&` escaped, as Docker writes the rows of its lists. */
   readonly sorted?: boolean;
   /** Fields that a template may name but that are not written as JSON: older names, and absent optional values. */
   readonly unlisted?: Readonly<Record<string, Value>>;
@@ -51,6 +51,9 @@ export class Struct {
   }
   has(name: string): boolean {
     return Object.hasOwn(this.#fields, name) || (this.#options.unlisted !== undefined && Object.hasOwn(this.#options.unlisted, name));
+  }
+  get isRow(): boolean {
+    return this.#options.sorted === true;
   }
   /** The fields that `{{json .}}` writes. */
   names(): string[] {
@@ -124,10 +127,14 @@ function fieldsOf(value: Struct): [string, Value][] {
 export function toJson(value: Value): string {
   if (value === undefined || value === null || value instanceof TypedNil) return 'null';
   if (value instanceof GoMap) return jsonObject(value.sortedKeys().map((key) => [key, value.entries.get(key)]));
-  if (value instanceof Struct) return jsonObject(fieldsOf(value));
+  if (value instanceof Struct) return value.isRow ? escapeHtml(jsonObject(fieldsOf(value))) : jsonObject(fieldsOf(value));
   if (typeof value === 'object') return `[${value.map(toJson).join(',')}]`;
   if (typeof value === 'string') return JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
   return String(value);
+}
+
+function escapeHtml(json: string): string {
+  return json.replace(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
 }
 
 function jsonObject(entries: readonly (readonly [string, Value])[]): string {

@@ -112,11 +112,23 @@ class Lexer {
     const word = match(/^\.[\p{L}_][\p{L}\p{N}_]*/u) ?? match(/^\$[\p{L}\p{N}_]*/u) ?? match(/^[\p{L}_][\p{L}\p{N}_]*/u);
     if (word !== null) {
       this.#at += word.length;
+      this.#checkTerminator();
       if (word.startsWith('.')) this.#push('field', word.slice(1), start, spaced);
       else this.#push(word.startsWith('$') ? 'variable' : 'word', word, start, spaced);
       return;
     }
     this.#quotedOrPunctuation(rest, start, spaced);
+  }
+
+  /** A name ends at white space or at a character that can follow one. */
+  #checkTerminator(): void {
+    const next = [...this.#source.slice(this.#at, this.#at + 2)][0] ?? ' ';
+    if (SPACE.test(next) || '.,|:)(='.includes(next) || this.#source.startsWith('}}', this.#at)) return;
+    throw syntaxError(
+      this.#source,
+      this.#at,
+      `bad character U+${(next.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')} '${next}'`,
+    );
   }
 
   #quotedOrPunctuation(rest: string, start: number, spaced: boolean): void {

@@ -188,7 +188,7 @@ class Parser {
       operands.push(this.#operand());
     }
     if (operands.length === 0) throw this.#error(this.#peek().kind === 'end' ? 'unclosed action' : `missing value for ${context}`);
-    return { operands, place: this.#place(start) };
+    return { operands, place: { ...this.#place(start), text: this.#source.slice(start.offset, this.#endOfLast()).trim() } };
   }
 
   /** A command that takes a piped value must be something that can be called. */
@@ -204,12 +204,15 @@ class Parser {
     const token = this.#next();
     const place = this.#place(token);
     const base = this.#term(token, place);
+    const second = this.#peek();
     const names = this.#fieldChain();
     if (names.length === 0) return base;
-    if (base.kind === 'field') return { ...base, names: [...base.names, ...names] };
-    if (base.kind === 'variable') return { ...base, names: [...base.names, ...names] };
+    // Go counts the column of a chain from its second part.
+    const chainPlace = { ...this.#place(second), text: place.text + names.map((name) => `.${name}`).join('') };
+    if (base.kind === 'field') return { ...base, names: [...base.names, ...names], place: chainPlace };
+    if (base.kind === 'variable') return { ...base, names: [...base.names, ...names], place: chainPlace };
     if (base.kind === 'literal' || base.kind === 'nil') throw this.#error(`unexpected . after term "${token.text}"`);
-    return { kind: 'chain', base, names, place };
+    return { kind: 'chain', base, names, place: chainPlace };
   }
 
   #fieldChain(): string[] {
@@ -284,10 +287,15 @@ class Parser {
     return token;
   }
 
+  /** Where the last consumed token ends, white space included. */
+  #endOfLast(): number {
+    return this.#peek().offset;
+  }
+
   #place(token: Token): Place {
     const before = this.#source.slice(0, token.offset);
     const lineStart = before.lastIndexOf('\n') + 1;
-    const text = /^(?:[.$\w]+|"[^"]*"|.)/.exec(this.#source.slice(token.offset))?.[0] ?? '';
+    const text = /^(?:[.$]?\w+|[.$]|"[^"]*"|.)/.exec(this.#source.slice(token.offset))?.[0] ?? '';
     return { line: before.split('\n').length, column: token.offset - lineStart, text };
   }
 

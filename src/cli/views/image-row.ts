@@ -62,7 +62,7 @@ function groupDigests(references: readonly string[]): Map<string, string[]> {
 }
 
 function imageRow(image: ImageSummary, name: Name, truncate: boolean, now: number): Struct {
-  const known = (bytes: number): string => (bytes === -1 ? 'N/A' : humanSize(bytes, 3));
+  const known = (bytes: number): string => (bytes === -1 ? 'N/A' : humanSize(bytes));
   return new Struct(
     '*formatter.imageContext',
     {
@@ -75,8 +75,8 @@ function imageRow(image: ImageSummary, name: Name, truncate: boolean, now: numbe
       SharedSize: known(image.SharedSize),
       Size: humanSize(image.Size, 3),
       Tag: name.tag,
-      UniqueSize: image.Size === -1 || image.SharedSize === -1 ? 'N/A' : humanSize(image.Size - image.SharedSize, 3),
-      VirtualSize: humanSize(image.Size, 3),
+      UniqueSize: image.Size === -1 || image.SharedSize === -1 ? 'N/A' : humanSize(image.Size - image.SharedSize),
+      VirtualSize: humanSize(image.Size),
     },
     { sorted: true },
   );
