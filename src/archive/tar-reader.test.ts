@@ -283,6 +283,10 @@ const hostile: Readonly<Record<string, { readonly bytes: Buffer; readonly messag
   },
   'a NUL in a PAX path': { bytes: Buffer.concat([pax({ path: 'a\0b' }), raw({ type: 'file', path: 'c' })]), message: /NUL/ },
   'a NUL inside a long name': { bytes: longName('a\0b', 'L'), message: /NUL/ },
+  'a NUL in the name of an attribute': {
+    bytes: Buffer.concat([pax({ 'LIBARCHIVE.xattr.user.x%00y': 'aGk=' }), raw({ type: 'file', path: 'c' })]),
+    message: /extended attribute holds a NUL/,
+  },
   'a global path': { bytes: pax({ path: 'everything' }, 'g'), message: /for all entries/ },
   'an empty path': { bytes: raw({ type: 'file', path: '' }), message: /empty path/ },
   'an empty link target': { bytes: raw({ type: 'symbolic-link', path: 'a' }), message: /empty link target/ },
@@ -398,13 +402,15 @@ test('TarReader: every format of GNU tar, with and without holes, reads alike', 
     for (const version of ['0.0', '0.1', '1.0']) formats.push(`--format=posix -S --sparse-version=${version}`);
     const results = formats.map((format) => {
       execFileSync('tar', [...format.split(' '), '--sort=name', '-cf', 'x.tar', 'd'], { cwd: directory });
-      return read(readFileSync(join(directory, 'x.tar')), [10_007]).map(({ entry, content }): readonly [string, string, string, number, Buffer] => [
-        entry.type,
-        entry.path,
-        entry.linkTarget,
-        entry.sizeBytes,
-        content,
-      ]);
+      return read(readFileSync(join(directory, 'x.tar')), [10_007]).map(
+        ({ entry, content }): readonly [string, string, string, number, Buffer] => [
+          entry.type,
+          entry.path,
+          entry.linkTarget,
+          entry.sizeBytes,
+          content,
+        ],
+      );
     });
     for (const [index, result] of results.entries()) assert.deepEqual(result, results[0], formats[index] ?? '');
     assert.equal(results[0]?.length, 8);

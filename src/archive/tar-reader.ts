@@ -14,8 +14,8 @@
  */
 import { printableName } from '../base/byte-name.ts';
 import { EngineError, invalid } from '../base/errors.ts';
-import { type PaxRecords, parsePax, paxNumber, paxText, paxTime } from './pax.ts';
-import { ContentMap, paxSparse, RepeatedExtents, verifyExtents } from './sparse-map.ts';
+import { ExtendedHeaders } from './extended-headers.ts';
+import { ContentMap, verifyExtents } from './sparse-map.ts';
 import { BLOCK_BYTES, defaultTarLimits, type Extent, paddingBytes, type TarEntry, type TarEntryType, type TarLimits } from './tar-entry.ts';
 import { isZeroBlock, parseHeader, parseSparseExtension, parseSparseHeader, type RawHeader } from './tar-header.ts';
 
@@ -49,12 +49,6 @@ const refusedTypes: Readonly<Record<string, string>> = {
   X: 'an old Sun extended header',
 };
 
-const attributePrefix = 'SCHILY.xattr.';
-const encodedAttributePrefix = 'LIBARCHIVE.xattr.';
-/** A global record of these would rename every later entry: no tool writes it, and readers disagree about it. */
-const neverGlobal = /^(path|linkpath|size|GNU\.sparse\..*)$/;
-const noRecords: PaxRecords = new Map();
-
 export class TarReader {
   readonly #handler: TarHandler;
   readonly #limits: TarLimits;
@@ -70,11 +64,7 @@ export class TarReader {
   #pendingWanted = BLOCK_BYTES;
 
   #metadataType = '';
-  #global: PaxRecords = noRecords;
-  #pax: PaxRecords | null = null;
-  #repeated = new RepeatedExtents();
-  #longName: string | null = null;
-  #longLink: string | null = null;
+  readonly #extended: ExtendedHeaders;
 
   #raw: RawHeader | null = null;
   #extents: Extent[] = [];
@@ -91,6 +81,7 @@ export class TarReader {
   constructor(handler: TarHandler, limits: Partial<TarLimits> = {}) {
     this.#handler = handler;
     this.#limits = { ...defaultTarLimits, ...limits };
+    this.#extended = new ExtendedHeaders(this.#limits.extendedHeaderBytes);
   }
 
   push(chunk: Uint8Array): void {
@@ -103,10 +94,8 @@ export class TarReader {
 
   /** No more bytes will come. An archive without its two zero blocks is accepted when it ends between entries, as Docker does. */
   end(): void {
-    const between = this.#state === 'end' || (this.#state === 'header' && this.#pendingLength === 0 && this.#pax === null);
-    if (!between || this.#longName !== null || this.#longLink !== null) {
-      throw invalid('the tar archive is damaged: it ends in the middle of an entry');
-    }
+    const between = this.#state === 'header' && this.#pendingLength === 0 && !this.#extended.isPending;
+    if (this.#state !== 'end' && !between) throw invalid('the tar archive is damaged: it ends in the middle of an entry');
   }
 
   /** True after the end-of-archive blocks: the rest of the stream does not matter. */
@@ -160,9 +149,7 @@ export class TarReader {
   }
 
   #endOfArchive(): void {
-    if (this.#pax !== null || this.#longName !== null || this.#longLink !== null) {
-      throw invalid('the tar archive is damaged: it ends after an extended header');
-    }
+    if (this.#extended.isPending) throw invalid('the tar archive is damaged: it ends after an extended header');
     this.#state = 'end';
   }
 
@@ -179,48 +166,20 @@ export class TarReader {
   }
 
   #metadata(padded: Uint8Array): void {
-    const bytes = padded.subarray(0, this.#stored);
-    if (this.#metadataType === 'L') this.#longName = this.#longText(bytes);
-    else if (this.#metadataType === 'K') this.#longLink = this.#longText(bytes);
-    else if (this.#metadataType === 'g') this.#mergeGlobal(parsePax(bytes));
-    else {
-      if (this.#pax !== null) throw invalid('the tar archive is damaged: two PAX headers stand in front of one entry');
-      this.#pax = parsePax(bytes, (key, value) => this.#repeated.add(key, value));
-    }
+    this.#extended.add(this.#metadataType, padded.subarray(0, this.#stored));
     this.#expect('header', BLOCK_BYTES);
-  }
-
-  #longText(bytes: Uint8Array): string {
-    const end = bytes.indexOf(0);
-    if (end !== -1 && bytes.subarray(end).some((byte) => byte !== 0))
-      throw invalid('the tar archive is damaged: a long name holds a NUL byte');
-    return paxText(end === -1 ? bytes : bytes.subarray(0, end), 'a long name');
-  }
-
-  #mergeGlobal(records: PaxRecords): void {
-    const merged = new Map(this.#global);
-    for (const [key, value] of records) {
-      if (neverGlobal.test(key)) throw invalid(`the tar archive sets ${printableName(key)} for all entries, which is refused`);
-      if (value.length === 0) merged.delete(key);
-      else merged.set(key, value);
-    }
-    let size = 0;
-    for (const [key, value] of merged) size += key.length + value.length;
-    if (size > this.#limits.extendedHeaderBytes)
-      throw invalid(`the global PAX headers of the tar archive exceed ${this.#limits.extendedHeaderBytes} bytes`);
-    this.#global = merged;
   }
 
   /** Decides where the map of a sparse file comes from; all other entries can be announced at once. */
   #start(raw: RawHeader, block: Uint8Array): void {
-    this.#stored = this.#paxNumber('size') ?? raw.size;
+    this.#stored = this.#extended.number('size') ?? raw.size;
     this.#extents = [];
     this.#contentMap = null;
     if (raw.typeFlag === 'S') {
       this.#startOldSparse(block);
       return;
     }
-    const sparse = raw.typeFlag === '0' || raw.typeFlag === '7' ? paxSparse(this.#pax ?? noRecords, this.#repeated) : null;
+    const sparse = raw.typeFlag === '0' || raw.typeFlag === '7' ? this.#extended.sparse() : null;
     this.#realSize = sparse?.realSize ?? 0;
     if (sparse?.kind === 'map-in-content') {
       this.#startContentMap();
@@ -274,10 +233,7 @@ export class TarReader {
   #announce(extents: readonly Extent[] | null): void {
     this.#countHeader();
     const entry = this.#buildEntry(extents);
-    this.#pax = null;
-    this.#repeated = new RepeatedExtents();
-    this.#longName = null;
-    this.#longLink = null;
+    this.#extended.clear();
     this.#sparse = extents;
     this.#extentIndex = 0;
     this.#position = 0;
@@ -297,7 +253,7 @@ export class TarReader {
     const raw = this.#raw;
     if (raw === null) throw new EngineError('system', 'tar reader: an entry without a header');
     if (++this.#entries > this.#limits.entries) throw this.#tooManyEntries();
-    const path = this.#path(raw);
+    const path = this.#checkedName(this.#extended.path(raw), 'path');
     const type = this.#type(raw, path);
     const isLink = type === 'hard-link' || type === 'symbolic-link';
     const size = type === 'file' ? (extents === null ? this.#stored : this.#realSize) : 0;
@@ -307,17 +263,17 @@ export class TarReader {
     return {
       type,
       path: withoutTrailingSlashes(path),
-      linkTarget: isLink ? this.#linkTarget(raw) : '',
+      linkTarget: isLink ? this.#checkedName(this.#extended.linkTarget(raw), 'link target') : '',
       sizeBytes: size,
       mode: raw.mode,
-      uid: this.#paxNumber('uid') ?? raw.uid,
-      gid: this.#paxNumber('gid') ?? raw.gid,
-      userName: this.#paxText('uname') ?? raw.userName,
-      groupName: this.#paxText('gname') ?? raw.groupName,
-      modifiedAt: this.#modifiedAt(raw),
+      uid: this.#extended.number('uid') ?? raw.uid,
+      gid: this.#extended.number('gid') ?? raw.gid,
+      userName: this.#extended.text('uname') ?? raw.userName,
+      groupName: this.#extended.text('gname') ?? raw.groupName,
+      modifiedAt: this.#extended.modifiedAt(raw),
       deviceMajor: raw.deviceMajor,
       deviceMinor: raw.deviceMinor,
-      extendedAttributes: this.#extendedAttributes(),
+      extendedAttributes: this.#extended.extendedAttributes(),
       extents,
     };
   }
@@ -338,15 +294,6 @@ export class TarReader {
     return raw.typeFlag === '0' && path.endsWith('/') ? 'directory' : type;
   }
 
-  #path(raw: RawHeader): string {
-    const fromPax = this.#paxText('GNU.sparse.name') ?? this.#paxText('path');
-    return this.#checkedName(agree(fromPax, this.#longName, 'names') ?? raw.name, 'path');
-  }
-
-  #linkTarget(raw: RawHeader): string {
-    return this.#checkedName(agree(this.#paxText('linkpath'), this.#longLink, 'link targets') ?? raw.linkName, 'link target');
-  }
-
   #checkedName(name: string, what: string): string {
     if (name === '') throw invalid(`the tar archive is damaged: an entry has an empty ${what}`);
     const tooLong =
@@ -357,44 +304,6 @@ export class TarReader {
         `the tar archive has an entry whose ${what} is longer than ${this.#limits.nameBytes} bytes, the limit: ${printableName(name)}`,
       );
     return name;
-  }
-
-  #modifiedAt(raw: RawHeader): TarEntry['modifiedAt'] {
-    const value = this.#record('mtime');
-    return value === undefined ? { seconds: raw.mtimeSeconds, nanoseconds: 0 } : paxTime(value, 'mtime');
-  }
-
-  #extendedAttributes(): ReadonlyMap<string, Uint8Array> {
-    const attributes = new Map<string, Uint8Array>();
-    for (const records of [this.#global, this.#pax ?? noRecords]) {
-      for (const [key, value] of records) {
-        if (key.startsWith(encodedAttributePrefix)) {
-          attributes.set(
-            decodeURIComponentSafely(key.slice(encodedAttributePrefix.length)),
-            Buffer.from(Buffer.from(value).toString('latin1'), 'base64'),
-          );
-        }
-      }
-      // The plain form is exact, so it wins over the encoded one.
-      for (const [key, value] of records) if (key.startsWith(attributePrefix)) attributes.set(key.slice(attributePrefix.length), value);
-    }
-    return attributes;
-  }
-
-  /** A record of the file, else of the archive. An empty one takes the archive's away. */
-  #record(key: string): Uint8Array | undefined {
-    const value = this.#pax?.get(key) ?? this.#global.get(key);
-    return value?.length === 0 ? undefined : value;
-  }
-
-  #paxText(key: string): string | undefined {
-    const value = this.#record(key);
-    return value === undefined ? undefined : paxText(value, key);
-  }
-
-  #paxNumber(key: string): number | undefined {
-    const value = this.#record(key);
-    return value === undefined ? undefined : paxNumber(value, key);
   }
 
   #pushContent(chunk: Uint8Array, at: number): number {
@@ -426,24 +335,8 @@ export class TarReader {
   }
 }
 
-/** An archive that names an entry twice, differently, is made to fool one of two readers. */
-function agree(pax: string | undefined, gnu: string | null, what: string): string | undefined {
-  if (pax !== undefined && gnu !== null && pax !== gnu) {
-    throw invalid(`the tar archive is contradictory: its PAX and GNU headers give one entry different ${what}`);
-  }
-  return pax ?? gnu ?? undefined;
-}
-
 function withoutTrailingSlashes(path: string): string {
   let end = path.length;
   while (end > 1 && path[end - 1] === '/') end--;
   return path.slice(0, end);
-}
-
-function decodeURIComponentSafely(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
