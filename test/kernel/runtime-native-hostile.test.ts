@@ -119,6 +119,38 @@ describe('native runtime: hostile', { skip: missing ?? false, timeout: 120_000 }
     assert.equal(readFileSync(join(image.upper, 'written'), 'utf8'), 'new\n');
   });
 
+  it('tmpfs with tmpcopyup: files, links, owners and modes of the image are in it, FIFOs are not opened', async () => {
+    const image = overlay((lower) => {
+      mkdirSync(join(lower, 'run/deep'), { recursive: true });
+      writeFileSync(join(lower, 'run/deep/file'), 'text', { mode: 0o640 });
+      symlinkSync('../../etc/passwd', join(lower, 'run/link'));
+      spawnSync('mkfifo', [join(lower, 'run/fifo')]);
+      spawnSync('chown', ['-h', '12:34', join(lower, 'run'), join(lower, 'run/deep/file')]);
+      spawnSync('chmod', ['0750', join(lower, 'run')]);
+    });
+    const id = newContainerId();
+    const spec = fixture.spec(id, [
+      'sh',
+      '-c',
+      'stat -c "%n %a %u:%g %F" /run /run/deep/file /run/link /run/fifo; cat /run/deep/file; echo x > /run/new',
+    ]);
+    const mounts = [...spec.mounts, { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'tmpcopyup'] }];
+    const request = { id, spec: { ...spec, mounts }, rootfs: image, log: null, stdin: 'null', attachments: [output] } as const;
+    const container = await fixture.runtime.start(request);
+    const read = await readAll(container.attached[0] as StdioStream);
+    await container.exited;
+    await container.release();
+    const lines = [
+      '/run 750 12:34 directory',
+      '/run/deep/file 640 12:34 regular file',
+      '/run/link 777 0:0 symbolic link',
+      '/run/fifo 644 0:0 fifo',
+      'text',
+    ];
+    assert.equal(read.text(1) + read.text(2), lines.join('\n'));
+    assert.ok(image.kind === 'overlay' && !existsSync(join(image.upper, 'run/new')));
+  });
+
   it('a late client that does not read holds the log up for 10 seconds at most, and is cut with a reason', async () => {
     const log = { path: join(fixture.directory, 'late.log'), maxSizeBytes: 0, maxFiles: 1 };
     const container = await start(['sh', '-c', 'sleep 0.2; yes "$(printf %099d 0)" | head -c 30000000'], { log, attachments: [] });
