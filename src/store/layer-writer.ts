@@ -11,7 +11,7 @@ import { ftruncateSync, writeSync } from 'node:fs';
 import type { TarEntry } from '../archive/tar-entry.ts';
 import type { TarHandler } from '../archive/tar-reader.ts';
 import { printableName } from '../base/byte-name.ts';
-import { invalid } from '../base/errors.ts';
+import { EngineError, invalid, SystemCallError } from '../base/errors.ts';
 import { setAttribute, setAttributeOfPath } from '../linux/extended-attributes.ts';
 import { isErrno } from '../linux/ffi.ts';
 import {
@@ -44,6 +44,7 @@ import type { UnpackLimits } from './unpack-limits.ts';
 export type LayerFacts = Omit<LayerRecord, 'diffId'>;
 
 const deviceTypes = { 'character-device': S_IFCHR, 'block-device': S_IFBLK, fifo: S_IFIFO } as const;
+const archiveErrnos = ['ENAMETOOLONG', 'EINVAL', 'ELOOP', 'ENOTDIR', 'EPERM', 'EMLINK', 'EOVERFLOW', 'ERANGE', 'E2BIG', 'EFBIG'];
 const OPAQUE_ATTRIBUTE = 'trusted.overlay.opaque';
 
 export class LayerWriter implements TarHandler {
@@ -82,8 +83,7 @@ export class LayerWriter implements TarHandler {
       checkNumbers(entry);
       this.#entry(entry);
     } catch (error) {
-      if (!isErrno(error, 'ENAMETOOLONG', 'EINVAL', 'ELOOP', 'ENOTDIR', 'EPERM', 'EMLINK', 'EOVERFLOW', 'ERANGE', 'E2BIG')) throw error;
-      throw invalid(`cannot unpack ${printableName(entry.path)} (${entry.type}): ${error.message}`, { cause: error });
+      throw explained(error, entry);
     }
   }
 
@@ -101,6 +101,8 @@ export class LayerWriter implements TarHandler {
       setOwnerAndMode(fd, entry);
       this.#setAttributes(fd, entry);
       setTimes(fd, entry.modifiedAt);
+    } catch (error) {
+      throw explained(error, entry);
     } finally {
       closeDescriptor(fd);
     }
@@ -341,6 +343,18 @@ export class LayerWriter implements TarHandler {
     if (this.#fileBytes > this.#limits.layerBytes)
       throw invalid(`the files of the layer take more than ${this.#limits.layerBytes} bytes, the limit`);
   }
+}
+
+/** What the kernel says of a call that the archive's values made wrong is the archive's fault; the rest is ours or the disk's. */
+function explained(error: unknown, entry: TarEntry): unknown {
+  if (!(error instanceof SystemCallError)) return error;
+  const message = `cannot unpack ${printableName(entry.path)} (${entry.type}): ${error.message}`;
+  if (isErrno(error, ...archiveErrnos)) return invalid(message, { cause: error });
+  if (!error.call.endsWith('setxattr')) return error;
+  if (isErrno(error, 'EOPNOTSUPP'))
+    return new EngineError('system', `${message}: put the data root on a file system that has such attributes`, { cause: error });
+  // ext4 has one block for all attributes of a file.
+  return isErrno(error, 'ENOSPC') ? invalid(`${message}: the attribute is larger than the file system can hold`, { cause: error }) : error;
 }
 
 /** What the kernel would cut short or read as "leave as it is" (an id of -1): a device of 0:0 is a whiteout, and must not come in by overflow. */

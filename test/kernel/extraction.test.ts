@@ -331,6 +331,11 @@ test('SEC-05 owners out of range, damage and truncation leave nothing', { skip: 
       [layerTar({ path: 'f', content: 'x', gid: 2 ** 40 }), /out of range/],
       [layerTar(file('n'.repeat(256))), /ENAMETOOLONG/],
       [layerTar(file(`${'d/'.repeat(1950)}f`)), /longer than 3840 bytes/],
+      [
+        layerTar({ path: 'f', content: 'x', extendedAttributes: new Map([[`user.${'n'.repeat(300)}`, Buffer.from('v')]]) }),
+        /cannot unpack "f" .*ERANGE/,
+      ],
+      [layerTar({ path: 'd/', extendedAttributes: new Map([['security.capability', Buffer.from('nonsense')]]) }), /EINVAL|EPERM/],
       [whole.subarray(0, 3000), /middle of an entry/],
       [Buffer.concat([whole.subarray(0, 512), Buffer.alloc(512), whole.subarray(512)]), /empty block/],
       [Buffer.from('this is not a tar archive'), /middle of an entry/],

@@ -236,6 +236,30 @@ testStore('a new process finds the layers under their names and removes what a c
   assert.deepEqual(readdirSync(fixture.root).sort(), ['init-1', 'l', ...refs.map((ref) => ref.directory)].sort());
 });
 
+testStore('no descriptor is lost, whatever happens', async (fixture) => {
+  const open = () => readdirSync('/proc/self/fd').length;
+  const good = layerTar(
+    { path: 'd/' },
+    { path: 'd/f', content: 'x' },
+    { path: 'd/f', content: 'y' },
+    { path: 'd/g', type: 'hard-link', linkTarget: 'd/f' },
+  );
+  // Every worker has descriptors of its own: all are to run before counting.
+  await fixture.unpack(
+    fixture.chain(good, ...Array.from({ length: 8 }, (_, index) => layerTar({ path: `w${index}`, content: 'x'.repeat(500_000) }))),
+  );
+  const before = open();
+  for (let round = 0; round < 20; round++) {
+    const base = fixture.add(layerTar({ path: `r${round}/` }, { path: `r${round}/s`, linkTarget: '/etc' }));
+    const top = fixture.add(layerTar({ path: `r${round}/s/new/file`, content: 'x' }, { path: `r${round}/s`, content: 'replaced' }), [base]);
+    const cut = fixture.add(layerTar({ path: 'f', content: 'x'.repeat(round * 600 + 1) }).subarray(0, 900), [base, top]);
+    await fixture.unpack([base, top]);
+    await assert.rejects(fixture.unpack([base, top, cut]), { code: 'invalid' });
+  }
+  await fixture.store.sweep(new Set());
+  assert.ok(open() <= before, `${before} descriptors before, ${open()} after`);
+});
+
 const bombLimits = {
   ratioFromBytes: 128 * 1024 ** 2,
   layerBytes: 1024 ** 3,
