@@ -348,13 +348,15 @@ export class LayerWriter implements TarHandler {
 /** What the kernel says of a call that the archive's values made wrong is the archive's fault; the rest is ours or the disk's. */
 function explained(error: unknown, entry: TarEntry): unknown {
   if (!(error instanceof SystemCallError)) return error;
+  const { call, errnoName } = error;
   const message = `cannot unpack ${printableName(entry.path)} (${entry.type}): ${error.message}`;
-  if (isErrno(error, ...archiveErrnos)) return invalid(message, { cause: error });
-  if (!error.call.endsWith('setxattr')) return error;
-  if (isErrno(error, 'EOPNOTSUPP'))
+  if (archiveErrnos.includes(errnoName)) return invalid(message, { cause: error });
+  if (!call.endsWith('setxattr')) return error;
+  if (errnoName === 'EOPNOTSUPP') {
     return new EngineError('system', `${message}: put the data root on a file system that has such attributes`, { cause: error });
+  }
   // ext4 has one block for all attributes of a file.
-  return isErrno(error, 'ENOSPC') ? invalid(`${message}: the attribute is larger than the file system can hold`, { cause: error }) : error;
+  return errnoName === 'ENOSPC' ? invalid(`${message}: the attribute is larger than the file system can hold`, { cause: error }) : error;
 }
 
 /** What the kernel would cut short or read as "leave as it is" (an id of -1): a device of 0:0 is a whiteout, and must not come in by overflow. */
