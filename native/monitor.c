@@ -102,7 +102,8 @@ static void tell_log(void) {
 
 static bool log_is_news(void) {
 	const struct jsonlog *log = &monitor.log;
-	return monitor.control && (monitor.told_size != log->size || monitor.told_generation != log->generation || monitor.told_lost != log->lost);
+	/* Nothing before the answer to START or CONTROL: the first frame back is that answer. */
+	return monitor.control && !monitor.owes && (monitor.told_size != log->size || monitor.told_generation != log->generation || monitor.told_lost != log->lost);
 }
 
 static bool tick_again(int64_t after) {
