@@ -30,7 +30,7 @@ export async function removeImage(store: ImageStore, name: string, options: Remo
     const { record, by } = resolveImage(store.records, name);
     const removal = new Removal(store, record, options);
     if (by === 'id') removal.byId();
-    else removal.byName(by.reference);
+    else removal.byName(by.reference, name);
     await store.records.apply(removal.changes);
     for (const event of removal.events) store.emit(event);
     return { removed: removal.removed, reclaimedBytes: removal.reclaimedBytes };
@@ -53,12 +53,13 @@ class Removal {
     this.#options = options;
   }
 
-  byName(reference: string): void {
+  /** `typed`: the name as the person wrote it, for messages. */
+  byName(reference: string, typed: string): void {
     const references = this.#references();
     const user = this.#store.users(this.#image.id)[0];
     if (user && !this.#options.force && inOneRepository(references)) {
       throw conflict(
-        `conflict: unable to remove repository reference ${JSON.stringify(familiar(reference))} (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(this.#image.id)}`,
+        `conflict: unable to remove repository reference ${JSON.stringify(typed)} (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(this.#image.id)}`,
       );
     }
     const rest = references.filter((other) => other !== reference);

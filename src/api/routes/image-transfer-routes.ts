@@ -39,7 +39,9 @@ async function load(exchange: Exchange, { images }: ApiServices): Promise<void> 
 }
 
 async function save(exchange: Exchange, { images }: ApiServices, references: readonly string[]): Promise<void> {
-  for (const reference of references) requirePlatform(exchange, images.resolve(reference), reference);
+  // Only with a platform: a bare repository name means all its tags and resolves to no single image.
+  if (exchange.text('platform') !== null)
+    for (const reference of references) requirePlatform(exchange, images.resolve(reference), reference);
   if (references.length === 0) throw invalid('save needs at least one image: names=NAME');
   const tar = await images.save(references);
   exchange.startStream(200, 'application/x-tar');
