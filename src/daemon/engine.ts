@@ -4,7 +4,7 @@
  *   database ─ blobs ─ layers ─ image catalogue ─┐
  *   launcher's cgroup ─ native runtime ──────────┴─ containers ─▶ ApiServices
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtinNetworks } from '../api/builtin-networks.ts';
@@ -17,7 +17,7 @@ import { readHostFacts } from '../containers/host-facts.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
-import { type CgroupPlacement, ensureCgroup } from '../linux/cgroups.ts';
+import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
 import { peerHasHungUp } from '../linux/peer-hangup.ts';
 import { NativeRuntime } from '../runtime/native-runtime.ts';
 import { createBlobStore } from '../store/blobs.ts';
@@ -44,6 +44,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   cleanup.defer(() => database.close());
   const images = await openImages(dataRoot, database, logger);
   cleanup.defer(() => images.layers.close());
+  cleanup.defer(() => removeIdleCgroups(dataRoot));
   const runtime = await startRuntime(dataRoot, logger);
   cleanup.defer(() => runtime.launcher.close());
   const containers = await createContainers({
@@ -127,6 +128,16 @@ async function startRuntime(dataRoot: DataRoot, logger: Logger): Promise<NativeR
 
 function cgroupFiles({ joinFiles, v2Directory }: CgroupPlacement): readonly string[] {
   return v2Directory === null ? joinFiles : [...joinFiles, `${v2Directory}/cgroup.procs`];
+}
+
+/** The launcher leaves when it has neither monitors nor a daemon; then nothing of ours may stay. While containers run, everything does. */
+async function removeIdleCgroups({ globalName }: DataRoot): Promise<void> {
+  try {
+    await removeCgroup(`/${globalName}/launcher`);
+    for (const directory of cgroupPlacement(`/${globalName}`).directories) rmdirSync(directory);
+  } catch {
+    // Somebody is still in there.
+  }
 }
 
 /** Beside the bundle (`build/`), or seen from the source. */
