@@ -64,7 +64,7 @@ export const lines: readonly CompatLine[] = [
   { name: 'run: seccomp off', script: 'docker run --rm --security-opt seccomp=unconfined busybox grep Seccomp: /proc/self/status' },
   { name: 'run: no new privileges', script: 'docker run --rm --security-opt no-new-privileges busybox grep NoNewPrivs /proc/self/status' },
   { name: 'run: descriptors', script: 'docker run --rm busybox sh -c "ls /proc/self/fd | wc -l"' },
-  { name: 'run: pid 1 and its namespace', script: 'docker run --rm busybox sh -c "echo \\$\\$; ls /proc | grep -c \'^[0-9]\'"' },
+  { name: 'run: pid 1 and its namespace', script: 'docker run --rm busybox sh -c "echo \\$\\$; set -- /proc/[0-9]*; echo \\$#"' },
   { name: 'run: read-only root', script: 'docker run --rm --read-only busybox touch /x; echo $?' },
   {
     name: 'run: tmpfs',
