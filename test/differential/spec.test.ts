@@ -180,7 +180,10 @@ type Flat = ReadonlyMap<string, string>;
 function flatten(value: unknown): Flat {
   const flat = new Map<string, string>();
   const visit = (path: string, current: unknown): void => {
-    if (Array.isArray(current)) return visitList(path, current);
+    if (Array.isArray(current)) {
+      visitList(path, current);
+      return;
+    }
     if (typeof current !== 'object' || current === null) {
       flat.set(path, JSON.stringify(current));
       return;
