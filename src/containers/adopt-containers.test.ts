@@ -77,3 +77,22 @@ test('adoption: an exit that was stored but not released is not told twice', asy
   const next = await restart();
   assert.deepEqual((await next.inspect(id)).state, before);
 });
+
+test('adoption: a crash after the end was stored: what the runtime kept goes, and --rm is honoured', async (context) => {
+  const { runtime, service, database, create, restart, directory } = await serviceFixture(context);
+  const [plain, gone, neverStarted] = [await create(), await create({}, { AutoRemove: true }), await create({}, { AutoRemove: true })];
+  for (const id of [plain, gone]) {
+    await service.start(id);
+    runtime.process(id).release = async () => {};
+  }
+  // The daemon dies before it can write that the removal has begun.
+  database.refuse = (sql, params) => (sql.startsWith('UPDATE') && params.includes('"removing"') ? new Error('SIGKILL') : null);
+  for (const id of [plain, gone]) runtime.process(id).exit(3);
+  await sleep(20);
+  database.refuse = () => null;
+  const next = await restart();
+  assert.equal((await next.inspect(plain)).state.exitCode, 3);
+  assert.equal((await next.inspect(neverStarted)).state.status, 'created');
+  await assert.rejects(next.inspect(gone), { code: 'not-found' });
+  assert.deepEqual(readdirSync(join(directory, 'exec', 'c')), []);
+});

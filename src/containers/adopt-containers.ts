@@ -6,6 +6,7 @@
  *   running       ended | lost                 exited, with its code | 255; `--rm` is honoured
  *   created, …    runs (crash within a start)  running
  *   created, …    ended and not yet stored     exited
+ *   exited, --rm  –                            removed (crash before that)
  *   removing      –                            removed
  *   none          runs                         killed
  *   none          a directory                  removed
@@ -18,7 +19,7 @@ import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import type { ExecConfig } from './config.ts';
 import { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
-import { containerPaths } from './container-paths.ts';
+import { cgroupsPathOf, containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { followExec } from './exec-container.ts';
 import type { Exec } from './exec-registry.ts';
@@ -45,6 +46,7 @@ async function adoptOne(context: ContainerContext, record: ContainerRecord, held
   const container = context.registry.resolve(record.id);
   try {
     if (record.state.status === 'running' || held) await adoptRun(context, container, record);
+    if (container.hostConfig.AutoRemove && hasRun(container)) await autoRemove(context, container);
     if (record.state.status === 'removing' || record.state.status === 'dead') await removeContainer(context, container, { force: true });
   } catch (error) {
     context.logger.error({ container: record.id, error: errorText(error) }, 'cannot take a container over from before the restart');
@@ -52,19 +54,32 @@ async function adoptOne(context: ContainerContext, record: ContainerRecord, held
 }
 
 async function adoptRun(context: ContainerContext, container: Container, record: ContainerRecord): Promise<void> {
-  const found = await context.runtime.adopt(container.id);
+  const found = await context.runtime.adopt(container.id, cgroupsPathOf(context, container));
   if (isRunning(found)) {
     adoptRunning(context, container, found);
     await context.records.update(container.record);
     return;
   }
-  if (record.state.status !== 'running' && (found === 'lost' || alreadyStored(record, found))) return;
+  if (record.state.status === 'running' || (found !== 'lost' && !alreadyStored(record, found)))
+    await adoptEnd(context, container, record, found);
+  await removeRuntimeEntry(context, container.id);
+}
+
+async function adoptEnd(
+  context: ContainerContext,
+  container: Container,
+  record: ContainerRecord,
+  found: ExitStatus | 'lost',
+): Promise<void> {
   const startedAt = record.state.startedAt === null ? null : new Date(record.state.startedAt);
   const last = lastRunAfter(startedAt ?? (found === 'lost' ? null : found.at), found);
   await recordEnd(context, container, last);
-  await removeRuntimeEntry(context, container.id);
   container.waiters.exited(waitResultOf(last));
-  if (container.hostConfig.AutoRemove) await autoRemove(context, container);
+}
+
+/** To its end, or in vain. */
+function hasRun({ state }: Container): boolean {
+  return state.status === 'exited' || (state.status === 'created' && state.last.error !== '');
 }
 
 /** Stored before the crash, but not yet released. */
@@ -107,7 +122,7 @@ const unknownExecConfig: ExecConfig = {
 /** Started, but its record never got to the disk, or is gone: nobody can know of it. */
 async function endStray(context: ContainerContext, id: ContainerId): Promise<void> {
   try {
-    const found = await context.runtime.adopt(id);
+    const found = await context.runtime.adopt(id, cgroupsPathOf(context, { id }));
     if (isRunning(found)) {
       await found.kill(SIGKILL, 'all');
       await found.exited;

@@ -19,6 +19,9 @@ import { limitsV2 } from './cgroup-limits-v2.ts';
 import { type CgroupPlacement, placementIn } from './cgroup-placement.ts';
 import type { CgroupController, CgroupDeviceRule, CgroupResources, LimitWrite } from './cgroup-resources.ts';
 
+/** A process in an uninterruptible wait (a dead NFS server) may not end at all. */
+const killPatienceMs = 10_000;
+
 export { detectCgroups } from './cgroup-host.ts';
 export type { CgroupPlacement } from './cgroup-placement.ts';
 
@@ -87,6 +90,34 @@ export async function removeCgroup(path: string, system = thisSystem()): Promise
     await sleep(pauseMs);
     waitedMs += pauseMs;
   }
+}
+
+/** Ends every process of the cgroup and removes it, for want of a monitor that would. No cgroup is no error. */
+export async function killCgroup(path: string, system = thisSystem()): Promise<void> {
+  const { killFile, directories } = placementIn(system.host, path);
+  const processes = (): number[] => directories.flatMap((directory) => processesIn(system.files, directory));
+  const deadline = Date.now() + killPatienceMs;
+  while (processes().length > 0 && Date.now() < deadline) {
+    if (killFile !== null) quietly(() => system.files.write(killFile, '1'));
+    // Before 5.14 there is no such file; and a process may be in the v1 hierarchies only.
+    for (const pid of processes()) quietly(() => process.kill(pid, 'SIGKILL'));
+    await sleep(5);
+  }
+  await removeCgroup(path, system);
+}
+
+/** Those of cgroups below it too. */
+function processesIn(files: CgroupFiles, directory: string): number[] {
+  const own = files.read(`${directory}/cgroup.procs`);
+  if (own === null) return [];
+  const below = files.subdirectories(directory).flatMap((name) => processesIn(files, `${directory}/${name}`));
+  return [
+    ...own
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number),
+    ...below,
+  ].filter((pid) => pid > 1);
 }
 
 /** How often the kernel's OOM killer ended a process of the cgroup; 0 when the host does not count memory. */

@@ -7,14 +7,14 @@
  * `release`). The native side only interprets plans.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, unlink } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
-import { conflict, EngineError, hasErrnoCode } from '../base/errors.ts';
+import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { type CgroupPlacement, cgroupPlacement, createCgroup } from '../linux/cgroups.ts';
+import { type CgroupPlacement, cgroupPlacement, createCgroup, killCgroup } from '../linux/cgroups.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
 import { Launcher } from './launcher.ts';
@@ -61,6 +61,7 @@ const noCgroup: CgroupPlacement = {
 const EEXIST = 17;
 const exitPatienceMs = 2000;
 const exitRetryMs = 20;
+const listeningRetryMs = 50;
 
 export class NativeRuntime implements Runtime {
   readonly name = 'native';
@@ -97,18 +98,18 @@ export class NativeRuntime implements Runtime {
       const plan = this.#compiler.plan(request, cgroup);
       return await this.#startPlan(request, plan, cgroup);
     } catch (thrown) {
-      await this.#removeTraces(request.id, cgroup);
+      await this.#removeTraces(request.id, cgroup, thrown);
       throw thrown;
     }
   }
 
-  async adopt(id: ContainerId): Promise<RunningContainer | ExitStatus | 'lost'> {
+  async adopt(id: ContainerId, cgroupsPath: string | null = null): Promise<RunningContainer | ExitStatus | 'lost'> {
     const known = this.#running.get(id);
     if (known !== undefined) return known;
-    const outcome = await this.#adoptMonitor(id);
-    if (outcome !== null) return outcome;
-    const ended = await this.#afterMonitor(id, noCgroup);
-    return ended === 'again' ? ((await this.#adoptMonitor(id)) ?? 'lost') : ended;
+    for (;;) {
+      const outcome = (await this.#adoptMonitor(id, cgroupsPath)) ?? (await this.#afterMonitor(id, cgroupsPath));
+      if (outcome !== 'again') return outcome;
+    }
   }
 
   /** The daemon leaves; containers, monitors and launcher stay. */
@@ -127,7 +128,7 @@ export class NativeRuntime implements Runtime {
       const attached = request.attachments.map((attachment, index) => park(streams[index] as Socket, request.id, index, attachment));
       const [reply] = await Promise.all([askOnce(control, message.start, payload), ...attached]);
       if (reply.type !== message.started) throw this.#startFailed(reply, request.id, plan);
-      return this.#makeContainer(request.id, cgroup, control, reply, streams);
+      return this.#makeContainer(request.id, request.spec.linux.cgroupsPath ?? null, control, reply, streams);
     } catch (thrown) {
       for (const socket of sockets) socket.destroy();
       throw thrown;
@@ -136,7 +137,7 @@ export class NativeRuntime implements Runtime {
 
   #makeContainer(
     id: ContainerId,
-    cgroup: CgroupPlacement,
+    cgroupsPath: string | null,
     control: Socket,
     { payload }: Frame,
     streams: readonly Socket[],
@@ -145,7 +146,7 @@ export class NativeRuntime implements Runtime {
     payload.u64(); // start time in clock ticks
     const startedAt = dateOf(payload.u64());
     const facts = { pid, startedAt, logPosition: { generation: 0, sizeBytes: Number(payload.u64()) } };
-    return this.#remember(new NativeContainer(id, control, facts, streams.map(asStdioStream), [], this.#host(id, cgroup)));
+    return this.#remember(new NativeContainer(id, control, facts, streams.map(asStdioStream), [], this.#host(id, cgroupsPath)));
   }
 
   #remember(container: NativeContainer): NativeContainer {
@@ -155,9 +156,7 @@ export class NativeRuntime implements Runtime {
 
   #startFailed(reply: Frame, id: ContainerId, plan: Plan): EngineError {
     const failure = readStartFailure(reply.payload);
-    if (failure.phase === phase.monitor && failure.index === setup.fork && failure.errno === EEXIST) {
-      return conflict(`container ${id} is already running`);
-    }
+    if (failure.phase === phase.monitor && failure.index === setup.fork && failure.errno === EEXIST) return new AlreadyRunning(id);
     return startError(failure, plan, 'container');
   }
 
@@ -180,11 +179,11 @@ export class NativeRuntime implements Runtime {
       .finish();
   }
 
-  #host(id: ContainerId, cgroup: CgroupPlacement): ContainerHost {
+  #host(id: ContainerId, cgroupsPath: string | null): ContainerHost {
     return {
       connect: () => connectSocket(this.#monitorSocket(id)),
       compileExec: (spec) => this.#compiler.execPlan(id, spec, placementOf(spec)),
-      afterMonitor: () => this.#afterMonitor(id, cgroup),
+      afterMonitor: () => this.#afterMonitor(id, cgroupsPath),
       forget: async () => {
         this.#running.delete(id);
         await rm(this.#directory(id), { recursive: true, force: true });
@@ -192,7 +191,7 @@ export class NativeRuntime implements Runtime {
     };
   }
 
-  async #adoptMonitor(id: ContainerId): Promise<RunningContainer | ExitStatus | null> {
+  async #adoptMonitor(id: ContainerId, cgroupsPath: string | null): Promise<RunningContainer | ExitStatus | null> {
     let socket: Socket;
     try {
       socket = await connectSocket(this.#monitorSocket(id));
@@ -208,26 +207,54 @@ export class NativeRuntime implements Runtime {
         socket.resume();
         return status.exit;
       }
-      return this.#remember(new NativeContainer(id, socket, status, [], status.execs, this.#host(id, noCgroup)));
+      return this.#remember(new NativeContainer(id, socket, status, [], status.execs, this.#host(id, cgroupsPath)));
     } catch (thrown) {
-      if (thrown instanceof EngineError && (thrown.code === 'unavailable' || thrown.code === 'not-found')) return null;
+      if (isUnavailable(thrown) || (thrown instanceof EngineError && thrown.code === 'not-found')) return null;
       throw thrown;
     }
   }
 
-  async #afterMonitor(id: ContainerId, cgroup: CgroupPlacement): Promise<ExitStatus | 'lost' | 'again'> {
+  async #afterMonitor(id: ContainerId, cgroupsPath: string | null): Promise<ExitStatus | 'lost' | 'again'> {
     if (await this.#isListening(id)) return 'again';
-    // A launcher that dies while it is asked knows nothing any more; the file does.
-    await this.launcher.awaitGone(id).catch((thrown: unknown) => {
-      if (!(thrown instanceof EngineError && thrown.code === 'unavailable')) throw thrown;
-    });
+    if ((await this.#awaitGone(id)) === 'listening') return 'again';
     const exit = await this.#awaitExit(id);
     if (exit === null && (await this.#isListening(id))) return 'again';
     await unlink(this.#monitorSocket(id)).catch(() => {});
     if (exit !== null) return exit;
-    // Nobody looks after it any more: what may still run would run unseen.
-    if (cgroup.killFile !== null) await writeFile(cgroup.killFile, '1').catch(() => {});
+    // Nobody looks after it any more: what still runs would run unseen, and its cgroup stay.
+    if (cgroupsPath !== null) await this.#endUnseen(id, cgroupsPath);
     return 'lost';
+  }
+
+  async #endUnseen(id: ContainerId, cgroupsPath: string): Promise<void> {
+    try {
+      await killCgroup(cgroupsPath);
+    } catch (thrown) {
+      this.#options.logger?.error(
+        { container: id, error: errorText(thrown) },
+        'cannot end a container that has neither monitor nor launcher',
+      );
+    }
+  }
+
+  /** The launcher knows of a monitor before it listens: a daemon that was killed within a start comes back to one that is just being set up. */
+  async #awaitGone(id: ContainerId): Promise<'gone' | 'listening'> {
+    // A launcher that dies while it is asked knows nothing any more; the exit file does.
+    const gone = this.launcher.awaitGone(id).then(
+      () => 'gone' as const,
+      (thrown: unknown) => {
+        if (!isUnavailable(thrown)) throw thrown;
+        return 'gone' as const;
+      },
+    );
+    for (;;) {
+      const outcome = await Promise.race([gone, delay(listeningRetryMs, 'waiting' as const)]);
+      if (outcome === 'gone') return 'gone';
+      if (await this.#isListening(id)) {
+        gone.catch(() => {});
+        return 'listening';
+      }
+    }
   }
 
   /** An older launcher, drained by a newer daemon, may still be recording it. */
@@ -268,9 +295,13 @@ export class NativeRuntime implements Runtime {
     return placement;
   }
 
-  async #removeTraces(id: ContainerId, cgroup: CgroupPlacement): Promise<void> {
+  /** Of a start that failed. Those of a container that runs are its own. */
+  async #removeTraces(id: ContainerId, cgroup: CgroupPlacement, cause: unknown): Promise<void> {
+    if (cause instanceof AlreadyRunning) return;
+    // The monitor died on the way, or the launcher before it could fork one: what was begun is ended first.
+    if (isUnavailable(cause)) await this.launcher.awaitGone(id).catch(() => {});
     for (const directory of cgroup.directories) await rmdir(directory).catch(() => {});
-    await rmdir(this.#directory(id)).catch(() => {});
+    await rm(this.#directory(id), { recursive: true, force: true });
   }
 
   #directory(id: ContainerId): string {
@@ -284,6 +315,16 @@ export class NativeRuntime implements Runtime {
   #monitorSocket(id: ContainerId): string {
     return join(this.#options.execRoot, 'm', id.slice(0, 16));
   }
+}
+
+class AlreadyRunning extends EngineError {
+  constructor(id: ContainerId) {
+    super('conflict', `container ${id} is already running`);
+  }
+}
+
+function isUnavailable(thrown: unknown): boolean {
+  return thrown instanceof EngineError && thrown.code === 'unavailable';
 }
 
 function placementOf(spec: RuntimeSpec): CgroupPlacement {

@@ -15,8 +15,11 @@ import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 export interface Runtime {
   readonly name: string;
   start(request: StartRequest): Promise<RunningContainer>;
-  /** After a restart of the daemon: the running container, its exit status when it ended meanwhile, or `lost` when neither monitor nor launcher knows. */
-  adopt(id: ContainerId): Promise<RunningContainer | ExitStatus | 'lost'>;
+  /**
+   * After a restart of the daemon: the running container, its exit status when it ended meanwhile, or `lost` when neither monitor nor launcher knows.
+   * What is then still in its cgroup (`cgroupsPath` of its spec) is killed and the cgroup removed.
+   */
+  adopt(id: ContainerId, cgroupsPath?: string | null): Promise<RunningContainer | ExitStatus | 'lost'>;
 }
 
 export interface StartRequest {

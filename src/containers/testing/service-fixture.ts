@@ -123,7 +123,7 @@ function fakeLayers(directory: string): OpenLayerStore {
 export class MemoryDatabase implements Database {
   readonly #sqlite = new DatabaseSync(':memory:');
   /** Named failpoint: throws for statements it does not like. */
-  refuse: (sql: string) => Error | null = () => null;
+  refuse: (sql: string, params: string) => Error | null = () => null;
 
   constructor() {
     for (const { sql } of migrations) this.#sqlite.exec(sql);
@@ -136,7 +136,7 @@ export class MemoryDatabase implements Database {
   async write(_durability: 'full' | 'normal', statements: readonly Statement[]): Promise<void> {
     await Promise.resolve();
     for (const { sql, params } of statements) {
-      const refusal = this.refuse(sql);
+      const refusal = this.refuse(sql, String(params));
       if (refusal !== null) throw refusal;
       try {
         this.#sqlite.prepare(sql).run(...(params as string[]));
