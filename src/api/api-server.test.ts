@@ -287,6 +287,46 @@ describe('hijacked streams', () => {
     }
   });
 
+  it('exec start waits for a body that comes late, with stdin right behind it', async () => {
+    const fake = fakeServices();
+    await using server = await serve(fake);
+    const socket = connect({ path: server.path, allowHalfOpen: true });
+    const body = '{"Detach":false,"Tty":false}\n';
+    const headers = { Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Type': 'application/json', 'Content-Length': String(body.length) };
+    socket.write(head('POST', `/exec/${execId}/start`, headers));
+    await delay(50);
+    socket.write(body.slice(0, 5));
+    await delay(50);
+    socket.write(`${body.slice(5)}early`);
+    assert.match((await readUntil(socket, (bytes) => bytes.includes('\r\n\r\n'))).toString(), /^HTTP\/1.1 101 UPGRADED/);
+    socket.end(' late');
+    await until(() => fake.stdinEnded);
+    assert.equal(Buffer.concat(fake.stdin).toString(), 'early late');
+    const rest = readAll(socket);
+    socket.resume();
+    fake.output.end('out');
+    assert.equal((await rest).toString(), 'out');
+    await until(() => fake.sessionDestroyed);
+  });
+
+  it('a late body that is wrong is answered', async () => {
+    await using server = await serve(fakeServices());
+    const socket = connect(server.path);
+    socket.write(
+      head('POST', `/exec/${execId}/start`, {
+        Connection: 'Upgrade',
+        Upgrade: 'tcp',
+        'Content-Type': 'application/json',
+        'Content-Length': '3',
+      }),
+    );
+    await delay(50);
+    socket.write('{x}');
+    const answer = parseAnswer(await readAll(socket));
+    assert.equal(answer.status, 400);
+    assert.match(message(answer.body), /invalid JSON/);
+  });
+
   it('an exec that could not be run says why on its stream', async () => {
     const fake = fakeServices();
     fake.exec = { ...fake.exec, exitCode: 127 };

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatApiVersion, newestApiMinor, parseApiVersion } from '../wire/api-version.ts';
@@ -70,12 +71,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       server.keepAliveTimeout = 0;
       server.timeout = 0;
       server.on('request', (request, response) => void serve(request, response, null));
-      server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
         const response = new ServerResponse(request);
         response.shouldKeepAlive = false;
-        response.assignSocket(socket);
-        response.once('finish', () => socket.end());
-        void serve(request, response, { head });
+        response.assignSocket(stream as Socket);
+        response.once('finish', () => stream.end());
+        // Until it is hijacked nobody else listens; that the client left is seen by `close`.
+        stream.on('error', () => stream.destroy());
+        void serve(request, response, { stream, head });
       });
       server.on('clientError', (error, socket) => answerBrokenRequest(error, socket as Socket));
       return server;
@@ -138,7 +141,8 @@ function answerError(thrown: unknown, request: IncomingMessage, response: Server
       'request failed',
     );
   }
-  if (exchange?.hijacked === true || response.socket === null || response.socket.destroyed) return;
+  if (exchange?.hijacked === true) request.socket.destroy();
+  if (response.socket === null || response.socket.destroyed) return;
   // The status is gone already: a cut connection is the only way left to tell that the answer is not whole.
   if (response.headersSent) {
     response.destroy();

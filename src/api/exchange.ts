@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { EngineError, invalid } from '../base/errors.ts';
 import { parseDockerBoolean } from '../wire/docker-boolean.ts';
 import { type Filters, parseFilters } from '../wire/filters.ts';
-import { type HijackedSocket, leaveHttp, type Upgrade } from './hijack.ts';
+import { type Hijacked, leaveHttp, type Upgrade } from './hijack.ts';
 import { readBytes, readJson } from './request-body.ts';
 
 export interface ExchangeParts {
@@ -135,9 +135,11 @@ export class Exchange {
   }
 
   /** The request's body must have been read to its end before. */
-  hijack(contentType: string): HijackedSocket {
+  hijack(contentType: string): Hijacked {
+    const hijacked = leaveHttp(this.request, this.response, { contentType, upgrade: this.#upgrade });
     this.#hijacked = true;
-    return leaveHttp(this.request, this.response, { contentType, upgrade: this.#upgrade });
+    this.#gone.signal.addEventListener('abort', () => hijacked.stream.destroy(), { once: true });
+    return hijacked;
   }
 }
 

@@ -15,11 +15,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-export type HijackedSocket = Duplex;
-
+/** What node:http's `upgrade` event gives. */
 export interface Upgrade {
+  /** The socket itself, or a wrapper of Node's around it when the request's body was not there yet. */
+  readonly stream: Duplex;
   /** Bytes behind the request's end: what an eager client already wrote for the container. */
   readonly head: Buffer;
+}
+
+export interface Hijacked {
+  /** Bytes to and from the client. */
+  readonly stream: Duplex;
+  readonly socket: Socket;
 }
 
 /** How long a client may keep its side open after it has all output. */
@@ -29,25 +36,28 @@ export function leaveHttp(
   request: IncomingMessage,
   response: ServerResponse,
   options: { readonly contentType: string; readonly upgrade: Upgrade | null },
-): HijackedSocket {
-  const socket = request.socket;
-  response.detachSocket(socket);
+): Hijacked {
+  const { socket } = request;
+  const { contentType, upgrade } = options;
+  const stream = upgrade?.stream ?? socket;
+  response.detachSocket(stream as Socket);
   socket.setTimeout(0);
-  if (options.upgrade !== null) {
-    if (options.upgrade.head.length > 0) socket.unshift(options.upgrade.head);
-    socket.write(`HTTP/1.1 101 UPGRADED\r\nContent-Type: ${options.contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`);
-    return socket;
+  if (upgrade !== null) {
+    if (upgrade.head.length > 0) stream.unshift(upgrade.head);
+    stream.write(`HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`);
+  } else {
+    freeFromParser(socket);
+    stream.write(`HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n\r\n`);
   }
-  freeFromParser(socket);
-  socket.write(`HTTP/1.1 200 OK\r\nContent-Type: ${options.contentType}\r\n\r\n`);
-  return socket;
+  return { stream, socket };
 }
 
 /** Internals of the pinned Node: `parser.unconsume` gives the handle's bytes back to the socket's own `data` events. */
 function freeFromParser(socket: Socket): void {
-  const { parser } = socket as Socket & { parser?: { unconsume(): void } | null };
+  const { parser } = socket as Socket & { parser?: { unconsume(): void; remove(): void } | null };
   for (const event of ['data', 'end', 'drain', 'timeout', 'close', 'error']) socket.removeAllListeners(event);
   parser?.unconsume();
+  parser?.remove();
 }
 
 const hangUpCheckMs = 2000;
@@ -55,33 +65,39 @@ const hangUpCheckMs = 2000;
 /** By descriptor; handed in, as only `linux` may ask the kernel. */
 export type HasHungUp = (descriptor: number) => boolean;
 
-/** Resolves when both sides are closed. Destroys `session` when the client is gone, and the client's socket when the session is. */
-export function relay(client: HijackedSocket, session: Duplex, hasHungUp: HasHungUp): Promise<void> {
+/** Resolves when both sides are closed. Destroys `session` when the client is gone, and the client's connection when the session is. */
+export function relay({ stream: client, socket }: Hijacked, session: Duplex, hasHungUp: HasHungUp): Promise<void> {
   return new Promise((resolve) => {
-    client.once('end', () => watchForHangUp(client, hasHungUp));
-    client.on('error', () => session.destroy());
-    session.on('error', () => client.destroy());
-    client.once('close', () => {
+    const clientClosed = () => {
       session.destroy();
       resolve();
-    });
+    };
+    client.on('error', () => session.destroy());
+    session.on('error', () => client.destroy());
+    if (client.destroyed) {
+      clientClosed();
+      return;
+    }
+    client.once('close', clientClosed);
+    client.once('end', () => watchForHangUp(client, socket, hasHungUp));
     session.once('end', () => finish(client, session));
     session.once('close', () => finish(client, session));
     client.pipe(session);
     session.pipe(client, { end: false });
+    if (session.destroyed) finish(client, session);
   });
 }
 
-function watchForHangUp(client: HijackedSocket, hasHungUp: HasHungUp): void {
+function watchForHangUp(client: Duplex, socket: Socket, hasHungUp: HasHungUp): void {
   const timer = setInterval(() => {
-    const descriptor = (client as Socket & { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+    const descriptor = (socket as Socket & { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
     if (descriptor >= 0 && hasHungUp(descriptor)) client.destroy();
   }, hangUpCheckMs);
   timer.unref();
   client.once('close', () => clearInterval(timer));
 }
 
-function finish(client: HijackedSocket, session: Duplex): void {
+function finish(client: Duplex, session: Duplex): void {
   if (client.destroyed || client.writableEnded) return;
   client.unpipe(session);
   client.resume();

@@ -52,9 +52,7 @@ async function attach(exchange: Exchange, { containers, hasHungUp }: ApiServices
     stderr: exchange.flag('stderr'),
     detachKeys: exchange.text('detachKeys') || null,
   });
-  const client = exchange.hijack(streamContentType(exchange.apiMinor, session.tty));
-  exchange.signal.addEventListener('abort', () => client.destroy(), { once: true });
-  await relay(client, session.stream, hasHungUp);
+  await relay(exchange.hijack(streamContentType(exchange.apiMinor, session.tty)), session.stream, hasHungUp);
 }
 
 async function logs(exchange: Exchange, { containers }: ApiServices): Promise<void> {

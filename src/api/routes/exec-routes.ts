@@ -59,9 +59,7 @@ async function startExec(exchange: Exchange, { containers, hasHungUp }: ApiServi
     exchange.sendEmpty(200);
     return;
   }
-  const client = exchange.hijack(streamContentType(exchange.apiMinor, session.tty));
-  exchange.signal.addEventListener('abort', () => client.destroy(), { once: true });
-  await relay(client, session.stream, hasHungUp);
+  await relay(exchange.hijack(streamContentType(exchange.apiMinor, session.tty)), session.stream, hasHungUp);
 }
 
 /** The exec was tried and has its exit code (126, 127); other refusals (unknown, already run, container stopped) are errors of the request. */
@@ -70,7 +68,7 @@ function failedToRun({ running, exitCode }: ExecView): boolean {
 }
 
 function sayOnStream(exchange: Exchange, tty: boolean, text: string): void {
-  const client = exchange.hijack(streamContentType(exchange.apiMinor, tty));
+  const { stream: client } = exchange.hijack(streamContentType(exchange.apiMinor, tty));
   client.on('error', () => client.destroy());
   client.resume();
   client.end(tty ? text : encodeFrame(stdoutStream, Buffer.from(text)));
