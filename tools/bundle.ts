@@ -2,7 +2,8 @@
  * Bundles for start-up time: one CommonJS file for the command line, one for the daemon, one per worker thread (measured: 20 raw modules start in
  * 169 ms, one bundle in 32). `koffi` stays outside: it carries a native module.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -55,7 +56,16 @@ async function bundle(entry: string, name: string): Promise<void> {
 mkdirSync(out, { recursive: true });
 rmSync(join(out, 'stamp'), { force: true });
 await Promise.all([
-  bundle(join(root, 'src/main/main.ts'), 'gantry'),
+  bundle(join(root, 'src/main/main.ts'), 'gantry-main'),
   bundle(join(root, 'src/daemon/daemon.ts'), 'gantryd'),
   ...workerEntries(join(root, 'src')).map((entry) => bundle(entry, relative(dirname(entry), entry).replace(/\.ts$/, ''))),
 ]);
+
+// The compiled code of the bundles is kept beside them: compiling 180 kB took 7 of 44 ms. Only a module loaded after the call profits, hence the entry of two lines.
+const entry = `require('node:module').enableCompileCache(require('node:path').join(__dirname, 'compile-cache'));\nrequire('./gantry-main.cjs');\n`;
+rmSync(join(out, 'compile-cache'), { recursive: true, force: true });
+writeFileSync(join(out, 'gantry.cjs'), entry);
+// Fills the cache with what commands run through first.
+spawnSync(process.execPath, ['--no-warnings', join(out, 'gantry.cjs'), '-H', 'unix:///nonexistent', 'run', '--rm', 'busybox', 'true'], {
+  stdio: 'ignore',
+});
