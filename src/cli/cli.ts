@@ -228,7 +228,7 @@ function unknownCommand(args: readonly string[], io: CliIo): number {
   const near = nearest(word, siblings);
   writeText(
     io.stderr,
-    `gantry: unknown command: gantry ${path}${near === null ? '' : `. Did you mean \`gantry ${group}${near}\`?`}\n\nRun 'gantry ${group}--help' for more information\n`,
+    `gantry: unknown command: gantry ${path}${near === null ? '' : `. Did you mean \`gantry ${group}${near}\`?`}${group === '' ? '' : `\n\nUsage:  gantry ${group.trim()}`}\n\nRun 'gantry ${group}--help' for more information\n`,
   );
   return 1;
 }

@@ -16,7 +16,7 @@ import {
 import { collectEnvironment, collectLabels, keyValueMap, validateEnvironmentEntry } from '../parse/environment.ts';
 import { parseGoDuration } from '../parse/go-duration.ts';
 import { parseMountOption } from '../parse/mount-option.ts';
-import { endpointsConfig, type NetworkOption, parseNetworkOption } from '../parse/network-option.ts';
+import { endpointsConfig, isUserDefined, type NetworkOption, parseNetworkOption } from '../parse/network-option.ts';
 import { planPorts } from '../parse/port-option.ts';
 import { parseRestartPolicy } from '../parse/restart-policy.ts';
 import { collectSecurityOptions } from '../parse/security-options.ts';
@@ -172,8 +172,7 @@ function hostConfigOf(flags: FlagValues, io: Pick<CliIo, 'cwd'>): Record<string,
     VolumesFrom: orNull(flags.list('volumes-from')),
     ...optionalMap('Annotations', keyValueMap(flags.parsedList('annotation', pairOnly))),
     ...(mounts.length > 0 ? { Mounts: mounts } : {}),
-    CapAdd: orNull(flags.list('cap-add')),
-    CapDrop: orNull(flags.list('cap-drop')),
+    ...capabilities(flags),
     CgroupnsMode: namespaceMode(flags, 'cgroupns', /^(|host|private)$/, 'CGROUP'),
     Dns: flags.list('dns'),
     DnsOptions: [...flags.list('dns-option'), ...flags.list('dns-opt')],
@@ -268,6 +267,17 @@ function pairOnly(text: string): string {
   return text;
 }
 
+/** `net_admin` and `CAP_NET_ADMIN` are one. Adding wins over dropping. */
+function capabilities(flags: FlagValues): { readonly CapAdd: readonly string[] | null; readonly CapDrop: readonly string[] | null } {
+  const normalize = (name: string): string => {
+    const upper = name.trim().toUpperCase();
+    return upper === 'ALL' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
+  };
+  const added = new Set(flags.list('cap-add').map(normalize));
+  const dropped = new Set(flags.list('cap-drop').map(normalize));
+  return { CapAdd: orNull([...added].sort()), CapDrop: orNull([...dropped].filter((name) => !added.has(name)).sort()) };
+}
+
 function parseSysctl(text: string): string {
   if (!text.includes('=')) throw new Error(`sysctl '${text}' is not allowed`);
   return text;
@@ -294,7 +304,7 @@ function parseLink(text: string): string {
   const parts = text.split(':');
   if (text === '') throw new Error('empty string specified for links');
   if (parts.length > 2) throw new Error(`bad format for links: ${text}`);
-  return parts.length === 1 ? `${text}:${text}` : text;
+  return text;
 }
 
 function planNetworks(flags: FlagValues): NetworkOption[] {
@@ -317,7 +327,7 @@ function applyOlderFlags(network: NetworkOption, flags: FlagValues): void {
   if (flags.has('link-local-ip') && network.linkLocal.length > 0) throw conflict('link-local-ip');
   network.aliases.push(...aliases);
   network.linkLocal.push(...flags.list('link-local-ip'));
-  network.links.push(...flags.parsedList('link', parseLink));
+  if (isUserDefined(network.target)) network.links.push(...flags.parsedList('link', parseLink));
   network.ipv4 ||= flags.string('ip');
   network.ipv6 ||= flags.string('ip6');
   network.macAddress ||= flags.string('mac-address');

@@ -26,9 +26,19 @@ export async function showObjects(
       complaints.push(errorMessage(error));
     }
   }
-  context.print(render(documents));
+  context.print(renderOrBlank(context, render, documents));
   for (const complaint of complaints) context.printError(`${complaint}\n`);
   return complaints.length > 0 ? 1 : 0;
+}
+
+/** Docker ends the line even when the template failed on the way. */
+function renderOrBlank(context: CommandContext, render: ReturnType<typeof renderer>, documents: readonly string[]): string {
+  try {
+    return render(documents);
+  } catch (error) {
+    context.print('\n');
+    throw error;
+  }
 }
 
 function renderer(format: string): (documents: readonly string[]) => string {

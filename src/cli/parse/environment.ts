@@ -5,17 +5,18 @@ import { fileErrorText } from '../file-error.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Files first, so that the command line wins. `K` alone takes the value of our own environment, or is dropped. */
+/** Files first, so that the command line wins. `K` alone takes the value of our own environment; without one it takes the variable away from the image's (in files: is left out). */
 export function collectEnvironment(files: readonly string[], given: readonly string[], environment: Environment): string[] {
   const fromFiles = files.flatMap((file) => readEntries(file, 'env file', environment));
-  return [...fromFiles, ...given.flatMap((entry) => environmentEntry(entry, environment))];
+  return [...fromFiles, ...given.flatMap((entry) => environmentEntry(entry, environment) ?? [entry])];
 }
 
-function environmentEntry(entry: string, environment: Environment): string[] {
+/** Null: it stands for a variable that we don't have. */
+function environmentEntry(entry: string, environment: Environment): string[] | null {
   if (entry === '' || entry.startsWith('=')) throw new Error(`invalid environment variable: ${entry}`);
   if (entry.includes('=')) return [entry];
   const value = environment[entry];
-  return value === undefined ? [] : [`${entry}=${value}`];
+  return value === undefined ? null : [`${entry}=${value}`];
 }
 
 export function validateEnvironmentEntry(entry: string): string {
@@ -50,7 +51,7 @@ function readEntries(path: string, what: string, environment: Environment | null
       throw new CliError(`invalid ${what} (${path}): variable '${name}' contains whitespaces`, 125);
     if (equals !== -1) entries.push(trimmed);
     else if (environment === null) entries.push(name.trimEnd());
-    else entries.push(...environmentEntry(name.trimEnd(), environment));
+    else entries.push(...(environmentEntry(name.trimEnd(), environment) ?? []));
   }
   return entries;
 }

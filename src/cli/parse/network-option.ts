@@ -65,12 +65,19 @@ export function endpointsConfig(networks: readonly NetworkOption[]): Record<stri
   const endpoints: Record<string, unknown> = Object.create(null);
   for (const network of networks) {
     if (network.target in endpoints) throw new Error(`network "${network.target}" is specified multiple times`);
-    endpoints[network.target] = endpoint(network);
+    const settings = endpoint(network);
+    // Modes without a network of their own have nothing to configure; `default` is named all the same.
+    if (isUserDefined(network.target) || network.target === 'default' || network.target === 'bridge' || says(settings))
+      endpoints[network.target] = settings;
   }
   const userDefined = networks.filter((network) => isUserDefined(network.target)).length;
   if (userDefined > 0 && userDefined < networks.length)
     throw new Error('conflicting options: cannot attach both user-defined and non-user-defined network-modes');
   return endpoints;
+}
+
+function says(settings: Record<string, unknown>): boolean {
+  return Object.values(settings).some((value) => value !== null);
 }
 
 function endpoint(network: NetworkOption): Record<string, unknown> {

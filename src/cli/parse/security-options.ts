@@ -35,7 +35,7 @@ function readProfile(path: string): string {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new CliError(`opening seccomp profile (${path}) failed: ${error instanceof Error ? error.message : String(error)}`, 125, {
+    throw new CliError(`opening seccomp profile (${path}) failed: ${fileErrorText(error)}`, 125, {
       cause: error,
     });
   }
