@@ -54,7 +54,6 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   linux: ['koffi'],
   wire: ['typebox'],
   api: ['typebox'],
-  cli: ['commander'],
   daemon: ['pino'],
 };
 

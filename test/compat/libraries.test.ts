@@ -1,0 +1,144 @@
+/** Client libraries as they are: dockerode from npm, docker-py from Debian (python3-docker). Needs root and busybox-static; the second also python3-docker. */
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { after, before, suite, test } from 'node:test';
+import Docker from 'dockerode';
+import { runCommand, shell } from '../harness/command.ts';
+import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { busyboxArchive } from '../harness/images.ts';
+
+const skip = process.getuid?.() === 0 ? false : 'needs root';
+const noPythonDocker = (await shell('python3 -c "import docker"')).status === 0 ? false : 'needs python3-docker';
+
+suite('client libraries', { skip }, () => {
+  let daemon: GantryDaemon;
+  let docker: Docker;
+
+  before(async () => {
+    const archive = await busyboxArchive();
+    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
+    daemon = await startGantry();
+    docker = new Docker({ socketPath: daemon.host.replace('unix://', '') });
+    const loaded = await runCommand(['docker', '-H', daemon.host, 'load', '-q', '-i', archive]);
+    assert.equal(loaded.status, 0, loaded.stderr);
+  });
+  after(() => daemon?.dispose());
+
+  test('dockerode: run with its own demultiplexing', async () => {
+    const [out, err] = [collect(), collect()];
+    const [result, container] = (await docker.run('busybox', ['sh', '-c', 'echo out; echo err >&2; exit 3'], [out.stream, err.stream], {
+      Tty: false,
+      HostConfig: { NetworkMode: 'none' },
+    })) as [{ StatusCode: number }, Docker.Container];
+    assert.equal(result.StatusCode, 3);
+    assert.equal(out.text(), 'out\n');
+    assert.equal(err.text(), 'err\n');
+    await container.remove();
+  });
+
+  test('dockerode: attach with hijack, half-close, wait', async () => {
+    const container = await docker.createContainer({
+      Image: 'busybox',
+      Cmd: ['cat'],
+      OpenStdin: true,
+      StdinOnce: true,
+      AttachStdin: true,
+      AttachStdout: true,
+    });
+    const stream = await container.attach({ stream: true, hijack: true, stdin: true, stdout: true, stderr: true });
+    const out = collect();
+    docker.modem.demuxStream(stream, out.stream, out.stream);
+    const ended = new Promise((resolve) => stream.on('end', resolve));
+    await container.start();
+    stream.end('through dockerode\n');
+    assert.equal(((await container.wait()) as { StatusCode: number }).StatusCode, 0);
+    await ended;
+    assert.equal(out.text(), 'through dockerode\n');
+    await container.remove();
+  });
+
+  test('dockerode: exec without hijack, inspect, logs, stats of state, events', async () => {
+    const container = await docker.createContainer({ Image: 'busybox', Cmd: ['sh', '-c', 'echo started; sleep 100'], name: 'rode' });
+    await container.start();
+    await assert.rejects(container.start(), { statusCode: 304 });
+    const exec = await container.exec({ Cmd: ['sh', '-c', 'echo inside; exit 7'], AttachStdout: true, AttachStderr: true });
+    const stream = await exec.start({});
+    const out = collect();
+    docker.modem.demuxStream(stream, out.stream, out.stream);
+    await new Promise((resolve) => stream.on('end', resolve));
+    assert.equal(out.text(), 'inside\n');
+    assert.equal((await exec.inspect()).ExitCode, 7);
+    const logs = await container.logs({ stdout: true, stderr: true, follow: false });
+    assert.equal(logs.subarray(8).toString(), 'started\n');
+    assert.equal((await container.inspect()).State.Running, true);
+    assert.equal((await docker.listContainers({ filters: { name: ['rode'] } })).length, 1);
+    await container.remove({ force: true });
+    await assert.rejects(docker.getContainer('rode').inspect(), { statusCode: 404 });
+  });
+
+  test('dockerode: images, tag, history, remove', async () => {
+    await docker.getImage('busybox').tag({ repo: 'rode', tag: 'v1' });
+    const listed = await docker.listImages({ filters: { reference: ['rode'] } });
+    assert.deepEqual(
+      listed[0]?.RepoTags?.filter((tag) => tag.startsWith('rode')),
+      ['rode:v1'],
+    );
+    assert.ok((await docker.getImage('rode:v1').history()).length > 0);
+    await docker.getImage('rode:v1').remove();
+  });
+
+  test('docker-py: containers.run, exec_run, logs, wait, archives of images, prune', { skip: noPythonDocker }, async () => {
+    const program = `
+import docker, io, json
+c = docker.DockerClient(base_url=__import__('os').environ['DOCKER_HOST'])
+assert c.ping()
+print(c.containers.run('busybox', ['echo', 'from python'], remove=True).decode().strip())
+try:
+    c.containers.run('busybox', ['sh', '-c', 'echo bad >&2; exit 4'], remove=True, stderr=True)
+except docker.errors.ContainerError as e:
+    print(e.exit_status, e.stderr.decode().strip())
+d = c.containers.run('busybox', ['sh', '-c', 'echo one; sleep 100'], detach=True, name='py', labels={'a': 'b'}, mem_limit='32m')
+print(d.status, d.exec_run('echo inside').output.decode().strip(), d.exec_run('false').exit_code)
+d.reload()
+print(d.status, d.attrs['HostConfig']['Memory'], d.labels['a'], d.logs().decode().strip())
+d.stop(timeout=0)
+print(d.wait()['StatusCode'])
+d.remove()
+try:
+    c.images.get('no-such-image')
+except docker.errors.ImageNotFound:
+    print('image not found')
+try:
+    c.containers.get('nope')
+except docker.errors.NotFound:
+    print('container not found')
+data = b''.join(c.images.get('busybox').save(named=True))
+print([i.tags for i in c.images.load(data)])
+print(c.containers.list(all=True), c.volumes.list(), sorted(n.name for n in c.networks.list())[:2], c.containers.prune()['SpaceReclaimed'])
+`;
+    const { status, stdout, stderr } = await runCommand(['python3', '-c', program], { env: { ...process.env, DOCKER_HOST: daemon.host } });
+    assert.equal(status, 0, stderr);
+    assert.equal(
+      stdout,
+      [
+        'from python',
+        '4 bad',
+        'created inside 1',
+        'running 33554432 b one',
+        '137',
+        'image not found',
+        'container not found',
+        "[['busybox:latest']]",
+        "[] [] ['host', 'none'] 0",
+        '',
+      ].join('\n'),
+    );
+  });
+});
+
+function collect(): { readonly stream: PassThrough; text(): string } {
+  const stream = new PassThrough();
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { stream, text: () => Buffer.concat(chunks).toString() };
+}
