@@ -1,14 +1,21 @@
 /**
- * One round of FAULT "daemon SIGKILLed while containers write, run and exit": containers are created and started while the daemon is killed at a random moment;
- * after the restart every acknowledged start must have ended, or end, with its own exit code and every line it wrote, and nothing may be left behind.
+ * One round of FAULT "daemon SIGKILLed while containers write, run and exit". At random moments around the kill containers are created, started, exec'd into,
+ * attached to and removed. After the restart (sometimes killed again while it starts) whatever was acknowledged must be so, every process must have ended, or
+ * end, with its own exit code and every line it wrote, whatever was not acknowledged must be whole or absent, and nothing may be left behind.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandResult, runCommand } from '../harness/command.ts';
 import type { GantryDaemon } from '../harness/gantry.ts';
+import { type ContainerWish, createBody, createContainer, engineCall, engineRequest, inspectState } from './engine-request.ts';
+import { launcherOf, residueOf } from './residue.ts';
 
-export const linesWritten = 400;
+const linesWritten = 400;
+const execLines = 300;
+const writers = 4;
+const removals = 2;
+const killWithinMs = 500;
 
 /** Deterministic, so that a failing round can be repeated from its seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
@@ -21,65 +28,189 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-interface Started {
-  readonly name: string;
-  readonly exitCode: number;
-  readonly acknowledged: Promise<boolean>;
+interface Round {
+  readonly host: string;
+  readonly seed: number;
+  readonly random: () => number;
+  /** On the host, seen by containers as /out: what outlives a container. */
+  readonly out: string;
+  isKilledTwice: boolean;
 }
+
+/** Looks after the restart whether what it began is as it must be. */
+type Check = () => Promise<void>;
 
 export async function crashRound(daemon: GantryDaemon, seed: number): Promise<void> {
-  const random = randomFrom(seed);
-  const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args], { timeoutMs: 60_000 });
-  const containers: Started[] = [];
-  for (let index = 0; index < 5; index++) {
-    const [name, exitCode] = [`crash-${seed}-${index}`, 1 + Math.floor(random() * 120)];
-    const pause = random() < 0.5 ? '' : 'usleep 1000;';
-    const script = `i=0; while [ $i -lt ${linesWritten} ]; do i=$((i+1)); echo line $i; ${pause} done; exit ${exitCode}`;
-    const created = await docker('create', '--name', name, '--network', 'none', 'busybox', 'sh', '-c', script);
-    assert.equal(created.status, 0, created.stderr);
-    containers.push({ name, exitCode, acknowledged: delay(random() * 150).then(async () => (await docker('start', name)).status === 0) });
-  }
-  await delay(random() * 500);
+  const out = `${daemon.directory}/out-${seed}`;
+  mkdirSync(out);
+  const round: Round = { host: daemon.host, seed, random: randomFrom(seed), out, isKilledTwice: false };
+  const checks: Check[] = [await runResident(round)];
+  for (let index = 0; index < removals; index++) checks.push(await removeMeanwhile(round, index));
+  for (let index = 0; index < writers; index++) checks.push(await startWriter(round, index));
+  checks.push(await startVanishing(round), createMeanwhile(round));
+  await delay(round.random() * killWithinMs);
+  const launcher = launcherOf(daemon);
   await daemon.crash();
-  await delay(random() * 400);
+  // Now and then with the launcher: the monitors look after their containers without it.
+  if (round.random() < 0.25) process.kill(launcher, 'SIGKILL');
+  await delay(round.random() * 400);
+  if (round.random() < 0.3) {
+    round.isKilledTwice = true;
+    await daemon.restartAndCrash(round.random() * 600);
+  }
   await daemon.restart();
-  for (const container of containers) await checkEnd(docker, container, seed);
-  assert.deepEqual(residue(daemon), [], `seed ${seed}: left behind`);
+  for (const check of checks) await check();
+  assert.deepEqual(await residueOf(daemon), [], `seed ${seed}: left behind`);
+  rmSync(out, { recursive: true });
 }
 
-async function checkEnd(
-  docker: (...args: string[]) => Promise<CommandResult>,
-  { name, exitCode, acknowledged }: Started,
-  seed: number,
-): Promise<void> {
-  const known = await acknowledged;
-  const state = (await docker('inspect', '-f', '{{.State.Status}}', name)).stdout.trim();
-  if (state === 'created') assert.equal(known, false, `seed ${seed}: ${name} was acknowledged as started, yet it never ran`);
-  else {
-    const waited = await docker('wait', name);
-    assert.equal(waited.stdout.trim(), String(exitCode), `seed ${seed}: exit code of ${name}; ${waited.stderr}`);
-    const log = (await docker('logs', name)).stdout;
-    const expected = Array.from({ length: linesWritten }, (_, index) => `line ${index + 1}\n`).join('');
-    assert.equal(log, expected, `seed ${seed}: log of ${name}`);
+/** Its log and exit code are complete, whenever it ran. */
+async function startWriter(round: Round, index: number): Promise<Check> {
+  const wish = { name: `writer-${round.seed}-${index}`, ...writer(round, linesWritten, 'cat') };
+  const id = await createContainer(round.host, wish);
+  const acknowledged = startSoon(round, wish.name);
+  return async () => {
+    const known = await acknowledged;
+    const state = await inspectState(round.host, id);
+    if (state?.Status === 'created')
+      assert.equal(known, false, `seed ${round.seed}: ${wish.name} was acknowledged as started, yet it never ran`);
+    else {
+      assert.equal(await waitFor(round, wish.name), wish.exitCode, `seed ${round.seed}: exit code of ${wish.name}`);
+      const logs = await docker(round, 'logs', wish.name);
+      assert.equal(logs.stdout, linesUpTo(linesWritten), `seed ${round.seed}: log of ${wish.name}`);
+    }
+    await engineCall(round.host, 'DELETE', `/containers/${id}`);
+  };
+}
+
+/** `--rm`: it ends as it would have, and is gone. */
+async function startVanishing(round: Round): Promise<Check> {
+  const { command, exitCode } = writer(round, linesWritten, 'cat >>/out/vanishing');
+  const wish: ContainerWish = { name: `vanishing-${round.seed}`, command, binds: [`${round.out}:/out`], autoRemove: true };
+  const id = await createContainer(round.host, wish);
+  const acknowledged = startSoon(round, id);
+  return async () => {
+    const known = await acknowledged;
+    if ((await inspectState(round.host, id))?.Status === 'created') {
+      assert.equal(known, false, `seed ${round.seed}: a --rm container was acknowledged as started, yet it never ran`);
+      await engineCall(round.host, 'DELETE', `/containers/${id}`);
+      return;
+    }
+    const reply = await engineRequest(round.host, 'POST', `/containers/${id}/wait?condition=removed`);
+    if (reply?.status === 200)
+      assert.equal((JSON.parse(reply.body) as { StatusCode: number }).StatusCode, exitCode, `seed ${round.seed}: exit code with --rm`);
+    else assert.equal(reply?.status, 404, `seed ${round.seed}: ${reply?.body ?? 'no answer'} while waiting for a --rm container`);
+    assert.equal(await inspectState(round.host, id), null, `seed ${round.seed}: --rm was not honoured`);
+    assert.equal(readFileSync(`${round.out}/vanishing`, 'utf8'), linesUpTo(linesWritten), `seed ${round.seed}: output of a --rm container`);
+  };
+}
+
+/** A container that runs through it all, with an exec'd process and an attached client: the first goes on, the second is told its code, the third ends. */
+async function runResident(round: Round): Promise<Check> {
+  const name = `resident-${round.seed}`;
+  const command = ['sh', '-c', 'trap "exit 7" TERM; while :; do sleep 0.05; done'];
+  await createContainer(round.host, { name, command, binds: [`${round.out}:/out`] });
+  await engineCall(round.host, 'POST', `/containers/${name}/start`);
+  const attached = docker(round, 'attach', '--no-stdin', '--sig-proxy=false', name);
+  const { command: execCommand, exitCode } = writer(round, execLines, 'cat >>/out/exec', 'usleep 2000;');
+  const created = await engineCall(round.host, 'POST', `/containers/${name}/exec`, { Cmd: execCommand });
+  const { Id: exec } = JSON.parse(created) as { Id: string };
+  const acknowledged = delay(round.random() * 150).then(() => engineRequest(round.host, 'POST', `/exec/${exec}/start`, { Detach: true }));
+  return async () => {
+    const known = (await acknowledged)?.status === 200;
+    // Killed by its own time limit it would be 137.
+    assert.notEqual((await attached).status, 137, `seed ${round.seed}: an attached client hangs after the daemon's death`);
+    assert.equal((await docker(round, 'exec', name, 'echo', 'here')).stdout, 'here\n', `seed ${round.seed}: exec after the restart`);
+    await checkExec(round, exec, known, exitCode);
+    await engineCall(round.host, 'POST', `/containers/${name}/stop?t=20`);
+    assert.equal((await inspectState(round.host, name))?.ExitCode, 7, `seed ${round.seed}: exit code of the resident`);
+    await engineCall(round.host, 'DELETE', `/containers/${name}`);
+  };
+}
+
+async function checkExec(round: Round, exec: string, known: boolean, exitCode: number): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const reply = await engineRequest(round.host, 'GET', `/exec/${exec}/json`);
+    if (reply?.status === 404) {
+      // Ended execs are kept in memory only, as Docker keeps all of them: the daemon that was killed second may have heard this one's end.
+      if (!round.isKilledTwice) assert.equal(known, false, `seed ${round.seed}: an exec was acknowledged as started, yet nobody knows it`);
+      if (known) assert.equal(readFileSync(`${round.out}/exec`, 'utf8'), linesUpTo(execLines), `seed ${round.seed}: output of an exec`);
+      return;
+    }
+    const { Running, ExitCode } = JSON.parse(reply?.body ?? '{}') as { Running: boolean; ExitCode: number | null };
+    if (!Running) {
+      assert.equal(ExitCode, exitCode, `seed ${round.seed}: exit code of an exec`);
+      assert.equal(readFileSync(`${round.out}/exec`, 'utf8'), linesUpTo(execLines), `seed ${round.seed}: output of an exec`);
+      return;
+    }
+    assert.ok(Date.now() < deadline, `seed ${round.seed}: an exec does not end`);
+    await delay(50);
   }
-  const removed = await docker('rm', name);
-  assert.equal(removed.status, 0, removed.stderr);
 }
 
-/** Container directories, monitor sockets and cgroups that belong to no container. */
-function residue(daemon: GantryDaemon): string[] {
-  const places = [`${daemon.dataRoot}/containers`, `${daemon.execRoot}/m`, `${daemon.execRoot}/c`];
-  const left = places.flatMap((place) => list(place).map((name) => `${place}/${name}`));
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(daemon.directory));
-  return [...left, ...mounts];
+/** A removal is done, or can be done again. */
+async function removeMeanwhile(round: Round, index: number): Promise<Check> {
+  const name = `removed-${round.seed}-${index}`;
+  await createContainer(round.host, { name, command: ['sh', '-c', 'mkdir -p /a/b/c; for i in $(seq 200); do echo $i >/a/b/c/$i; done'] });
+  await engineCall(round.host, 'POST', `/containers/${name}/start`);
+  assert.equal(await waitFor(round, name), 0);
+  const removal = delay(round.random() * killWithinMs).then(() => engineRequest(round.host, 'DELETE', `/containers/${name}`));
+  return async () => {
+    const known = (await removal)?.status === 204;
+    const state = await inspectState(round.host, name);
+    if (known) assert.equal(state, null, `seed ${round.seed}: ${name} was acknowledged as removed`);
+    if (state === null) return;
+    assert.equal(state.Status, 'exited', `seed ${round.seed}: ${name} is half removed`);
+    await engineCall(round.host, 'DELETE', `/containers/${name}`);
+  };
 }
 
-function list(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+/** A container whose creation was acknowledged is there and can be started. */
+function createMeanwhile(round: Round): Check {
+  const name = `created-${round.seed}`;
+  const creation = delay(round.random() * killWithinMs).then(() =>
+    engineRequest(round.host, 'POST', `/containers/create?name=${name}`, createBody({ command: ['sh', '-c', 'exit 11'] })),
+  );
+  return async () => {
+    const known = (await creation)?.status === 201;
+    const state = await inspectState(round.host, name);
+    if (known) assert.equal(state?.Status, 'created', `seed ${round.seed}: ${name} was acknowledged as created`);
+    if (state === null) return;
+    await engineCall(round.host, 'POST', `/containers/${name}/start`);
+    assert.equal(await waitFor(round, name), 11);
+    await engineCall(round.host, 'DELETE', `/containers/${name}`);
+  };
+}
+
+function startSoon(round: Round, name: string): Promise<boolean> {
+  return delay(round.random() * 150).then(
+    async () => (await engineRequest(round.host, 'POST', `/containers/${name}/start`))?.status === 204,
+  );
+}
+
+function writer(
+  round: Round,
+  lines: number,
+  sink: string,
+  pause = round.random() < 0.5 ? '' : 'usleep 1000;',
+): { command: string[]; exitCode: number } {
+  const exitCode = 1 + Math.floor(round.random() * 120);
+  return {
+    command: ['sh', '-c', `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo line $i; ${pause} done | ${sink}; exit ${exitCode}`],
+    exitCode,
+  };
+}
+
+function linesUpTo(count: number): string {
+  return Array.from({ length: count }, (_, index) => `line ${index + 1}\n`).join('');
+}
+
+async function waitFor(round: Round, name: string): Promise<number> {
+  const body = await engineCall(round.host, 'POST', `/containers/${name}/wait`);
+  return (JSON.parse(body) as { StatusCode: number }).StatusCode;
+}
+
+function docker(round: Round, ...args: string[]): Promise<CommandResult> {
+  return runCommand(['docker', '-H', round.host, ...args], { timeoutMs: 30_000 });
 }

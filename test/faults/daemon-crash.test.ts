@@ -6,7 +6,7 @@ import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { busyboxArchive } from '../harness/images.ts';
 import { crashRound } from './crash-round.ts';
 
-const rounds = 5;
+const rounds = 6;
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
 suite('FAULT daemon SIGKILLed while containers write, run and exit', { skip }, () => {

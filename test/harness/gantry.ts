@@ -20,6 +20,8 @@ export interface GantryDaemon {
   crash(): Promise<void>;
   /** Starts again on the same roots after `crash` or `stop`. */
   restart(): Promise<void>;
+  /** Starts again and is SIGKILLed after that time, ready or not. */
+  restartAndCrash(afterMs: number): Promise<void>;
   /** Removes all containers, ends the daemon and what it left running, and removes its directories. */
   dispose(): Promise<void>;
 }
@@ -47,6 +49,11 @@ export async function startGantry(options: GantryOptions = {}): Promise<GantryDa
     restart: async () => {
       child = await launch(directory, host, options);
     },
+    restartAndCrash: async (afterMs) => {
+      child = spawnDaemon(directory, host, options);
+      await delay(afterMs);
+      await end(child, 'SIGKILL');
+    },
     dispose: async () => {
       if (child.exitCode !== null || child.signalCode !== null) child = await launch(directory, host, options);
       await runCommand(['/bin/sh', '-c', 'ids=$(docker ps -aq); [ -z "$ids" ] || docker rm -f $ids'], {
@@ -60,7 +67,7 @@ export async function startGantry(options: GantryOptions = {}): Promise<GantryDa
   return daemon;
 }
 
-async function launch(directory: string, host: string, options: GantryOptions): Promise<ChildProcess> {
+function spawnDaemon(directory: string, host: string, options: GantryOptions): ChildProcess {
   const entry = options.bundled ? join(root, 'build/gantry.cjs') : join(root, 'src/main/main.ts');
   const script = 'exec "$@" >>"$LOG" 2>&1';
   const flags = [
@@ -74,10 +81,14 @@ async function launch(directory: string, host: string, options: GantryOptions): 
     `${directory}/pid`,
     ...(options.flags ?? []),
   ];
-  const child = spawn('/bin/sh', ['-c', script, 'sh', process.execPath, '--no-warnings', entry, 'daemon', ...flags], {
+  return spawn('/bin/sh', ['-c', script, 'sh', process.execPath, '--no-warnings', entry, 'daemon', ...flags], {
     stdio: 'ignore',
     env: { ...process.env, LOG: `${directory}/log` },
   });
+}
+
+async function launch(directory: string, host: string, options: GantryOptions): Promise<ChildProcess> {
+  const child = spawnDaemon(directory, host, options);
   for (let attempt = 0; attempt < 300; attempt++) {
     if (existsSync(`${directory}/g.sock`) && (await runCommand(['docker', '-H', host, 'version'])).status === 0) return child;
     if (child.exitCode !== null) break;
@@ -90,7 +101,7 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   process.kill(child.pid, signal);
-  await Promise.race([ended, delay(15_000).then(() => Promise.reject(new Error('the daemon did not stop within 15 s')))]);
+  await Promise.race([ended, delay(15_000, undefined, { ref: false }).then(() => Promise.reject(new Error('the daemon did not stop within 15 s')))]);
 }
 
 /** The launcher leaves by itself once it has neither monitors nor a daemon. */

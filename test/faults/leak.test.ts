@@ -1,0 +1,35 @@
+/** Short versions of the soak's leak and load rows. Needs root, the docker CLI and busybox-static. */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { runCommand } from '../harness/command.ts';
+import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { busyboxArchive } from '../harness/images.ts';
+import { leakCycles } from './leak-cycles.ts';
+import { bigArchive } from './load-crash.ts';
+import { pingText, pingUnderLoad } from './ping-under-load.ts';
+
+const skip = process.getuid?.() === 0 ? false : 'needs root';
+
+suite('LEAK and load', { skip }, () => {
+  let daemon: GantryDaemon;
+
+  before(async () => {
+    const archive = await busyboxArchive();
+    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
+    daemon = await startGantry();
+    const loaded = await runCommand(['docker', '-H', daemon.host, 'load', '-q', '-i', archive]);
+    assert.equal(loaded.status, 0, loaded.stderr);
+  });
+
+  after(() => daemon?.dispose());
+
+  test('60 containers created, started and removed leave daemon, launcher and host as they were', async (context) => {
+    context.diagnostic(JSON.stringify(await leakCycles(daemon, 60, 30)));
+  });
+
+  test('/_ping is answered while an image loads and 20 containers log at full speed', async (context) => {
+    const figures = await pingUnderLoad(daemon, await bigArchive(daemon.directory, 100), 20);
+    context.diagnostic(pingText(figures));
+    assert.ok(figures.p99Ms < 1000, pingText(figures));
+  });
+});

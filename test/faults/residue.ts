@@ -1,0 +1,110 @@
+/** What a daemon of a test has outside its containers' records: directories, sockets, mounts, cgroups and processes. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { GantryDaemon } from '../harness/gantry.ts';
+
+/** Of a daemon that has no containers: empty, or what was left behind. Monitors leave a moment after their exit was stored. */
+export async function residueOf(daemon: GantryDaemon, patienceMs = 5000): Promise<readonly string[]> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const left = residueNow(daemon);
+    if (left.length === 0 || Date.now() > deadline) return left;
+    await delay(50);
+  }
+}
+
+function residueNow(daemon: GantryDaemon): readonly string[] {
+  const places = [`${daemon.dataRoot}/containers`, `${daemon.execRoot}/m`, `${daemon.execRoot}/c`];
+  const directories = places.flatMap((place) => list(place).map((name) => `${place}/${name}`));
+  const mounts = mountinfo().filter((line) => line.includes(daemon.directory));
+  const monitors = processesOf(daemon).filter(({ name }) => name === 'gantry-monitor');
+  return [...directories, ...mounts, ...containerCgroups(daemon), ...monitors.map(({ pid }) => `monitor ${pid}`)];
+}
+
+export function mountinfo(): readonly string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n');
+}
+
+/** In every hierarchy; the launcher's own is not among them. */
+export function containerCgroups(daemon: GantryDaemon): readonly string[] {
+  const name = `gantry-${createHash('sha256').update(daemon.dataRoot).digest('hex').slice(0, 8)}`;
+  const parents = ['/sys/fs/cgroup', ...list('/sys/fs/cgroup').map((controller) => `/sys/fs/cgroup/${controller}`)].map(
+    (root) => `${root}/${name}`,
+  );
+  return parents.flatMap((parent) =>
+    list(parent)
+      .filter((child) => /^[0-9a-f]{64}$/.test(child))
+      .map((child) => `${parent}/${child}`),
+  );
+}
+
+export interface NativeProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly name: string;
+}
+
+/** Launchers and monitors of its exec root. */
+export function processesOf(daemon: GantryDaemon): readonly NativeProcess[] {
+  return list('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry) || !read(`/proc/${entry}/cmdline`).includes(`\0--exec-root\0${daemon.execRoot}\0`)) return [];
+    const status = read(`/proc/${entry}/status`);
+    const field = (key: string): string => new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? '';
+    return [{ pid: Number(entry), parent: Number(field('PPid')), name: field('Name') }];
+  });
+}
+
+export function launcherOf(daemon: GantryDaemon): number {
+  const [launcher, ...more] = processesOf(daemon).filter(({ name }) => name === 'gantry-launcher');
+  if (launcher === undefined || more.length > 0) throw new Error(`${more.length + (launcher ? 1 : 0)} launchers serve ${daemon.execRoot}`);
+  return launcher.pid;
+}
+
+export function parentOf(pid: number): number {
+  return Number(/^PPid:\s*(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1]);
+}
+
+/** A zombie waits for its parent only. */
+export function isAlive(pid: number): boolean {
+  return /^State:\s*[^ZX\s]/m.test(read(`/proc/${pid}/status`));
+}
+
+export interface Footprint {
+  readonly descriptors: number;
+  readonly threads: number;
+  readonly residentKb: number;
+}
+
+export function footprintOf(pid: number): Footprint {
+  const status = read(`/proc/${pid}/status`);
+  const number = (key: string): number => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(status)?.[1]);
+  return { descriptors: list(`/proc/${pid}/fd`).length, threads: number('Threads'), residentKb: number('VmRSS') };
+}
+
+/** For the message when descriptors were lost. */
+export function descriptorTargets(pid: number): readonly string[] {
+  return list(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return 'gone';
+    }
+  });
+}
+
+export function list(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
