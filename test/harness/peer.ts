@@ -55,7 +55,7 @@ async function stopPeer(child: ChildProcess, directory: string): Promise<void> {
   if (child.exitCode === null) {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     process.kill(pid, 'SIGTERM');
-    await Promise.race([ended, delay(15_000)]);
+    await Promise.race([ended, delay(15_000, undefined, { ref: false })]);
   }
   for (const left of family.filter((other) => isAlive(other))) process.kill(left, 'SIGKILL');
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
