@@ -26,10 +26,15 @@ set_up() {
 
 set_up_locked() {
   read_head
+  find_tools || return 1
   lock_hash=$(cksum <"$root/package-lock.json" | tr ' ' '-')
+  # A stamp of its own: a later step that fails does not bring the packages in again.
   old_lock=
-  [ -f "$build/stamp" ] && read -r _ _ old_lock <"$build/stamp"
-  if [ "$old_lock" != "$lock_hash" ] || [ ! -x "$node" ]; then install_packages || return 1; fi
+  [ -f "$build/packages" ] && read -r old_lock <"$build/packages"
+  if [ "$old_lock" != "$lock_hash" ] || [ ! -x "$node" ]; then
+    install_packages || return 1
+    echo "$lock_hash" >"$build/packages"
+  fi
   build_native || return 1
   say "bundling the command line and the daemon"
   GANTRY_BUILD="$head" "$node" --no-warnings "$root/tools/bundle.ts" || return 1
@@ -37,8 +42,18 @@ set_up_locked() {
   restart_daemon
 }
 
-install_packages() {
+# Everything that could be missing is told before the first long step.
+find_tools() {
   command -v npm >/dev/null 2>&1 || { missing "npm is not installed (any Node.js from 18 on brings it; it only bootstraps)" "apt-get install nodejs npm"; return 1; }
+  if command -v musl-gcc >/dev/null 2>&1; then cc=musl-gcc
+  elif command -v cc >/dev/null 2>&1; then cc=cc
+  elif command -v gcc >/dev/null 2>&1; then cc=gcc
+  else missing "there is no C compiler (for the native launcher)" "apt-get install gcc libc6-dev make    (or musl-tools for a smaller program)"; return 1
+  fi
+  command -v make >/dev/null 2>&1 || { missing "make is not installed" "apt-get install make"; return 1; }
+}
+
+install_packages() {
   say "installing packages by npm ci (the pinned Node among them), once"
   # A wrapper of npm may export a configuration for its own Node; ours is a plain install.
   (cd "$root" && npm ci --no-audit --no-fund --include=optional --include=dev --loglevel=error >&2) ||
@@ -47,12 +62,6 @@ install_packages() {
 }
 
 build_native() {
-  if command -v musl-gcc >/dev/null 2>&1; then cc=musl-gcc
-  elif command -v cc >/dev/null 2>&1; then cc=cc
-  elif command -v gcc >/dev/null 2>&1; then cc=gcc
-  else missing "there is no C compiler (for the native launcher)" "apt-get install gcc libc6-dev make    (or musl-tools for a smaller program)"; return 1
-  fi
-  command -v make >/dev/null 2>&1 || { missing "make is not installed" "apt-get install make"; return 1; }
   say "building the native launcher with $cc"
   make -s -C "$root/native" OUT="$build/native" >&2 || { missing "the native launcher did not compile" "look at the compiler's message above; apt-get install gcc libc6-dev linux-libc-dev make"; return 1; }
 }
