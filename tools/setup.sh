@@ -71,7 +71,7 @@ restart_daemon() {
   [ -r /run/gantry/gantry.pid ] || return 0
   read -r old_pid </run/gantry/gantry.pid || return 0
   # Ours by its program (its command line reads "gantryd"); npm ci may have replaced that file meanwhile: "... (deleted)".
-  case $(readlink "/proc/$old_pid/exe" 2>/dev/null) in "$node"*) ;; *) return 0 ;; esac
+  case $(readlink "/proc/$old_pid/exe" 2>/dev/null) in "$(readlink -f "$root")/"*) ;; *) return 0 ;; esac
   say "restarting the daemon (pid $old_pid) with the new build; its containers keep running"
   kill -TERM "$old_pid" 2>/dev/null || return 0
   waited=0
