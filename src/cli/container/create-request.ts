@@ -154,6 +154,7 @@ function withoutZeros(values: Record<string, unknown>): Record<string, unknown> 
 }
 
 function hostConfigOf(flags: FlagValues, io: Pick<CliIo, 'cwd'>): Record<string, unknown> {
+  if (flags.string('log-driver') === 'none' && flags.has('log-opt')) throw new CliError('invalid logging opts for driver none', 125);
   const security = collectSecurityOptions(flags.list('security-opt').map((option) => resolveSeccompPath(option, io.cwd)));
   const restart = complainAbout(() => parseRestartPolicy(flags.string('restart')));
   if (flags.bool('rm') && restart.Name !== '' && restart.Name !== 'no')
