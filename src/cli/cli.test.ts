@@ -155,10 +155,7 @@ describe('runCli against a daemon', () => {
     const { stdout } = await gantry(['ps'], { env });
     assert.equal(
       stdout,
-      'CONTAINER ID   IMAGE     COMMAND                  CREATED         STATUS         PORTS                            NAMES\nabababababab   busybox   "sh -c \\"a very long…"   2 minutes ago   Up 2 minutes   0.0.0.0:80-81->80-81/tcp, 99/udp   web\n'.replace(
-        'PORTS                            NAMES',
-        'PORTS                              NAMES',
-      ),
+      'CONTAINER ID   IMAGE     COMMAND                   CREATED         STATUS         PORTS                              NAMES\nabababababab   busybox   "sh -c \\"a very long …"   2 minutes ago   Up 2 minutes   0.0.0.0:80-81->80-81/tcp, 99/udp   web\n',
     );
   });
 

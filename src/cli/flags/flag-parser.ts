@@ -50,14 +50,12 @@ class FlagParser {
     const equals = word.indexOf('=');
     const name = equals === -1 ? word : word.slice(0, equals);
     if (name === '' || name.startsWith('-')) throw flagError(`bad flag syntax: --${word}`);
-    const spec = this.#specs.find((candidate) => candidate.name === name);
-    if (spec === undefined) {
-      if (name === 'help') {
-        this.#helpWanted = true;
-        return;
-      }
-      throw this.#unknown(name);
+    if (name === 'help') {
+      this.#helpWanted = true;
+      return;
     }
+    const spec = this.#specs.find((candidate) => candidate.name === name);
+    if (spec === undefined) throw this.#unknown(name);
     if (equals !== -1) this.#set(spec, word.slice(equals + 1));
     else if (spec.type === 'bool') this.#set(spec, 'true');
     else this.#set(spec, this.#next(`flag needs an argument: --${name}`));
