@@ -32,7 +32,7 @@ export async function leakCycles(daemon: GantryDaemon, cycles: number, warmUp: n
     launcherAfter.descriptors <= launcherBefore.descriptors,
     `descriptors of the launcher: ${descriptorTargets(launcher).join(' ')}`,
   );
-  assert.equal(daemonAfter.threads, daemonBefore.threads, 'threads of the daemon');
+  assert.ok(daemonAfter.threads <= daemonBefore.threads, 'threads of the daemon');
   assert.ok(
     daemonAfter.residentKb - daemonBefore.residentKb < daemonGrowthKb,
     `memory of the daemon: ${daemonBefore.residentKb} to ${daemonAfter.residentKb} KB`,

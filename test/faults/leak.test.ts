@@ -1,12 +1,16 @@
 /** Short versions of the soak's leak and load rows. Needs root, the docker CLI and busybox-static. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { busyboxArchive } from '../harness/images.ts';
+import { engineCall } from './engine-request.ts';
 import { leakCycles } from './leak-cycles.ts';
-import { bigArchive } from './load-crash.ts';
+import { bigArchive, layersAndBlobs } from './load-crash.ts';
 import { pingText, pingUnderLoad } from './ping-under-load.ts';
+import { isAlive, list, ownCgroups, processesOf } from './residue.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -32,4 +36,23 @@ suite('LEAK and load', { skip }, () => {
     context.diagnostic(pingText(figures));
     assert.ok(figures.p99Ms < 1000, pingText(figures));
   });
+
+  test('after the last container and image and a stop, data root, exec root and cgroups are empty', async () => {
+    await engineCall(daemon.host, 'DELETE', '/images/busybox');
+    process.kill(daemon.pid, 'SIGTERM');
+    const deadline = Date.now() + 20_000;
+    while ((isAlive(daemon.pid) || processesOf(daemon).length > 0) && Date.now() < deadline) await delay(50);
+    assert.deepEqual(processesOf(daemon), []);
+    assert.deepEqual(filesBelow(daemon.execRoot), ['daemon.lock', 'launcher.lock']);
+    assert.deepEqual([...list(`${daemon.dataRoot}/containers`), ...list(`${daemon.dataRoot}/blobs/tmp`), ...layersAndBlobs(daemon)], []);
+    assert.deepEqual(ownCgroups(daemon), []);
+  });
 });
+
+function filesBelow(directory: string): readonly string[] {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}

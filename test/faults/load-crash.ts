@@ -87,10 +87,10 @@ async function halfMade({ dataRoot }: GantryDaemon): Promise<readonly string[]> 
   }
 }
 
-/** Beside the init layer, which stands under every container. */
-function layersAndBlobs({ dataRoot }: GantryDaemon): readonly string[] {
-  const layers = list(`${dataRoot}/layers`).filter((name) => /^[0-9a-f]{16,}/.test(name));
-  return [...layers, ...list(`${dataRoot}/blobs/sha256`)];
+/** Beside the init layer, which stands under every container; `l` holds a short link to each layer. */
+export function layersAndBlobs({ dataRoot }: GantryDaemon): readonly string[] {
+  const layers = list(`${dataRoot}/layers`).filter((name) => !/^(init-.*|tmp-.*|l)$/.test(name));
+  return [...layers, ...list(`${dataRoot}/layers/l`).slice(1), ...list(`${dataRoot}/blobs/sha256`)];
 }
 
 async function succeed(running: Promise<CommandResult>): Promise<CommandResult> {

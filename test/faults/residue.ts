@@ -1,6 +1,6 @@
 /** What a daemon of a test has outside its containers' records: directories, sockets, mounts, cgroups and processes. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GantryDaemon } from '../harness/gantry.ts';
 
@@ -28,15 +28,18 @@ export function mountinfo(): readonly string[] {
 
 /** In every hierarchy; the launcher's own is not among them. */
 export function containerCgroups(daemon: GantryDaemon): readonly string[] {
-  const name = `gantry-${createHash('sha256').update(daemon.dataRoot).digest('hex').slice(0, 8)}`;
-  const parents = ['/sys/fs/cgroup', ...list('/sys/fs/cgroup').map((controller) => `/sys/fs/cgroup/${controller}`)].map(
-    (root) => `${root}/${name}`,
-  );
-  return parents.flatMap((parent) =>
+  return ownCgroups(daemon).flatMap((parent) =>
     list(parent)
       .filter((child) => /^[0-9a-f]{64}$/.test(child))
       .map((child) => `${parent}/${child}`),
   );
+}
+
+/** The daemon's own directory in each hierarchy where it has one. */
+export function ownCgroups(daemon: GantryDaemon): readonly string[] {
+  const name = `gantry-${createHash('sha256').update(daemon.dataRoot).digest('hex').slice(0, 8)}`;
+  const roots = ['/sys/fs/cgroup', ...list('/sys/fs/cgroup').map((controller) => `/sys/fs/cgroup/${controller}`)];
+  return roots.map((root) => `${root}/${name}`).filter(existsSync);
 }
 
 export interface NativeProcess {
