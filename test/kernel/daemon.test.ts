@@ -57,9 +57,10 @@ function launch(own: string, flags: readonly string[] = [], environment: NodeJS.
 async function start(own: string, flags: readonly string[] = [], environment: NodeJS.ProcessEnv = {}): Promise<Daemon> {
   const daemon = launch(own, flags, environment);
   await until(
-    () => daemon.stdout().includes('ready '),
+    () => daemon.stdout().includes('ready ') || daemon.child.exitCode !== null,
     () => `not ready: ${daemon.stderr()}`,
   );
+  assert.equal(daemon.child.exitCode, null, daemon.stderr());
   return daemon;
 }
 
@@ -99,7 +100,6 @@ describe('the daemon', { skip }, () => {
   });
   after(async () => {
     for (const child of started) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-    await delay(300);
     rmSync(base, { recursive: true, force: true, maxRetries: 5 });
   });
 
@@ -227,12 +227,13 @@ describe('the daemon', { skip }, () => {
     assert.ok(lines.every((line) => typeof line.level === 'string' && typeof line.time === 'string' && typeof line.msg === 'string'));
   });
 
-  it('tells systemd, and takes a socket from it', async () => {
+  it('tells the service manager when it is ready and when it stops', async () => {
     const notified = join(base, 'notify.sock');
     const listener = spawn('python3', [
       '-c',
       `import socket\ns=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\ns.bind(${JSON.stringify(notified)})\nprint("bound",flush=True)\nfor _ in range(2): print(s.recv(100).decode(),flush=True)`,
     ]);
+    started.push(listener);
     let heard = '';
     listener.stdout.on('data', (chunk) => {
       heard += chunk;
@@ -247,6 +248,63 @@ describe('the daemon', { skip }, () => {
       () => heard.includes('READY=1\nSTOPPING=1'),
       () => heard,
     );
+  });
+});
+
+describe('where a daemon may be', { skip }, () => {
+  before(() => {
+    base = mkdtempSync(join(tmpdir(), 'g-daemon-'));
+  });
+  after(() => {
+    for (const child of started) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    rmSync(base, { recursive: true, force: true });
+  });
+
+  it('takes a socket that was passed to it (fd://)', async () => {
+    const path = join(base, 'passed.sock');
+    const pass = [
+      'import os, socket, sys',
+      's = socket.socket(socket.AF_UNIX)',
+      `s.bind(${JSON.stringify(path)})`,
+      's.listen()',
+      'os.dup2(s.fileno(), 3)',
+      'os.set_inheritable(3, True)',
+      'os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))',
+      'os.execv(sys.argv[1], sys.argv[1:])',
+    ].join('\n');
+    const roots = ['--data-root', join(base, 'data'), '--exec-root', join(base, 'run')];
+    const child = spawn('python3', ['-c', pass, process.execPath, '--no-warnings', entry, 'daemon', '-H', 'fd://', ...roots], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    started.push(child);
+    let out = '';
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    await until(
+      () => out.includes('ready fd://'),
+      () => out,
+    );
+    assert.equal(await fetchUnix(path, '/_ping'), 200);
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+    assert.equal(child.exitCode, 0);
+  });
+
+  it('not on overlayfs: it says what to do instead', async (test) => {
+    const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'options'].map((name) => join(base, name));
+    for (const directory of [lower, upper, work, merged]) mkdirSync(String(directory), { recursive: true });
+    const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+    const mounted = await runCommand(['mount', '-t', 'overlay', 'overlay', '-o', options, String(merged)]);
+    if (mounted.status !== 0) {
+      test.skip(`needs a mount of overlayfs: ${mounted.stderr.trim()}`);
+      return;
+    }
+    try {
+      assert.match(await refusal('options', []), /lies on overlayfs.*give --data-root a directory on another file system/);
+    } finally {
+      await runCommand(['umount', String(merged)]);
+    }
   });
 });
 
