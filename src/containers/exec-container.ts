@@ -17,6 +17,7 @@ import { execSpec } from './exec-spec.ts';
 import { execErrorText } from './start-error-text.ts';
 import { StdioRelay } from './stdio-relay.ts';
 import { resolveUser } from './users.ts';
+import { validateProcess } from './validate-create.ts';
 
 const maxUserFileBytes = 8 * 1024 * 1024;
 
@@ -26,6 +27,7 @@ const failedExecCode = 126;
 export function createExec(context: ContainerContext, container: Container, config: ExecConfig): string {
   requireRunning(container.id, container.state);
   if (config.Cmd.length === 0) throw invalid('No exec command specified');
+  validateProcess(config);
   parseDetachKeys(config.DetachKeys);
   const exec: Exec = { id: randomBytes(32).toString('hex'), containerId: container.id, config, state: { kind: 'created' } };
   context.execs.add(exec);

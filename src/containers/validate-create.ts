@@ -54,20 +54,26 @@ export function validateContainerName(given: string): string {
 function validateConfig(config: ContainerConfig): void {
   validateHostname(config.Hostname, 'hostname');
   validateHostname(config.Domainname, 'domainname');
-  validateWorkingDir(config.WorkingDir);
-  for (const entry of config.Env) {
-    if (entry === '' || entry.startsWith('=')) throw invalid(`invalid environment variable: ${entry}`);
-    // The value may be a secret: only its name is told.
-    if (entry.includes('\0')) throw invalid(`invalid environment variable: ${entry.split(/[=\0]/)[0]} holds a NUL byte`);
-  }
-  for (const argument of [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])]) {
-    if (argument.includes('\0')) throw invalid('invalid command: an argument holds a NUL byte');
-  }
+  validateProcess({ ...config, Cmd: [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])] });
   if (config.StopSignal !== undefined && config.StopSignal !== '') parseSignal(config.StopSignal);
   if (config.StopTimeout !== undefined && config.StopTimeout < -1) throw invalid(`invalid stop timeout: ${config.StopTimeout}`);
 }
 
-export function validateWorkingDir(path: string): void {
+/** What a container's own process and an exec have in common. */
+export function validateProcess(process: Pick<ContainerConfig, 'Env' | 'User' | 'WorkingDir'> & { readonly Cmd: readonly string[] }): void {
+  validateWorkingDir(process.WorkingDir);
+  if (process.User.includes('\0')) throw invalid('the user is invalid, it holds a NUL byte');
+  for (const entry of process.Env) {
+    if (entry === '' || entry.startsWith('=')) throw invalid(`invalid environment variable: ${entry}`);
+    // The value may be a secret: only its name is told.
+    if (entry.includes('\0')) throw invalid(`invalid environment variable: ${entry.split(/[=\0]/)[0]} holds a NUL byte`);
+  }
+  for (const argument of process.Cmd) {
+    if (argument.includes('\0')) throw invalid('invalid command: an argument holds a NUL byte');
+  }
+}
+
+function validateWorkingDir(path: string): void {
   if (path === '') return;
   if (!path.startsWith('/')) throw invalid(`the working directory '${path}' is invalid, it needs to be an absolute path`);
   if (path.includes('\0')) throw invalid('the working directory is invalid, it holds a NUL byte');

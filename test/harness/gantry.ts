@@ -30,6 +30,8 @@ export interface GantryOptions {
   readonly flags?: readonly string[];
   /** Runs the bundle in build/ instead of the source, as users do. */
   readonly bundled?: boolean;
+  /** A command that the daemon's own command line is appended to; it must end in exec. `$DATA_ROOT` is set. */
+  readonly wrapper?: readonly string[];
 }
 
 export async function startGantry(options: GantryOptions = {}): Promise<GantryDaemon> {
@@ -81,9 +83,10 @@ function spawnDaemon(directory: string, host: string, options: GantryOptions): C
     `${directory}/pid`,
     ...(options.flags ?? []),
   ];
-  return spawn('/bin/sh', ['-c', script, 'sh', process.execPath, '--no-warnings', entry, 'daemon', ...flags], {
+  const command = [...(options.wrapper ?? []), process.execPath, '--no-warnings', entry, 'daemon', ...flags];
+  return spawn('/bin/sh', ['-c', script, 'sh', ...command], {
     stdio: 'ignore',
-    env: { ...process.env, LOG: `${directory}/log` },
+    env: { ...process.env, LOG: `${directory}/log`, DATA_ROOT: `${directory}/data` },
   });
 }
 
@@ -101,7 +104,10 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   process.kill(child.pid, signal);
-  await Promise.race([ended, delay(15_000, undefined, { ref: false }).then(() => Promise.reject(new Error('the daemon did not stop within 15 s')))]);
+  await Promise.race([
+    ended,
+    delay(15_000, undefined, { ref: false }).then(() => Promise.reject(new Error('the daemon did not stop within 15 s'))),
+  ]);
 }
 
 /** The launcher leaves by itself once it has neither monitors nor a daemon. */
