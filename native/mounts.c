@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 
 static int closing(int fd, int result) {
 	close_quietly(fd);
@@ -128,7 +129,7 @@ static int overlay_by_names(const struct step *s) {
 	if (chdir(s->text[1])) return -1;
 	struct cursor c = list_cursor(s->list[0]);
 	for (uint32_t i = 0; i < s->list[0].count; i++) {
-		if (i) data[at++] = ':';
+		if (i && at + 3 < sizeof data) data[at++] = ':';
 		at = append_escaped(data, at, sizeof data, take_text(&c));
 	}
 	at += (size_t)snprintf(data + at, sizeof data - at, ",upperdir=");
@@ -144,8 +145,18 @@ static int overlay_by_names(const struct step *s) {
 	return open(s->text[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Asked of the version, since an older kernel would write a complaint into its log at every start. One that has it backported takes the other way. */
+static bool knows_layers(void) {
+	struct utsname host;
+	unsigned major, minor;
+	if (uname(&host) || sscanf(host.release, "%u.%u", &major, &minor) != 2) return true;
+	return major > 6 || (major == 6 && minor >= 5);
+}
+
 int step_overlay(const struct step *s) {
-	int made = overlay_by_layers(s);
+	int made = -1;
+	errno = EINVAL;
+	if (knows_layers()) made = overlay_by_layers(s);
 	if (made < 0 && errno == EINVAL) {
 		setup.root = overlay_by_names(s);
 		return setup.root < 0 ? -1 : 0;

@@ -28,7 +28,9 @@ start_daemon() {
 
 # The daemon outlives the session that started it, so it leaves that session's cgroups too.
 own_cgroup() {
-  for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
+  # With cgroup v2 alone there is one tree, and what lies below its root are other people's cgroups; else each hierarchy has a directory.
+  if [ -f /sys/fs/cgroup/cgroup.procs ]; then set -- /sys/fs/cgroup; else set -- /sys/fs/cgroup/*; fi
+  for tree in "$@"; do
     [ -f "$tree/cgroup.procs" ] || continue
     case $tree in */cpuset) continue ;; esac
     mkdir -p "$tree/gantry/daemon" 2>/dev/null && echo 0 >"$tree/gantry/daemon/cgroup.procs" 2>/dev/null || :

@@ -1,0 +1,121 @@
+# What a person does with containers, on a kernel with cgroup v2 alone and no overlay "lowerdir+". One line a check: "ok - NAME", or "not ok - NAME: why".
+# docker's command line starts in 0.4 s here, so each call serves several checks where it can.
+export DOCKER_HOST=unix:///run/gantry/gantry.sock
+tree=/sys/fs/cgroup/gantry
+
+same() { if [ "$2" = "$3" ]; then echo "ok - $1"; else echo "not ok - $1: wanted [$2], got [$(echo "$3" | tr '\n' '~')]"; fi; }
+like() { case $3 in $2) echo "ok - $1" ;; *) echo "not ok - $1: wanted [$2], got [$(echo "$3" | tr '\n' '~')]" ;; esac; }
+gone() { tries=0; while [ -e "$2" ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done; [ -e "$2" ] && echo "not ok - $1: $2 is there" || echo "ok - $1"; }
+# Runs a command that may not exist yet: false, and a line that says so, when the daemon answers that it is not built.
+built() { what=$1; shift; out=$("$@" 2>&1); case $out in *'not built yet'*) echo "skip - $what: not built yet"; return 1 ;; esac; }
+run() { docker run --rm --network none "$@" 2>&1; }
+
+start_daemon() {
+  rm -f /run/gantry/gantry.sock
+  # As ./gantry starts it.
+  (. /autostart.sh; own_cgroup; exec /opt/gantry/node --no-warnings /opt/gantry/build/gantry.cjs daemon >>/var/log/gantryd 2>&1) &
+  daemon=$!
+  tries=0
+  while [ ! -S /run/gantry/gantry.sock ] && [ $tries -lt 600 ]; do sleep 0.1; tries=$((tries + 1)); done
+}
+
+images() {
+  like 'info tells cgroup v2, and no warning' '2 cgroupfs *cgroupns* \[\]' "$(docker info -f '{{.CgroupVersion}} {{.CgroupDriver}} {{.SecurityOptions}} {{.Warnings}}' 2>&1)"
+  echo "vm: AppArmor enabled in the kernel: $(cat /sys/module/apparmor/parameters/enabled 2>&1)"
+  like 'run hello-world' '*Hello from Gantry!*' "$(run hello-world)"
+  docker pull -q busybox >/dev/null
+  docker load -q -i /layers.tar
+  same 'a chain of many layers, with a whiteout in the topmost' '119 absent' \
+    "$(run --entrypoint /bin/busybox layers sh -c 'echo $(/bin/busybox ls /layers | /bin/busybox wc -l) $([ -e /layers/0 ] && echo present || echo absent)')"
+}
+
+processes() {
+  run busybox sh -c 'exit 7' >/dev/null; same 'exit code' 7 $?
+  run busybox /nothing >/dev/null; same 'a missing command' 127 $?
+  run busybox /etc/passwd >/dev/null; same 'a command that is no program' 126 $?
+  same 'standard input' 'hello' "$(echo hello | run -i busybox cat)"
+  like 'a terminal' '*/dev/*seen*' "$(script -qec 'docker run --rm --network none -it busybox sh -c "tty; echo seen"' /dev/null </dev/null)"
+  like 'a read-only root' '*Read-only file system*' "$(run --read-only busybox touch /file)"
+  same 'a read-only bind mount and a tmpfs' 'refused 1777' "$(run -v /etc:/host:ro --tmpfs /scratch busybox sh -c 'touch /host/file 2>/dev/null || echo refused $(stat -c %a /scratch)')"
+  like 'seccomp refuses what the profile does' '*Operation not permitted*' "$(run busybox unshare -m true)"
+}
+
+limits() {
+  id=$(docker run -d --network none --name limited -m 64m --memory-swap 96m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 --pids-limit 33 \
+    --cpuset-cpus 0 --blkio-weight 300 --device-write-bps /dev/vda:1mb busybox sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done')
+  own=$tree/$id
+  same 'memory.max' 67108864 "$(cat $own/memory.max)"
+  same 'memory.swap.max' 33554432 "$(cat $own/memory.swap.max)"
+  same 'memory.low' 33554432 "$(cat $own/memory.low)"
+  same 'cpu.max' '50000 100000' "$(cat $own/cpu.max)"
+  same 'cpu.weight' 59 "$(cat $own/cpu.weight)"
+  same 'pids.max' 33 "$(cat $own/pids.max)"
+  same 'cpuset.cpus' 0 "$(cat $own/cpuset.cpus)"
+  same 'io.max' '254:0 rbps=max wbps=1048576 riops=max wiops=max' "$(cat $own/io.max)"
+  same 'the container sees its own cgroup' '67108864~0::/~' "$(docker exec limited sh -c 'cat /sys/fs/cgroup/memory.max /proc/self/cgroup' | tr '\n' '~')"
+  docker exec limited sh -c 'exit 5'; same 'exit code of an exec' 5 $?
+  if built pause docker pause limited; then
+    same 'pause freezes' 1 "$(cat $own/cgroup.freeze)"
+    docker unpause limited >/dev/null; same 'unpause thaws' 0 "$(cat $own/cgroup.freeze)"
+  fi
+  built stats docker stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' limited && like stats '*64MiB* [1-9]*' "$out"
+  built update docker update -m 80m --memory-swap 100m --pids-limit 44 limited &&
+    same update '83886080 20971520 44' "$(echo $(cat $own/memory.max $own/memory.swap.max $own/pids.max))"
+  docker kill -s TERM limited >/dev/null; same 'kill with a signal that is caught' 9 "$(docker wait limited)"
+  gone 'the cgroup is gone at the exit' $own
+  docker rm limited >/dev/null
+  docker run --network none --name hungry -m 20m --memory-swap 20m busybox dd if=/dev/zero of=/dev/null bs=100M count=1 >/dev/null 2>&1; same 'out of memory' 137 $?
+  same 'OOMKilled' true "$(docker inspect -f '{{.State.OOMKilled}}' hungry)"
+  docker rm hungry >/dev/null
+  like 'the process limit holds' '*fork*' "$(run --pids-limit 4 busybox sh -c 'for i in 1 2 3 4 5 6; do sleep 1 & done; wait')"
+}
+
+devices() {
+  like 'the disk cannot be read, though its node can be made' '*Operation not permitted*' "$(run busybox sh -c 'mknod /disk b 254 0 && dd if=/disk of=/dev/null count=1')"
+  same 'the usual devices work' '4 4' "$(run busybox sh -c 'echo >/dev/null && echo $(head -c 4 /dev/zero | wc -c) $(head -c 4 /dev/urandom | wc -c)')"
+  like 'a device for reading only' '512*Operation not permitted*' "$(run --device /dev/vda:/dev/disk:r busybox sh -c 'head -c 512 /dev/disk | wc -c; : 1<>/dev/disk' 2>&1)"
+  like '--privileged reads the disk and may make cgroups' '512 made *ffffffff' \
+    "$(run --privileged busybox sh -c 'mkdir /sys/fs/cgroup/sub && echo $(head -c 512 /dev/vda | wc -c) made $(grep CapEff /proc/self/status)')"
+}
+
+ends() {
+  id=$(docker run -d --network none --name many --privileged busybox sh -c 'mkdir /sys/fs/cgroup/sub; for i in 1 2 3 4 5 6 7 8; do setsid sleep 1000 & done; sleep 1000 & echo 0 >/sys/fs/cgroup/sub/cgroup.procs; exec sleep 1000')
+  sleep 0.5
+  pids=$(cat $tree/$id/cgroup.procs $tree/$id/sub/cgroup.procs)
+  # As systemd and a Docker inside do: processes move to the leaf, and the kernel lets nobody into the cgroup above any more.
+  docker exec many sh -c 'for pid in $(cat /sys/fs/cgroup/cgroup.procs); do echo $pid >/sys/fs/cgroup/sub/cgroup.procs; done; echo +pids >/sys/fs/cgroup/cgroup.subtree_control' 2>/dev/null
+  same 'the container hands controllers down' pids "$(cat $tree/$id/cgroup.subtree_control)"
+  same 'exec joins the cgroup of the first process then' '0::/sub' "$(docker exec many cat /proc/self/cgroup 2>&1)"
+  docker kill many >/dev/null; same 'kill' 137 "$(docker wait many)"
+  gone 'the cgroup is gone with those below it' $tree/$id
+  alive=; for pid in $pids; do [ -d /proc/$pid ] && alive="$alive $pid"; done
+  same 'no process is left' '' "$alive"
+  docker rm many >/dev/null
+
+  id=$(docker run -d --network none --name adopted busybox sh -c 'echo before; while [ ! -e /end ]; do sleep 0.1; done; echo after; exit 4')
+  kill -9 $daemon
+  start_daemon
+  same 'a container outlives a killed daemon' running "$(docker inspect -f '{{.State.Status}}' adopted)"
+  docker exec adopted touch /end
+  same 'its exit code' 4 "$(docker wait adopted)"
+  same 'its output' 'before~after~' "$(docker logs adopted | tr '\n' '~')"
+  built diff docker diff adopted && same 'diff reads the upper directory' 'A /end' "$out"
+  built commit docker commit adopted again && same commit '/end' "$(run again ls /end)"
+  built cp docker cp adopted:/end /tmp/end && same 'cp from a stopped container' '/tmp/end' "$(ls /tmp/end)"
+  docker rm adopted >/dev/null
+}
+
+leave() {
+  same 'no cgroup of a container is left' 'daemon launcher' "$(echo $(cd $tree && ls -d */ | tr -d /))"
+  same 'the daemon is in its own cgroup, below the root' '0::/gantry/daemon' "$(cat /proc/$daemon/cgroup)"
+  kill -TERM $daemon
+  wait $daemon; same 'the daemon stops' 0 $?
+  gone "the launcher leaves with it" $tree/launcher
+  same 'nothing went wrong in the log' '' "$(grep -E ' (ERROR|FATAL) ' /var/log/gantryd)"
+  same 'the kernel had nothing to complain about' '' "$(dmesg | grep -E 'overlayfs|BUG:|WARNING:|Oops' | head -n 3)"
+}
+
+start_daemon
+echo "vm: daemon ready after $(cut -d' ' -f1 /proc/uptime) s"
+for part in ${*:-images processes limits devices ends leave}; do $part; echo "vm: $part done after $(cut -d' ' -f1 /proc/uptime) s"; done
+cat /var/log/gantryd
