@@ -1,4 +1,7 @@
-/** Exec instances: made, started once, looked at for a while after their end. They are kept in memory only, as Docker does. */
+/**
+ * Exec instances: made, started once, looked at for a while after their end. They are kept in memory; those that ran are found again at their monitor after a
+ * restart of the daemon, as long as the container runs.
+ */
 import type { ContainerId } from '../base/brand.ts';
 import { notFound } from '../base/errors.ts';
 import type { RunningExec } from '../runtime/runtime.ts';

@@ -18,6 +18,8 @@ import type { AttachRequest, ExecRequest, ExitStatus, LogPosition, RunningContai
 import { readStartFailure, startError } from './start-failure.ts';
 
 const recoveryPauseMs = 5;
+/** Ended execs that the monitor keeps, so that a daemon that was killed before anybody asked for their exit codes finds them again. */
+const rememberedExecs = 64;
 const ESRCH = 3;
 const EEXIST = 17;
 
@@ -59,6 +61,8 @@ export class NativeContainer implements RunningContainer {
   readonly #exit = Promise.withResolvers<ExitStatus | 'lost'>();
   readonly #listeners = new Set<(position: LogPosition) => void>();
   readonly #execs = new Map<string, PendingExec>();
+  /** Not acknowledged yet, oldest first. */
+  readonly #endedExecs = new Set<string>();
   #control: FrameConnection;
   #logPosition: LogPosition;
   #recovery: Promise<void> = Promise.resolve();
@@ -205,7 +209,12 @@ export class NativeContainer implements RunningContainer {
   #endExec(id: string, code: number): void {
     this.#execs.get(id)?.exit.resolve(code);
     this.#execs.delete(id);
-    void this.#control.request(message.execAck, new PayloadWriter().text(id).finish()).catch(() => {});
+    this.#endedExecs.add(id);
+    for (const oldest of this.#endedExecs) {
+      if (this.#endedExecs.size <= rememberedExecs) break;
+      this.#endedExecs.delete(oldest);
+      void this.#control.request(message.execAck, new PayloadWriter().text(oldest).finish()).catch(() => {});
+    }
   }
 
   #adoptExec(exec: MonitorStatus['execs'][number]): RunningExec {

@@ -65,6 +65,7 @@ async function killsRow(daemon: GantryDaemon, failures: string[]): Promise<strin
       await crashRound(daemon, 1000 + round);
     } catch (thrown) {
       failures.push(textOf(thrown));
+      console.log(thrown);
       await runCommand(['/bin/sh', '-c', 'docker rm -f $(docker ps -aq)'], { env: { ...process.env, DOCKER_HOST: daemon.host } });
     }
     if (round % 10 === 0) console.log(`${round} of ${kills} kills, ${failures.length} failures`);
