@@ -41,7 +41,13 @@ async function enterRemoving(context: ContainerContext, container: Container): P
   container.state = { status: 'removing', last: container.state.last };
   for (const { relay } of container.waitingAttachments) relay.finish();
   container.waitingAttachments.clear();
-  await context.records.update(container.record);
+  try {
+    await context.records.update(container.record);
+  } catch (error) {
+    // A full disk refuses this as well, and what is about to be removed may be what fills it. Without the mark, a crash in between leaves a container
+    // without files, which can be removed again.
+    if (!(error instanceof EngineError) || !/no space left on device/.test(error.message)) throw error;
+  }
 }
 
 async function enterDead(context: ContainerContext, container: Container, cause: unknown): Promise<EngineError> {

@@ -14,6 +14,7 @@ import type { LayerRef, LayerSource, UnpackProgress } from '../store/layer-store
 import type { Lease } from '../store/leases.ts';
 import type { ImageRecord, ImageTarget, RecordChange } from './image-records.ts';
 import type { ImageStore } from './image-store.ts';
+import { verifyLayerBlob } from './verify-layer-blob.ts';
 
 export interface IncomingImage {
   readonly config: Descriptor;
@@ -44,13 +45,25 @@ export async function admitImage(store: ImageStore, image: IncomingImage, option
   const sources = layerSources(config, image.layerBlobs, options.what);
   return await store.sweeper.whileArriving(async () => {
     const bySource = new Map(sources.map((source) => [source.blob, source]));
+    const unpacked = new Set<LayerSource>();
     const layers = await store.layers.unpack(sources, options.signal, (progress) => {
       const source = bySource.get(progress.blob);
-      if (source) options.onLayerProgress?.(source, progress);
+      if (source === undefined) return;
+      unpacked.add(source);
+      options.onLayerProgress?.(source, progress);
     });
+    if (!isKnown(store, image)) {
+      for (const source of sources.filter((each) => !unpacked.has(each)))
+        await verifyLayerBlob(source, store.blobs.path(source.blob), options.signal);
+    }
     options.signal?.throwIfAborted();
     return await store.exclusive(() => record(store, image, config, layers, options.references));
   });
+}
+
+/** Everything that its manifest names was verified when it came. */
+function isKnown({ records }: ImageStore, { config, target }: IncomingImage): boolean {
+  return records.get(config.digest as string as ImageId)?.targets.has(target.descriptor.digest) === true;
 }
 
 /** Writes the manifest of an image that came without one: the same config and layers always get the same. */

@@ -405,6 +405,10 @@ suite('bad input', { skip }, () => {
 
   test('damaged and hostile archives to load', async () => {
     const good = readFileSync((await busyboxArchive()) as string);
+    // The layer itself is there already: what the archive brings in its place must be looked at all the same.
+    const flipped = Buffer.from(good);
+    const place = good.length - 300_000;
+    flipped[place] = (flipped[place] ?? 0) ^ 0xff;
     const manifest = (value: unknown, ...more: TarEntry[]) => tar([{ name: 'manifest.json', data: JSON.stringify(value) }, ...more]);
     const config = {
       name: 'c.json',
@@ -415,6 +419,7 @@ suite('bad input', { skip }, () => {
       noise: Buffer.from('not an archive at all'),
       'cut in a layer': good.subarray(0, good.length >> 1),
       'cut in gzip': gzipSync(good).subarray(0, 200_000),
+      'a flipped byte in a known layer': flipped,
       'no manifest': tar([{ name: 'x', data: 'y' }]),
       'manifest null': manifest(null),
       'manifest of numbers': manifest([1, 2]),
@@ -479,7 +484,6 @@ suite('bad input', { skip }, () => {
       assert.ok(answer.status === 200 || answer.status === 400, `${name}: ${answer.status} ${answer.body}`);
       assert.doesNotMatch(answer.body, /internal|TypeError/, name);
       assert.equal(readFileSync(canary, 'utf8'), 'untouched', name);
-      if (process.env.DBG) console.log(name, answer.status, answer.body.slice(-300));
       if (!/"errorDetail"|"message"/.test(answer.body)) await docker('rmi', '-f', 'hostile');
       await assertNothingLeft(daemon, idle);
     }

@@ -162,6 +162,68 @@ suite('the sandbox against known escapes', { skip }, () => {
     await docker('rm', '-f', 'mounts');
   });
 
+  test('cgroups, sysctls, kernel settings and the disk of the host cannot be written', async () => {
+    const attempts = [
+      'echo /x >/sys/fs/cgroup/memory/release_agent',
+      'echo 1 >/sys/fs/cgroup/memory/notify_on_release',
+      'echo 1 >/sys/fs/cgroup/memory/cgroup.procs',
+      'mkdir /sys/fs/cgroup/memory/x',
+      'mount -t cgroup -o memory x /mnt',
+      'mount -o remount,bind,rw /sys/fs/cgroup/memory',
+      'umount /proc/kcore',
+      'unshare -U true',
+      'unshare -m true',
+      'echo "|/x" >/proc/sys/kernel/core_pattern',
+      'echo h >/proc/sysrq-trigger',
+      'mknod /tmp/d b 254 0 && head -c1 /tmp/d',
+      'mknod /tmp/d2 c 1 1 && head -c1 /tmp/d2',
+      'nsenter -t 1 -m true',
+    ];
+    const script = attempts.map((attempt, index) => `mkdir -p /mnt; (${attempt}) >/dev/null 2>&1 && echo "succeeded: ${index}"`).join('\n');
+    assert.equal((await run('busybox', 'sh', '-c', `${script}\ntrue`)).stdout, '');
+  });
+
+  test('devices swapped for links, and user files swapped for FIFOs, by the container itself: exec writes nowhere and does not hang', async () => {
+    await docker('run', '-d', '--name', 'swap', '--network', 'none', 'busybox', 'sleep', '100');
+    const swap = 'echo kept >/target; rm -f /dev/null /dev/ptmx; ln -s /target /dev/null; ln -s /target /dev/ptmx';
+    assert.equal((await docker('exec', 'swap', 'sh', '-c', swap)).status, 0);
+    await docker('exec', '-d', 'swap', 'sh', '-c', 'echo lost');
+    await docker('exec', '-t', 'swap', 'sh', '-c', 'echo seen');
+    assert.equal((await docker('exec', 'swap', 'cat', '/target')).stdout, 'kept\n');
+    await docker('exec', 'swap', 'sh', '-c', 'rm /etc/passwd /etc/group; mkfifo /etc/passwd /etc/group');
+    const refused = await docker('exec', '-u', 'nobody', 'swap', 'true');
+    assert.match(refused.stderr, /"\/etc\/passwd" is not a regular file/);
+    await docker('rm', '-f', 'swap');
+  });
+
+  test('a fork bomb within --pids-limit, and a flood of output, leave the daemon and removal quick', async () => {
+    await docker(
+      'run',
+      '-d',
+      '--name',
+      'bomb',
+      '--network',
+      'none',
+      '--pids-limit',
+      '40',
+      'busybox',
+      'sh',
+      '-c',
+      'while :; do sleep 100 & done',
+    );
+    await docker('run', '-d', '--name', 'flood', '--network', 'none', 'busybox', 'yes');
+    assert.equal((await run('busybox', 'echo', 'alive')).stdout, 'alive\n');
+    assert.equal((await docker('rm', '-f', 'bomb', 'flood')).status, 0);
+  });
+
+  test('the network of a container that ended cannot be joined', async () => {
+    await docker('run', '--name', 'ended', '--network', 'none', 'busybox', 'true');
+    const { status, stderr } = await docker('run', '--rm', '--network', 'container:ended', 'busybox', 'true');
+    assert.equal(status, 125);
+    assert.match(stderr, /cannot join network of a non running container/);
+    await docker('rm', 'ended');
+  });
+
   test('a container in --network host, pid and ipc private, cannot signal or see the host', async () => {
     const { stdout } = await run('--network', 'host', 'busybox', 'sh', '-c', 'ls /proc | grep -c "^[0-9]"');
     assert.ok(Number(stdout) <= 4, stdout);
