@@ -7,18 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The file listing the processes; prefers the freezer's, which is there on every v1 host. */
+/* A file of the v2 directory. */
+static bool unified_path(const struct cgroup *g, const char *name, char *path, size_t size) {
+	const char *slash = strrchr(g->kill_file, '/');
+	return slash && snprintf(path, size, "%.*s/%s", (int)(slash - g->kill_file), g->kill_file, name) < (int)size;
+}
+
+/* The file listing the processes; without v2 the freezer's, which is there on every v1 host. */
 static bool procs_path(const struct cgroup *g, char *path, size_t size) {
-	if (*g->kill_file) {
-		const char *slash = strrchr(g->kill_file, '/');
-		return slash && snprintf(path, size, "%.*s/cgroup.procs", (int)(slash - g->kill_file), g->kill_file) < (int)size;
-	}
+	if (*g->kill_file) return unified_path(g, "cgroup.procs", path, size);
 	return *g->freezer && snprintf(path, size, "%s/cgroup.procs", g->freezer) < (int)size;
 }
 
 bool cgroup_empty(const struct cgroup *g) {
-	char path[PATH_MAX], some[16];
-	return !procs_path(g, path, sizeof path) || read_file(path, some, sizeof some) <= 0;
+	char path[PATH_MAX], text[256];
+	/* Counts those in cgroups that the container made below its own, which the list of processes does not. */
+	if (*g->kill_file && unified_path(g, "cgroup.events", path, sizeof path))
+		return read_file(path, text, sizeof text) <= 0 || !strstr(text, "populated 1");
+	return !procs_path(g, path, sizeof path) || read_file(path, text, sizeof text) <= 0;
 }
 
 int cgroup_signal(const struct cgroup *g, int number) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CgroupFiles } from './cgroup-files.ts';
 import type { CgroupHost } from './cgroup-host.ts';
-import { type CgroupSystem, createCgroup, ensureCgroup, readOomKills, removeCgroup, updateCgroup } from './cgroups.ts';
+import { type CgroupSystem, createCgroup, ensureCgroup, placementBeside, readOomKills, removeCgroup, updateCgroup } from './cgroups.ts';
 
 const root = '/sys/fs/cgroup';
 
@@ -202,4 +202,16 @@ test('readOomKills: from memory.events', async () => {
   assert.equal(readOomKills('/gantry/a', fake.system), 0);
   fake.files.set(`${root}/gantry/a/memory.events`, 'low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n');
   assert.equal(readOomKills('/gantry/a', fake.system), 2);
+});
+
+test('placementBeside: where the first process went, once the cgroup hands controllers down', async () => {
+  const kernel = new FakeV2('memory', 'pids');
+  await createCgroup('/gantry/c', {}, kernel.system);
+  kernel.files.set('/proc/7/cgroup', '0::/gantry/c/in side\n');
+  const directory = (): string | null => placementBeside('/gantry/c', 7, kernel.system).v2Directory;
+  assert.equal(directory(), `${root}/gantry/c`);
+  kernel.write(`${root}/gantry/c/cgroup.subtree_control`, '+pids');
+  assert.equal(directory(), `${root}/gantry/c/in side`);
+  kernel.files.set('/proc/7/cgroup', '0::/gantry/other\n');
+  assert.equal(directory(), `${root}/gantry/c`);
 });

@@ -67,6 +67,20 @@ export function cgroupPlacement(path: string, system = thisSystem()): CgroupPlac
   return placementIn(system.host, path);
 }
 
+/**
+ * Where a process joins a cgroup that already has the process `member`. Once a v2 cgroup hands controllers down (as systemd or a Docker inside a container makes
+ * it do), the kernel lets processes only into those below it (EBUSY): the newcomer goes where `member` is, as with runc.
+ */
+export function placementBeside(path: string, member: number, system = thisSystem()): CgroupPlacement {
+  const placement = placementIn(system.host, path);
+  const { v2Directory } = placement;
+  if (v2Directory === null || (system.files.read(`${v2Directory}/cgroup.subtree_control`) ?? '').trim() === '') return placement;
+  const line = /^0::(.*)$/m.exec(system.files.read(`/proc/${member}/cgroup`) ?? '')?.[1] ?? '';
+  // Read as single bytes, whatever the container called it.
+  const directory = `${system.host.unified}${Buffer.from(line, 'latin1').toString()}`;
+  return directory.startsWith(`${v2Directory}/`) ? { ...placement, v2Directory: directory } : placement;
+}
+
 /** Sets what is given and leaves the rest. Returns warnings. */
 export async function updateCgroup(path: string, resources: CgroupResources, system = thisSystem()): Promise<readonly string[]> {
   const placement = placementIn(system.host, path);

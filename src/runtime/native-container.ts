@@ -27,7 +27,8 @@ const EEXIST = 17;
 export interface ContainerHost {
   /** A new connection to the monitor's socket. */
   connect(): Promise<Socket>;
-  compileExec(spec: RuntimeSpec): Plan;
+  /** `init` is the container's first process. */
+  compileExec(spec: RuntimeSpec, init: number): Plan;
   /** The exit from the exit file once no monitor is alive; `again`: a monitor is alive, ask it for control. */
   afterMonitor(): Promise<ExitStatus | 'lost' | 'again'>;
   /** RELEASE was acknowledged. */
@@ -105,7 +106,7 @@ export class NativeContainer implements RunningContainer {
   }
 
   async exec(request: ExecRequest): Promise<RunningExec> {
-    const plan = this.#host.compileExec(request.spec);
+    const plan = this.#host.compileExec(request.spec, this.pid);
     const socket = await this.#connect();
     const pending = this.#expectExec(request.id);
     try {

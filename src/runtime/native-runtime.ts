@@ -14,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { type CgroupPlacement, cgroupPlacement, createCgroup, killCgroup } from '../linux/cgroups.ts';
+import { type CgroupPlacement, createCgroup, killCgroup, placementBeside } from '../linux/cgroups.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
 import { Launcher } from './launcher.ts';
@@ -182,7 +182,7 @@ export class NativeRuntime implements Runtime {
   #host(id: ContainerId, cgroupsPath: string | null): ContainerHost {
     return {
       connect: () => connectSocket(this.#monitorSocket(id)),
-      compileExec: (spec) => this.#compiler.execPlan(id, spec, placementOf(spec)),
+      compileExec: (spec, init) => this.#compiler.execPlan(id, spec, placementOf(spec, init)),
       afterMonitor: () => this.#afterMonitor(id, cgroupsPath),
       forget: async () => {
         this.#running.delete(id);
@@ -327,9 +327,9 @@ function isUnavailable(thrown: unknown): boolean {
   return thrown instanceof EngineError && thrown.code === 'unavailable';
 }
 
-function placementOf(spec: RuntimeSpec): CgroupPlacement {
+function placementOf(spec: RuntimeSpec, init: number): CgroupPlacement {
   const path = spec.linux.cgroupsPath;
-  return path === undefined ? noCgroup : cgroupPlacement(path);
+  return path === undefined ? noCgroup : placementBeside(path, init);
 }
 
 async function park(socket: Socket, id: ContainerId, index: number, attachment: AttachRequest): Promise<Frame> {

@@ -31,7 +31,9 @@ export async function layeredArchive(count: number): Promise<Buffer> {
 }
 
 async function tarOf(entries: readonly WritableEntry[]): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(writeTar(entries)));
+  const pieces: Uint8Array[] = [];
+  for await (const piece of writeTar(entries)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 function directory(path: string): WritableEntry {

@@ -92,6 +92,15 @@ ends() {
   same 'no process is left' '' "$alive"
   docker rm many >/dev/null
 
+  # Without a PID namespace of its own only the cgroup tells what belongs to it.
+  id=$(docker run -d --network none --name below --privileged --pid host busybox sh -c 'mkdir /sys/fs/cgroup/sub; setsid sleep 1234 & echo $! >/sys/fs/cgroup/sub/cgroup.procs; exec sleep 1000')
+  sleep 0.5
+  pid=$(cat $tree/$id/sub/cgroup.procs)
+  same 'a process in a cgroup below' '/proc' "$([ -n "$pid" ] && ls -d /proc)"
+  docker rm -f below >/dev/null
+  gone 'it ends with the container' /proc/$pid
+  gone 'and so does its cgroup' $tree/$id
+
   id=$(docker run -d --network none --name adopted busybox sh -c 'echo before; while [ ! -e /end ]; do sleep 0.1; done; echo after; exit 4')
   kill -9 $daemon
   start_daemon
