@@ -108,7 +108,7 @@ const probes: Readonly<Record<string, string>> = {
 
 /** What only init of a container with its own PID namespace shows. */
 const initProbe =
-  'cat /proc/1/comm; cut -d" " -f5,6,7 /proc/1/stat; ls /proc/1/fd; cat /proc/[0-9]*/comm 2>/dev/null | grep -vE "^(sh|sed|cat|grep|cut|ls)$"';
+  'cat /proc/1/comm; cut -d" " -f5,6,7 /proc/1/stat; ls /proc/1/fd; cat /proc/[0-9]*/comm 2>/dev/null | grep -vE "^(sh|exe|sed|cat|grep|cut|ls)$"';
 
 interface Accepted {
   readonly line: RegExp;
