@@ -80,7 +80,7 @@ x cmd -a b
 --health-cmd "a b" --health-interval 3s --health-timeout 1m30s --health-retries 3 --health-start-period 500ms --health-start-interval 1s x
 --no-healthcheck x
 --stop-signal TERM --stop-timeout 3 --init --read-only --group-add g --group-add 5 x
---init=false --cpu-count 1 --cpu-percent 2 --io-maxbandwidth 1m --io-maxiops 3 x
+--init=false x
 --sysctl net.x=1 --annotation a=b --log-driver local --log-opt a=b --storage-opt size=1 --runtime runc --cgroup-parent /p x
 --cidfile CIDFILE x
 -- x -y

@@ -7,6 +7,9 @@ import { containerCgroups, descriptorTargets, type Footprint, footprintOf, launc
 /** Ours after a while of the same work: what a garbage-collected heap may breathe. */
 const daemonGrowthKb = 24 * 1024;
 const launcherGrowthKb = 64;
+/** Worker threads come and go with the work (about nine descriptors each); a leak in every third cycle of sixty is twenty. */
+const workerThreads = 1;
+const workerDescriptors = 12;
 
 export interface LeakFigures {
   readonly cycles: number;
@@ -27,12 +30,15 @@ export async function leakCycles(daemon: GantryDaemon, cycles: number, warmUp: n
   assert.equal(launcherOf(daemon), launcher, 'the launcher was replaced');
   assert.equal(mountinfo().length, mountsBefore, 'mounts in the host namespace');
   assert.deepEqual(containerCgroups(daemon), [], 'cgroups');
-  assert.ok(daemonAfter.descriptors <= daemonBefore.descriptors, `descriptors of the daemon: ${descriptorTargets(daemon.pid).join(' ')}`);
+  assert.ok(
+    daemonAfter.descriptors <= daemonBefore.descriptors + workerDescriptors,
+    `descriptors of the daemon: ${descriptorTargets(daemon.pid).join(' ')}`,
+  );
   assert.ok(
     launcherAfter.descriptors <= launcherBefore.descriptors,
     `descriptors of the launcher: ${descriptorTargets(launcher).join(' ')}`,
   );
-  assert.ok(daemonAfter.threads <= daemonBefore.threads, 'threads of the daemon');
+  assert.ok(daemonAfter.threads <= daemonBefore.threads + workerThreads, 'threads of the daemon');
   assert.ok(
     daemonAfter.residentKb - daemonBefore.residentKb < daemonGrowthKb,
     `memory of the daemon: ${daemonBefore.residentKb} to ${daemonAfter.residentKb} KB`,
