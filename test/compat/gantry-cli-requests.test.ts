@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { PassThrough } from 'node:stream';
@@ -24,6 +24,7 @@ x cmd -a b
 --name nn --platform linux/amd64 -h host --domainname dom -u 1:2 -w /w x
 -e A=1 -e B=2 -e GANTRY_TEST_PASSED -e GANTRY_TEST_ABSENT x
 -eA=1 -e=B=2 --env=C=3 x
+-e HTTP_PROXY=mine -e no_proxy x
 --env-file ENVFILE -e LAST=1 x
 -l a=b -l c --label-file ENVFILE x
 --entrypoint /e x
@@ -102,6 +103,8 @@ describe('gantry create asks for what docker create asks for', { skip: docker ==
   before(async () => {
     writeFileSync(`${folder}/env`, '# comment\nFROM_FILE=a b\n\nGANTRY_TEST_PASSED\n  INDENTED=1\n');
     writeFileSync(`${folder}/profile.json`, '{ "defaultAction" : "SCMP_ACT_ALLOW" }');
+    mkdirSync(`${folder}/.docker`);
+    writeFileSync(`${folder}/.docker/config.json`, '{"proxies":{"default":{"httpProxy":"http://p:1","noProxy":"a,b"}}}');
     server = createServer((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));

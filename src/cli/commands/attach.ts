@@ -38,11 +38,12 @@ export const attach: Command = {
     using session = new StdioSession(connection, io, { stdin, tty, detachKeys: detachKeyBytes });
     using _size = tty ? followWindowSize(io.stdout, ({ rows, columns }) => client.containers.resize(details.Id, rows, columns)) : null;
     const end = await (proxy === null ? session.end : Promise.race([session.end, proxy.forced]));
-    if (end === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting');
+    if (end === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting', 1, { plain: true });
     if (end === 'detached') {
       session[Symbol.dispose]();
+      // Docker's exit code for a client that left while the process goes on.
       context.printError('read escape sequence\n');
-      return 0;
+      return 1;
     }
     return (await wait.exit).StatusCode;
   },

@@ -29,7 +29,7 @@ export const port: Command = {
       binding.HostIp.includes(':') ? `[${binding.HostIp}]:${binding.HostPort}` : `${binding.HostIp}:${binding.HostPort}`;
     if (key !== undefined) {
       const bindings = ports[key];
-      if (!bindings) throw new CliError(`Error: No public port '${key}' published for ${name}`);
+      if (!bindings) throw new CliError(`Error: No public port '${wanted}' published for ${name}`);
       context.print(bindings.map((binding) => `${joined(binding)}\n`).join(''));
       return 0;
     }

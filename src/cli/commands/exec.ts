@@ -70,8 +70,9 @@ async function execAttached(context: CommandContext, id: string, { tty, stdin, s
   using _size = tty ? followWindowSize(io.stdout, ({ rows, columns }) => client.execs.resize(id, rows, columns)) : null;
   if ((await session.end) === 'detached') {
     session[Symbol.dispose]();
+    // Docker's exit code for a client that left while the process goes on.
     context.printError('read escape sequence\n');
-    return 0;
+    return 1;
   }
   const { Running, ExitCode } = await client.execs.inspect(id);
   if (Running) throw new CliError('the connection to the command was lost; it goes on running in the container');

@@ -101,7 +101,7 @@ async function askPassword(context: CommandContext): Promise<string> {
 
 /** Raw mode does not echo; so the keys that a terminal would handle are handled here. */
 async function readHidden(stdin: CommandContext['io']['stdin']): Promise<string> {
-  using _raw = enterRawMode(stdin);
+  using _raw = enterRawMode(stdin, 'input');
   let text = '';
   for await (const chunk of stdin) {
     for (const character of String(chunk)) {

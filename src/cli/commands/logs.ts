@@ -1,5 +1,8 @@
+import { CliError } from '../cli-error.ts';
 import { type Command, oneArgument } from '../command.ts';
+import { errorMessage } from '../error-message.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
+import type { FlagValues } from '../flags/flag-values.ts';
 import { parseMoment } from '../parse/moment.ts';
 import { copyOutput } from '../terminal/stdio-session.ts';
 
@@ -25,8 +28,8 @@ export const logs: Command = {
         follow: flags.bool('follow'),
         timestamps: flags.bool('timestamps'),
         details: flags.bool('details'),
-        since: parseMoment(flags.string('since')),
-        until: parseMoment(flags.string('until')),
+        since: flagMoment(flags, 'since'),
+        until: flagMoment(flags, 'until'),
         tail: flags.string('tail'),
       },
       details.Config.Tty,
@@ -35,3 +38,11 @@ export const logs: Command = {
     return 0;
   },
 };
+
+function flagMoment(flags: FlagValues, name: string): string {
+  try {
+    return parseMoment(flags.string(name));
+  } catch (error) {
+    throw new CliError(`invalid value for "${name}": ${errorMessage(error)}`, 1, { cause: error });
+  }
+}

@@ -21,7 +21,7 @@ export const run: Command = {
     const detach = flags.bool('detach');
     if (detach && flags.has('attach'))
       throw new CliError('conflicting options: cannot specify both --attach and --detach', 1, { plain: true });
-    const { body, attach } = buildCreateRequest(flags, args, io, consoleSize(flags, io));
+    const { body, attach } = buildCreateRequest(context, consoleSize(flags, io));
     if (detach)
       return runDetached(
         context,
@@ -37,7 +37,7 @@ export const run: Command = {
       attach,
       tty: flags.bool('tty'),
       autoRemove: flags.bool('rm'),
-      signalProxy: flags.bool('sig-proxy') && !flags.bool('tty'),
+      signalProxy: flags.bool('sig-proxy'),
       detachKeys,
       detachKeyBytes,
       errorPrefix: 'gantry: ',

@@ -11,6 +11,7 @@ interface ConfigFile {
   auths?: Record<string, { auth?: string; username?: string; password?: string; identitytoken?: string; registrytoken?: string }>;
   credsStore?: string;
   credHelpers?: Record<string, string>;
+  proxies?: Record<string, Record<string, string>>;
 }
 
 export class DockerConfig {

@@ -2,6 +2,8 @@
 import { resolve } from 'node:path';
 import { CliError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
+import type { CommandContext } from '../command.ts';
+import { proxyEnvironment } from '../config/proxy-environment.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
 import { parseByteSize, parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
 import {
@@ -35,9 +37,7 @@ export interface CreateRequest {
 
 /** `consoleSize`: rows and columns of our terminal, sent when the container gets one. */
 export function buildCreateRequest(
-  flags: FlagValues,
-  args: readonly string[],
-  io: Pick<CliIo, 'env' | 'cwd'>,
+  { flags, args, io, config: settings, address }: Pick<CommandContext, 'flags' | 'args' | 'io' | 'config' | 'address'>,
   consoleSize: readonly [number, number],
 ): CreateRequest {
   refuseUnsupported(flags);
@@ -47,7 +47,7 @@ export function buildCreateRequest(
   const volumes = planVolumes(flags.list('volume'), io.cwd);
   const networks = planNetworks(flags);
   const config = {
-    ...containerConfig(flags, io, attach),
+    ...containerConfig(flags, io, attach, (given) => proxyEnvironment(settings, address, given)),
     Cmd: command.length > 0 ? command : null,
     Image: image,
     Volumes: volumes.anonymous,
@@ -99,10 +99,16 @@ function planAttach(flags: FlagValues): AttachPlan {
   };
 }
 
-function containerConfig(flags: FlagValues, io: Pick<CliIo, 'env'>, attach: AttachPlan): Record<string, unknown> {
+function containerConfig(
+  flags: FlagValues,
+  io: Pick<CliIo, 'env'>,
+  attach: AttachPlan,
+  proxies: (given: readonly string[]) => string[],
+): Record<string, unknown> {
   const stdin = flags.bool('interactive');
   const given = flags.parsedList('env', validateEnvironmentEntry);
-  const env = collectEnvironment(flags.list('env-file'), given, io.env);
+  const named = collectEnvironment(flags.list('env-file'), given, io.env);
+  const env = [...proxies(given), ...named];
   const entrypoint = flags.has('entrypoint') ? [flags.string('entrypoint')] : null;
   const healthcheck = healthcheckOf(flags);
   return {

@@ -39,12 +39,8 @@ export async function runAttached(context: CommandContext, run: AttachedRun): Pr
   proxy?.containerRuns();
   using _size = run.tty ? followWindowSize(io.stdout, ({ rows, columns }) => client.containers.resize(run.id, rows, columns)) : null;
   const end = await firstEnd(session, proxy);
-  if (end === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting');
-  if (end === 'detached') {
-    session[Symbol.dispose]();
-    context.printError('read escape sequence\n');
-    return 0;
-  }
+  if (end === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting', 1, { plain: true });
+  if (end === 'detached') return 0;
   return exitCode(context, wait, proxy);
 }
 
@@ -67,7 +63,7 @@ async function startOrExplain(context: CommandContext, run: AttachedRun, wait: P
 
 async function exitCode(context: CommandContext, wait: PendingWait, proxy: SignalProxy | null): Promise<number> {
   const answer = await (proxy === null ? wait.exit : Promise.race([wait.exit, proxy.forced]));
-  if (answer === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting');
+  if (answer === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting', 1, { plain: true });
   if (answer.Error?.Message) {
     context.printError(`Error waiting for container: ${answer.Error.Message}\n`);
     return 125;

@@ -8,7 +8,7 @@ export function parseMoment(text: string, now = Date.now()): string {
   if (relative !== null) return relative;
   if (/^-?\d+(\.\d{1,9})?$/.test(text)) return text;
   const absolute = /^(\d{4}-\d\d-\d\d)(?:T(\d\d(?::\d\d(?::\d\d(?:\.\d{1,9})?)?)?))?(Z|[-+]\d\d:\d\d)?$/.exec(text);
-  if (absolute === null) throw new CliError(`failed to parse "${text}" as a moment: write 10m, 2026-01-02T15:04:05Z or Unix seconds`);
+  if (absolute === null) throw new CliError(`failed to parse value as time or duration: "${text}"`);
   return absoluteMoment(absolute[1] ?? '', absolute[2] ?? '00', absolute[3] ?? '', text);
 }
 
@@ -27,6 +27,6 @@ function absoluteMoment(day: string, time: string, zone: string, text: string): 
   const [clock = '', fraction = ''] = time.split('.');
   const full = `${clock}:00:00`.slice(0, 8);
   const milliseconds = Date.parse(`${day}T${full}${zone}`);
-  if (Number.isNaN(milliseconds)) throw new CliError(`failed to parse "${text}" as a moment: there is no such day or time`);
+  if (Number.isNaN(milliseconds)) throw new CliError(`failed to parse value as time or duration: "${text}": there is no such day or time`);
   return `${milliseconds / 1000}.${fraction.padEnd(9, '0')}`;
 }

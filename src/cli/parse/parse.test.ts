@@ -67,7 +67,7 @@ describe('parseMoment', () => {
     assert.equal(parseMoment('', now), '');
   });
   it('refuses the rest', () => {
-    refuses(() => parseMoment('yesterday', now), /failed to parse "yesterday"/);
+    refuses(() => parseMoment('yesterday', now), /failed to parse value as time or duration: "yesterday"/);
     refuses(() => parseMoment('2026-13-40', now), /no such day/);
   });
 });
