@@ -5,7 +5,6 @@ import { ApiError } from '../../client/api-client.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
 import { fileErrorText } from '../file-error.ts';
-import { pullImage } from '../image/pull-image.ts';
 
 const PULL_POLICIES = ['always', 'missing', 'never'];
 
@@ -37,6 +36,8 @@ async function createOrPull(context: CommandContext, body: Record<string, unknow
 
 async function pullTold(context: CommandContext, image: string): Promise<void> {
   const { flags, io } = context;
+  // Loaded only here: most runs have their image.
+  const { pullImage } = await import('../image/pull-image.ts');
   await pullImage(context, image, {
     platform: flags.string('platform'),
     allTags: false,

@@ -109,7 +109,7 @@ class Lexer {
       this.#push('number', number.replaceAll('_', ''), start, spaced);
       return;
     }
-    const word = match(/^\.[\p{L}_][\p{L}\p{N}_]*/u) ?? match(/^\$[\p{L}\p{N}_]*/u) ?? match(/^[\p{L}_][\p{L}\p{N}_]*/u);
+    const word = this.#word(rest);
     if (word !== null) {
       this.#at += word.length;
       this.#checkTerminator();
@@ -118,6 +118,14 @@ class Lexer {
       return;
     }
     this.#quotedOrPunctuation(rest, start, spaced);
+  }
+
+  /** A field, variable or name. The classes of Unicode are slow to compile: they are asked only where ASCII ends. */
+  #word(rest: string): string | null {
+    const ascii = /^(?:[.]?[A-Za-z_]\w*|\$\w*)/.exec(rest)?.[0] ?? null;
+    const next = rest.charCodeAt(ascii?.length ?? (rest.startsWith('.') ? 1 : 0));
+    if (!(next > 127)) return ascii;
+    return /^(?:[.]?[\p{L}_][\p{L}\p{N}_]*|\$[\p{L}\p{N}_]*)/u.exec(rest)?.[0] ?? null;
   }
 
   /** A name ends at white space or at a character that can follow one. */

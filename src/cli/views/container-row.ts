@@ -34,7 +34,7 @@ export function containerRow(container: ContainerSummary, truncate: boolean, now
     '*formatter.ContainerContext',
     {
       Command: goQuote(truncate ? ellipsis(container.Command, COMMAND_WIDTH) : container.Command),
-      CreatedAt: goTime(container.Created),
+      CreatedAt: () => goTime(container.Created),
       ID: truncate ? shortId(container.Id) : container.Id,
       Image: imageText(container, truncate),
       Labels: joinLabels(labels),

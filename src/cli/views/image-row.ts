@@ -67,7 +67,7 @@ function imageRow(image: ImageSummary, name: Name, truncate: boolean, now: numbe
     '*formatter.imageContext',
     {
       Containers: image.Containers === -1 ? 'N/A' : String(image.Containers),
-      CreatedAt: goTime(image.Created),
+      CreatedAt: () => goTime(image.Created),
       CreatedSince: image.Created <= 0 ? '' : ago(image.Created, now),
       Digest: name.digest,
       ID: truncate ? shortId(image.Id) : image.Id,
