@@ -1,5 +1,5 @@
 /**
- * Ends the daemon: SIGTERM to the process that its pid file names, then waits until its socket is silent. Containers go on running, unless
+ * Ends the daemon: SIGTERM to the process that its pid file names, then waits until it has left. Containers go on running, unless
  * they are stopped first. There is no API call for this: whoever may talk to a socket may not always end its daemon.
  */
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,9 @@ import { type Command, type CommandContext, noArguments } from '../command.ts';
 import { eachName } from '../container/each-name.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 
-const POLL_MS = 20;
+const POLL_MS = 10;
+/** What the daemon calls itself (src/main/main.ts). */
+const DAEMON_NAME = 'gantryd';
 
 export const systemStop: Command = {
   usage: '[OPTIONS]',
@@ -33,7 +35,7 @@ export const systemStop: Command = {
       flags.string('pidfile').startsWith('/') ? flags.string('pidfile') : `${dirname(parseAddress(context.address).path)}/gantry.pid`,
     );
     terminate(pid);
-    await untilSilent(context, flags.int('timeout') * 1000);
+    await untilGone(pid, flags.int('timeout') * 1000);
     context.print('The daemon has stopped\n');
     return 0;
   },
@@ -65,6 +67,10 @@ function readPid(path: string): number {
 }
 
 function terminate(pid: number): void {
+  // After a crash the number may belong to somebody else by now.
+  const name = processName(pid);
+  if (name !== null && name !== DAEMON_NAME)
+    throw new CliError(`cannot stop the daemon: the process ${pid} named by its pid file is "${name}", not a daemon of ours`);
   try {
     process.kill(pid, 'SIGTERM');
   } catch (error) {
@@ -72,6 +78,14 @@ function terminate(pid: number): void {
     throw new CliError(`cannot stop the daemon (process ${pid}): ${error instanceof Error ? error.message : String(error)}`, 1, {
       cause: error,
     });
+  }
+}
+
+function processName(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return null;
   }
 }
 
@@ -85,17 +99,20 @@ async function answers(context: CommandContext): Promise<boolean> {
   }
 }
 
-async function untilSilent(context: CommandContext, timeoutMs: number): Promise<void> {
+/** The process, not only its socket: until it has left, it holds the data root, and no other daemon can have it. */
+async function untilGone(pid: number, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  const { Connection } = await import('../../client/connection.ts');
-  const address = parseAddress(context.address);
-  for (;;) {
-    try {
-      (await Connection.connect(address)).close();
-    } catch {
-      return;
-    }
-    if (Date.now() > deadline) throw new CliError(`the daemon at ${context.address} still answers after ${timeoutMs / 1000} seconds`);
+  while (runs(pid)) {
+    if (Date.now() > deadline) throw new CliError(`the daemon (process ${pid}) still runs after ${timeoutMs / 1000} seconds`);
     await new Promise((wake) => setTimeout(wake, POLL_MS));
+  }
+}
+
+/** A process that ended but was not waited for yet counts as gone. */
+function runs(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }
