@@ -17,7 +17,7 @@ start_daemon() {
   (
     exec 9>&- 8>&-
     own_cgroup
-    exec setsid "$node" --no-warnings "$build/gantry.cjs" daemon </dev/null >>"$log" 2>&1
+    exec setsid "$node" --no-warnings -- "$build/gantry.cjs" daemon </dev/null >>"$log" 2>&1
   ) &
   started=$!
   wait_until_ready

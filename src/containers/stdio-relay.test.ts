@@ -129,3 +129,13 @@ test('StdioRelay: leaves no listeners on a busy stream', async () => {
   assert.ok(ours.listenerCount('drain') <= 1);
   assert.ok(ours.listenerCount('close') <= 3);
 });
+
+test('StdioRelay: a process stream that ended before it was connected ends the client', { timeout: 5000 }, async () => {
+  const [ours, process] = duplexPair();
+  process.end();
+  ours.resume();
+  await once(ours, 'end');
+  const under = relay();
+  under.connect(ours);
+  assert.equal(await text(under), '');
+});

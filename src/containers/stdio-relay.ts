@@ -155,6 +155,13 @@ export class StdioRelay extends Duplex {
       if (this.#source === source) onEnd();
     });
     source.on('error', (error) => this.destroy(error));
+    // A socket with nothing buffered tells its end unasked, and that may have been before we listened.
+    if (source.readableEnded || source.destroyed) {
+      queueMicrotask(() => {
+        if (this.#source === source) onEnd();
+      });
+      return;
+    }
     // Cut off without an end: the client must see an end too, or it would wait for ever.
     source.once('close', () => {
       if (this.#source === source && !source.readableEnded) onEnd();
