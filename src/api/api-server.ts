@@ -17,6 +17,8 @@ import { createRouteTable, type Route, type RouteMatch } from './route-table.ts'
 export interface ApiServerOptions {
   readonly routes: readonly Route[];
   readonly engineVersion: string;
+  /** Which build the daemon is, for the command line to compare with its own; null from source. */
+  readonly build?: string | null;
   readonly logger: Logger;
 }
 
@@ -37,7 +39,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let draining = false;
 
   async function serve(request: IncomingMessage, response: ServerResponse, upgrade: Upgrade | null): Promise<void> {
-    setCommonHeaders(response, options.engineVersion);
+    setCommonHeaders(response, options);
     let exchange: Exchange | null = null;
     try {
       if (draining) throw new EngineError('unavailable', 'the daemon is stopping');
@@ -125,11 +127,12 @@ function takesUpgrade(table: ReturnType<typeof createRouteTable>, request: Incom
   }
 }
 
-function setCommonHeaders(response: ServerResponse, engineVersion: string): void {
+function setCommonHeaders(response: ServerResponse, { engineVersion, build }: ApiServerOptions): void {
   response.setHeader('Api-Version', formatApiVersion(newestApiMinor));
   response.setHeader('Docker-Experimental', 'false');
   response.setHeader('Ostype', 'linux');
   response.setHeader('Server', `Docker/${engineVersion} (linux)`);
+  if (typeof build === 'string') response.setHeader('Gantry-Build', build);
 }
 
 function answerError(thrown: unknown, request: IncomingMessage, response: ServerResponse, exchange: Exchange | null, logger: Logger): void {

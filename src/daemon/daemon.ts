@@ -50,7 +50,7 @@ async function serveUntilStopped(options: DaemonOptions, environment: NodeJS.Pro
   const notify = serviceNotifier(environment, logger);
   const engine = await createEngine(options, dataRoot, logger);
   cleanup.defer(() => engine.close());
-  const api = createApiServer({ routes: apiRoutes(engine.services), engineVersion, logger });
+  const api = createApiServer({ routes: apiRoutes(engine.services), engineVersion, build: buildName, logger });
   const listeners = await listen(api, options, environment, cleanup);
   if (options.pidfile !== null) writePidfile(options.pidfile, cleanup);
   process.stdout.write(`ready ${listeners.map(({ address }) => address).join(' ')}\n`);
