@@ -1,9 +1,9 @@
 /** A container as `GET /containers/json` and `GET /containers/ID/json` show it, in the shape of the client's API version. */
 import type { ContainerView, MountPoint } from '../containers/containers.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
+import { humanDuration } from '../wire/human-duration.ts';
 import { formatTime, unixSeconds } from '../wire/timestamps.ts';
 import type { BuiltinNetwork } from './builtin-networks.ts';
-import { humanDuration } from './human-duration.ts';
 
 export interface ContainerJsonContext {
   readonly images: ImageCatalogue;

@@ -1,23 +1,5 @@
-/** Spans of time as Docker words them. */
-
-/** `About a minute`, `3 weeks`, … of a span in milliseconds. */
-export function humanDuration(milliseconds: number): string {
-  const seconds = Math.trunc(milliseconds / 1000);
-  if (seconds < 1) return 'Less than a second';
-  if (seconds === 1) return '1 second';
-  if (seconds < 60) return `${seconds} seconds`;
-  const minutes = Math.trunc(milliseconds / 60_000);
-  if (minutes === 1) return 'About a minute';
-  if (minutes < 60) return `${minutes} minutes`;
-  const exactHours = milliseconds / 3_600_000;
-  const hours = Math.trunc(exactHours + 0.5);
-  if (hours === 1) return 'About an hour';
-  if (hours < 48) return `${hours} hours`;
-  if (hours < 24 * 7 * 2) return `${Math.trunc(hours / 24)} days`;
-  if (hours < 24 * 30 * 2) return `${Math.trunc(hours / 24 / 7)} weeks`;
-  if (hours < 24 * 365 * 2) return `${Math.trunc(hours / 24 / 30)} months`;
-  return `${Math.trunc(Math.trunc(exactHours) / 24 / 365)} years`;
-}
+/** Times as Docker's command line prints them. */
+import { humanDuration } from '../../wire/human-duration.ts';
 
 /** `2 hours ago`. */
 export function ago(unixSeconds: number, now = Date.now()): string {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { humanDuration } from '../../wire/human-duration.ts';
 import { Struct } from '../template/go-value.ts';
-import { humanDuration } from './duration-text.ts';
 import { ellipsis, shortId } from './ellipsis.ts';
 import { formatRows } from './row-format.ts';
 import { binarySize, humanSize } from './size-text.ts';
