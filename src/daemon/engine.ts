@@ -26,6 +26,7 @@ import type { LayerStore } from '../store/layer-store.ts';
 import { createLayerStore, type OpenLayerStore } from '../store/layers.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
+import { leaveOwnCgroups } from './own-cgroup.ts';
 import { systemFactsOfHost } from './system-facts-of-host.ts';
 
 export interface Engine {
@@ -134,7 +135,8 @@ function cgroupFiles({ joinFiles, v2Directory }: CgroupPlacement): readonly stri
 async function removeIdleCgroups({ globalName }: DataRoot): Promise<void> {
   try {
     await removeCgroup(`/${globalName}/launcher`);
-    for (const directory of cgroupPlacement(`/${globalName}`).directories) rmdirSync(directory);
+    leaveOwnCgroups(globalName);
+    for (const directory of cgroupPlacement(`/${globalName}`).directories) if (existsSync(directory)) rmdirSync(directory);
   } catch {
     // Somebody is still in there.
   }
