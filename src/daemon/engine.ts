@@ -45,9 +45,10 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   cleanup.defer(() => database.close());
   const images = await openImages(dataRoot, database, logger);
   cleanup.defer(() => images.layers.close());
-  cleanup.defer(() => removeIdleCgroups(dataRoot));
+  let containersRun = false;
+  cleanup.defer(() => (containersRun ? undefined : removeIdleCgroups(dataRoot)));
   const runtime = await startRuntime(dataRoot, logger);
-  cleanup.defer(() => runtime.launcher.close());
+  cleanup.defer(() => runtime.close());
   const containers = await createContainers({
     dataRoot: dataRoot.path,
     execRoot: dataRoot.execRoot,
@@ -59,7 +60,10 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     host: readHostFacts(),
     logger,
   });
-  cleanup.defer(() => containers.close());
+  cleanup.defer(async () => {
+    containersRun = containers.counts().running > 0;
+    await containers.close();
+  });
   images.catalogue.setUsers((id) => containers.imageUsers(id));
   await images.sweepBeside(containers);
   const events = joinEvents(containers, images.catalogue);
