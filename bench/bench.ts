@@ -8,8 +8,9 @@ import { cpus, release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { runCommand, shell } from '../test/harness/command.ts';
 import { type GantryDaemon, startGantry } from '../test/harness/gantry.ts';
-import { busyboxArchive } from '../test/harness/images.ts';
+import { loadBusybox } from '../test/harness/images.ts';
 import { familyOf, type Peer, peerMissing, startPeer } from '../test/harness/peer.ts';
+import { readOrEmpty } from '../test/harness/tolerant-read.ts';
 import { EngineClient } from './engine-client.ts';
 
 interface Row {
@@ -33,12 +34,9 @@ if (missing !== null) {
   console.error(`bench ${missing}`);
   process.exit(1);
 }
-const archive = await busyboxArchive();
-assert.ok(archive, 'bench needs busybox (apt-get install busybox-static)');
 const [peer, gantry] = await Promise.all([startPeer(), startGantry({ bundled: true })]);
 try {
-  for (const host of [peer.host, gantry.host])
-    assert.equal((await runCommand(['docker', '-H', host, 'load', '-q', '-i', archive])).status, 0);
+  await loadBusybox(peer.host, gantry.host);
   await wholeRun();
   await apiLifecycle();
   await exec();
@@ -170,24 +168,16 @@ function processesNamed(prefix: string): number[] {
 }
 
 function comm(pid: number): string {
-  return readOr(`/proc/${pid}/comm`).trim();
+  return readOrEmpty(`/proc/${pid}/comm`).trim();
 }
 
 function commandLine(pid: number): string {
-  return readOr(`/proc/${pid}/cmdline`);
-}
-
-function readOr(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
+  return readOrEmpty(`/proc/${pid}/cmdline`);
 }
 
 /** Proportional set size, kilobytes. */
 function pssOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(readOr(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0), 0);
+  return pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(readOrEmpty(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0), 0);
 }
 
 function kernelKilobytes(): number {

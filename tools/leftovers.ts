@@ -1,5 +1,6 @@
 /** What suites could leave on the machine: compared before and after, so that a leak is a failure. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { listOrEmpty, readOrEmpty } from '../test/harness/tolerant-read.ts';
 
 export interface Leftovers {
   readonly mounts: readonly string[];
@@ -9,7 +10,7 @@ export interface Leftovers {
 }
 
 export function leftovers(): Leftovers {
-  return { mounts: mounts(), cgroups: cgroups(), interfaces: list('/sys/class/net'), processes: processes() };
+  return { mounts: mounts(), cgroups: cgroups(), interfaces: listOrEmpty('/sys/class/net'), processes: processes() };
 }
 
 function mounts(): string[] {
@@ -20,12 +21,12 @@ function mounts(): string[] {
 }
 
 function cgroups(): string[] {
-  const roots = ['/sys/fs/cgroup', ...list('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)];
+  const roots = ['/sys/fs/cgroup', ...listOrEmpty('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)];
   return roots.flatMap((root) =>
-    list(root)
+    listOrEmpty(root)
       .filter((name) => name.startsWith('gantry'))
       .flatMap((name) =>
-        list(`${root}/${name}`)
+        listOrEmpty(`${root}/${name}`)
           .filter((child) => /^([0-9a-f]{64}|launcher)$/.test(child))
           .map((child) => `${root}/${name}/${child}`),
       ),
@@ -33,26 +34,10 @@ function cgroups(): string[] {
 }
 
 function processes(): string[] {
-  return list('/proc')
+  return listOrEmpty('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
-      const comm = read(`/proc/${pid}/comm`).trim();
+      const comm = readOrEmpty(`/proc/${pid}/comm`).trim();
       return /^(gantry|dockerd|containerd)/.test(comm) ? [`${comm} (${pid})`] : [];
     });
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

@@ -3,7 +3,6 @@
  * beyond looking a name up.
  */
 
-export const CLONE_NEWTIME = 0x0000_0080;
 export const CLONE_NEWNS = 0x0002_0000;
 export const CLONE_NEWCGROUP = 0x0200_0000;
 export const CLONE_NEWUTS = 0x0400_0000;
@@ -17,16 +16,13 @@ export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 export const MS_SYNCHRONOUS = 0x10;
-export const MS_REMOUNT = 0x20;
 export const MS_MANDLOCK = 0x40;
 export const MS_DIRSYNC = 0x80;
 export const MS_NOSYMFOLLOW = 0x100;
 export const MS_NOATIME = 0x400;
 export const MS_NODIRATIME = 0x800;
 export const MS_BIND = 0x1000;
-export const MS_MOVE = 0x2000;
 export const MS_REC = 0x4000;
-export const MS_SILENT = 0x8000;
 export const MS_UNBINDABLE = 1 << 17;
 export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;

@@ -9,7 +9,6 @@ import { bind, checked, isErrno } from './ffi.ts';
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;
-export const AT_EMPTY_PATH = 0x1000;
 
 /** Those of Node where it has them (O_DIRECTORY and O_NOFOLLOW differ between architectures); the others are the same on x86-64 and arm64. */
 export const O_PATH = 0o10000000;
@@ -25,7 +24,6 @@ export const RESOLVE_BENEATH = 0x08;
 export const RESOLVE_IN_ROOT = 0x10;
 
 export const RENAME_NOREPLACE = 1;
-export const RENAME_EXCHANGE = 2;
 
 const SYS_OPENAT2 = 437;
 

@@ -91,10 +91,6 @@ export function isIndexType(mediaType: string): boolean {
   return indexTypes.includes(mediaType);
 }
 
-export function isManifestType(mediaType: string): boolean {
-  return manifestTypes.includes(mediaType);
-}
-
 export function parseDescriptor(value: unknown, what: string): Descriptor {
   if (!isObject(value)) throw invalid(`${what} is not a descriptor`);
   refuseCaseVariants(value, ['mediaType', 'digest', 'size', 'urls', 'annotations', 'data', 'platform', 'artifactType'], what);

@@ -9,10 +9,12 @@ const day = 24 * hour;
 
 const cases: readonly (readonly [number, string])[] = [
   [-5, 'Less than a second'],
+  [0, 'Less than a second'],
   [999, 'Less than a second'],
   [second, '1 second'],
   [59 * second, '59 seconds'],
   [minute, 'About a minute'],
+  [119 * second, 'About a minute'],
   [2 * minute, '2 minutes'],
   [59 * minute, '59 minutes'],
   [hour, 'About an hour'],

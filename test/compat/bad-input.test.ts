@@ -13,7 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { busyboxArchive, loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
@@ -204,11 +204,8 @@ suite('bad input', { skip }, () => {
   const create = (host: string, body: unknown): Promise<Answer> => call(host, 'POST', '/v1.41/containers/create', JSON.stringify(body));
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     [daemon, peer] = await Promise.all([startGantry(), peerMissing() === null ? startPeer() : null]);
-    for (const host of [daemon.host, ...(peer === null ? [] : [peer.host])])
-      assert.equal((await runCommand(['docker', '-H', host, 'load', '-q', '-i', archive])).status, 0);
+    await loadBusybox(daemon.host, ...(peer === null ? [] : [peer.host]));
     // The first container makes what all share.
     assert.equal((await docker('run', '--rm', '--network', 'none', 'busybox', 'true')).status, 0);
     await delay(500);
@@ -504,8 +501,7 @@ suite('a full disk', { skip }, () => {
   before(async () => {
     const mount = 'mkdir -p $DATA_ROOT && mount -t tmpfs -o size=16m,mode=711 tmpfs $DATA_ROOT && exec "$@"';
     daemon = await startGantry({ wrapper: ['unshare', '-m', '/bin/sh', '-c', mount, 'sh'] });
-    const loaded = await docker('load', '-q', '-i', (await busyboxArchive()) as string);
-    assert.equal(loaded.status, 0, loaded.stderr);
+    await loadBusybox(daemon.host);
   });
   after(() => daemon?.dispose());
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { type CommandResult, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
 import { lines } from './lines.ts';
 import { mask } from './mask.ts';
@@ -18,13 +18,8 @@ suite('the unmodified docker CLI', { skip: missing ?? false }, () => {
   let gantry: GantryDaemon;
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     [peer, gantry] = await Promise.all([startPeer(), startGantry()]);
-    for (const host of [peer.host, gantry.host]) {
-      const loaded = await shell(`docker load -q -i ${archive}`, { env: { ...process.env, DOCKER_HOST: host } });
-      assert.equal(loaded.status, 0, loaded.stderr);
-    }
+    await loadBusybox(peer.host, gantry.host);
   });
 
   after(async () => {

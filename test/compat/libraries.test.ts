@@ -5,7 +5,7 @@ import { after, before, suite, test } from 'node:test';
 import Docker from 'dockerode';
 import { runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 const noPythonDocker = (await shell('python3 -c "import docker"')).status === 0 ? false : 'needs python3-docker';
@@ -15,12 +15,9 @@ suite('client libraries', { skip }, () => {
   let docker: Docker;
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     daemon = await startGantry();
     docker = new Docker({ socketPath: daemon.host.replace('unix://', '') });
-    const loaded = await runCommand(['docker', '-H', daemon.host, 'load', '-q', '-i', archive]);
-    assert.equal(loaded.status, 0, loaded.stderr);
+    await loadBusybox(daemon.host);
   });
   after(() => daemon?.dispose());
 

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
 
 /**
@@ -203,15 +203,12 @@ suite('the sandbox seen from inside', { skip: missing ?? false }, () => {
   const seen = new Set<Accepted>();
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     work = mkdtempSync(join(tmpdir(), 'gantry-sandbox-'));
     writeFileSync(join(work, 'prober.c'), prober);
     const compiled = await shell(`cc -O1 -static -o ${work}/prober ${work}/prober.c`);
     if (compiled.status !== 0) noCompiler = compiled.stderr;
     [peer, gantry] = await Promise.all([startPeer(), startGantry()]);
-    for (const host of [peer.host, gantry.host])
-      assert.equal((await runCommand(['docker', '-H', host, 'load', '-q', '-i', archive])).status, 0);
+    await loadBusybox(peer.host, gantry.host);
   });
   after(async () => {
     await gantry?.dispose();

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import type { GantryDaemon } from '../harness/gantry.ts';
+import { listOrEmpty } from '../harness/tolerant-read.ts';
 import { engineRequest } from './engine-request.ts';
-import { list } from './residue.ts';
 
 export const bigImage = 'big:latest';
 const filesInEach = 400;
@@ -81,7 +81,7 @@ async function checkFiles(daemon: GantryDaemon): Promise<void> {
 async function halfMade({ dataRoot }: GantryDaemon): Promise<readonly string[]> {
   const deadline = Date.now() + 10_000;
   for (;;) {
-    const left = [...list(`${dataRoot}/blobs/tmp`), ...list(`${dataRoot}/layers`).filter((name) => name.startsWith('tmp-'))];
+    const left = [...listOrEmpty(`${dataRoot}/blobs/tmp`), ...listOrEmpty(`${dataRoot}/layers`).filter((name) => name.startsWith('tmp-'))];
     if (left.length === 0 || Date.now() > deadline) return left;
     await delay(50);
   }
@@ -89,8 +89,8 @@ async function halfMade({ dataRoot }: GantryDaemon): Promise<readonly string[]> 
 
 /** Beside the init layer, which stands under every container; `l` holds a short link to each layer. */
 export function layersAndBlobs({ dataRoot }: GantryDaemon): readonly string[] {
-  const layers = list(`${dataRoot}/layers`).filter((name) => !/^(init-.*|tmp-.*|l)$/.test(name));
-  return [...layers, ...list(`${dataRoot}/layers/l`).slice(1), ...list(`${dataRoot}/blobs/sha256`)];
+  const layers = listOrEmpty(`${dataRoot}/layers`).filter((name) => !/^(init-.*|tmp-.*|l)$/.test(name));
+  return [...layers, ...listOrEmpty(`${dataRoot}/layers/l`).slice(1), ...listOrEmpty(`${dataRoot}/blobs/sha256`)];
 }
 
 async function succeed(running: Promise<CommandResult>): Promise<CommandResult> {

@@ -4,7 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandResult, runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 import { createContainer, engineCall, engineRequest, type InspectedState, inspectState } from './engine-request.ts';
 import { isAlive, launcherOf, parentOf, processesOf, residueOf } from './residue.ts';
 
@@ -17,11 +17,8 @@ suite('FAULT launcher or monitor SIGKILLed', { skip }, () => {
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args], { timeoutMs: 30_000 });
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     daemon = await startGantry();
-    const loaded = await docker('load', '-q', '-i', archive);
-    assert.equal(loaded.status, 0, loaded.stderr);
+    await loadBusybox(daemon.host);
   });
 
   after(() => daemon?.dispose());

@@ -1,8 +1,9 @@
 /** What a daemon of a test has outside its containers' records: directories, sockets, mounts, cgroups and processes. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GantryDaemon } from '../harness/gantry.ts';
+import { listOrEmpty, readOrEmpty } from '../harness/tolerant-read.ts';
 
 /** Of a daemon that has no containers: empty, or what was left behind. Monitors leave a moment after their exit was stored. */
 export async function residueOf(daemon: GantryDaemon, patienceMs = 5000): Promise<readonly string[]> {
@@ -16,7 +17,7 @@ export async function residueOf(daemon: GantryDaemon, patienceMs = 5000): Promis
 
 function residueNow(daemon: GantryDaemon): readonly string[] {
   const places = [`${daemon.dataRoot}/containers`, `${daemon.execRoot}/m`, `${daemon.execRoot}/c`];
-  const directories = places.flatMap((place) => list(place).map((name) => `${place}/${name}`));
+  const directories = places.flatMap((place) => listOrEmpty(place).map((name) => `${place}/${name}`));
   const mounts = mountinfo().filter((line) => line.includes(daemon.directory));
   const monitors = processesOf(daemon).filter(({ name }) => name === 'gantry-monitor');
   return [...directories, ...mounts, ...containerCgroups(daemon), ...monitors.map(({ pid }) => `monitor ${pid}`)];
@@ -29,7 +30,7 @@ export function mountinfo(): readonly string[] {
 /** In every hierarchy; the launcher's own is not among them. */
 export function containerCgroups(daemon: GantryDaemon): readonly string[] {
   return ownCgroups(daemon).flatMap((parent) =>
-    list(parent)
+    listOrEmpty(parent)
       .filter((child) => /^[0-9a-f]{64}$/.test(child))
       .map((child) => `${parent}/${child}`),
   );
@@ -38,7 +39,7 @@ export function containerCgroups(daemon: GantryDaemon): readonly string[] {
 /** The daemon's own directory in each hierarchy where it has one. */
 export function ownCgroups(daemon: GantryDaemon): readonly string[] {
   const name = `gantry-${createHash('sha256').update(daemon.dataRoot).digest('hex').slice(0, 8)}`;
-  const roots = ['/sys/fs/cgroup', ...list('/sys/fs/cgroup').map((controller) => `/sys/fs/cgroup/${controller}`)];
+  const roots = ['/sys/fs/cgroup', ...listOrEmpty('/sys/fs/cgroup').map((controller) => `/sys/fs/cgroup/${controller}`)];
   return roots.map((root) => `${root}/${name}`).filter(existsSync);
 }
 
@@ -50,9 +51,9 @@ export interface NativeProcess {
 
 /** Launchers and monitors of its exec root. */
 export function processesOf(daemon: GantryDaemon): readonly NativeProcess[] {
-  return list('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry) || !read(`/proc/${entry}/cmdline`).includes(`\0--exec-root\0${daemon.execRoot}\0`)) return [];
-    const status = read(`/proc/${entry}/status`);
+  return listOrEmpty('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry) || !readOrEmpty(`/proc/${entry}/cmdline`).includes(`\0--exec-root\0${daemon.execRoot}\0`)) return [];
+    const status = readOrEmpty(`/proc/${entry}/status`);
     const field = (key: string): string => new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? '';
     return [{ pid: Number(entry), parent: Number(field('PPid')), name: field('Name') }];
   });
@@ -65,12 +66,12 @@ export function launcherOf(daemon: GantryDaemon): number {
 }
 
 export function parentOf(pid: number): number {
-  return Number(/^PPid:\s*(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1]);
+  return Number(/^PPid:\s*(\d+)$/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1]);
 }
 
 /** A zombie waits for its parent only. */
 export function isAlive(pid: number): boolean {
-  return /^State:\s*[^ZX\s]/m.test(read(`/proc/${pid}/status`));
+  return /^State:\s*[^ZX\s]/m.test(readOrEmpty(`/proc/${pid}/status`));
 }
 
 export interface Footprint {
@@ -80,34 +81,18 @@ export interface Footprint {
 }
 
 export function footprintOf(pid: number): Footprint {
-  const status = read(`/proc/${pid}/status`);
+  const status = readOrEmpty(`/proc/${pid}/status`);
   const number = (key: string): number => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(status)?.[1]);
-  return { descriptors: list(`/proc/${pid}/fd`).length, threads: number('Threads'), residentKb: number('VmRSS') };
+  return { descriptors: listOrEmpty(`/proc/${pid}/fd`).length, threads: number('Threads'), residentKb: number('VmRSS') };
 }
 
 /** For the message when descriptors were lost. */
 export function descriptorTargets(pid: number): readonly string[] {
-  return list(`/proc/${pid}/fd`).map((fd) => {
+  return listOrEmpty(`/proc/${pid}/fd`).map((fd) => {
     try {
       return readlinkSync(`/proc/${pid}/fd/${fd}`);
     } catch {
       return 'gone';
     }
   });
-}
-
-export function list(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

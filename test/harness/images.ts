@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { shell } from './command.ts';
+import { runCommand, shell } from './command.ts';
 
 const cache = fileURLToPath(new URL('../../.cache/images', import.meta.url));
 
@@ -32,6 +32,16 @@ export async function busyboxArchive(): Promise<string | null> {
   const made = await shell(script);
   if (made.status !== 0) throw new Error(`busybox image: ${made.stderr}`);
   return path;
+}
+
+/** Loads busybox into each engine; throws what is needed where it cannot be made. */
+export async function loadBusybox(...hosts: readonly string[]): Promise<void> {
+  const archive = await busyboxArchive();
+  if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
+  for (const host of hosts) {
+    const { status, stderr } = await runCommand(['docker', '-H', host, 'load', '-q', '-i', archive]);
+    if (status !== 0) throw new Error(`cannot load busybox into ${host}: ${stderr}`);
+  }
 }
 
 /** A Debian root file system as a plain tar (for `import`), by mmdebstrap; null where mmdebstrap is missing or Debian's packages are out of reach. */

@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -18,11 +18,8 @@ suite('the sandbox against known escapes', { skip }, () => {
   const run = (...args: string[]): Promise<CommandResult> => docker('run', '--rm', '--network', 'none', ...args);
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     daemon = await startGantry();
-    const loaded = await docker('load', '-q', '-i', archive);
-    assert.equal(loaded.status, 0, loaded.stderr);
+    await loadBusybox(daemon.host);
   });
   after(() => daemon?.dispose());
 

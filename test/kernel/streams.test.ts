@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const megabytes = Number(process.env.GANTRY_STREAM_MEGABYTES ?? 256);
@@ -22,11 +22,8 @@ suite('streams', { skip }, () => {
   ];
 
   before(async () => {
-    const archive = await busyboxArchive();
-    if (archive === null) throw new Error('needs busybox (apt-get install busybox-static)');
     daemon = await startGantry();
-    const loaded = await runCommand(['docker', '-H', daemon.host, 'load', '-q', '-i', archive]);
-    assert.equal(loaded.status, 0, loaded.stderr);
+    await loadBusybox(daemon.host);
   });
   after(() => daemon?.dispose());
 

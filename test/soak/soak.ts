@@ -7,7 +7,7 @@ import { bigArchive, crashDuringLoad, crashDuringRemoval } from '../faults/load-
 import { pingText, pingUnderLoad } from '../faults/ping-under-load.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
-import { busyboxArchive } from '../harness/images.ts';
+import { loadBusybox } from '../harness/images.ts';
 
 interface Row {
   readonly name: string;
@@ -21,8 +21,6 @@ const kills = Number(process.argv[2] ?? 100);
 const imageKills = Math.ceil(kills / 5);
 const leakRounds = kills * 3;
 const pingLimitMs = 1000;
-const busybox = await busyboxArchive();
-if (busybox === null) throw new Error('soak needs busybox (apt-get install busybox-static)');
 
 const rows = [
   await row(
@@ -46,7 +44,7 @@ async function row(name: string, rounds: number, run: (daemon: GantryDaemon, fai
   const started = Date.now();
   let figures = '';
   try {
-    await runCommand(['docker', '-H', daemon.host, 'load', '-q', '-i', busybox as string]);
+    await loadBusybox(daemon.host);
     figures = await run(daemon, failures);
   } catch (thrown) {
     failures.push(textOf(thrown));

@@ -4,7 +4,7 @@
  *     -e, --env list            Set environment variables
  *         --sig-proxy           Pass signals on (default true)
  *
- * No type word: a boolean. `list`, `map`, … (see `repeatable`) may be given several times. A default stands at the end in parentheses.
+ * No type word: a boolean. `list`, `map`, … are those that commands read as lists. A default stands at the end in parentheses.
  * A `!` before the long name hides a flag from the help. One source for the parser and the help text.
  */
 
@@ -19,12 +19,6 @@ export interface FlagSpec {
 }
 
 export type FlagSpecs = readonly FlagSpec[];
-
-const repeatable = new Set(['list', 'map', 'filter', 'mount', 'network', 'ulimit', 'gpu-request', 'strings']);
-
-export function isRepeatable(spec: FlagSpec): boolean {
-  return repeatable.has(spec.type);
-}
 
 const LINE = /^(?:-(\w), )?(!?)--([\w-]+)(?: ([\w-]+))?(?: {2,}(.*))?$/;
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { humanDuration } from '../../wire/human-duration.ts';
 import { Struct } from '../template/go-value.ts';
 import { ellipsis, shortId } from './ellipsis.ts';
 import { formatRows } from './row-format.ts';
@@ -25,32 +24,6 @@ describe('humanSize', () => {
   for (const [bytes, digits, text] of cases) it(`${bytes} → ${text}`, () => assert.equal(humanSize(bytes, digits), text));
 
   it('binarySize counts in powers of 1024', () => assert.deepEqual([binarySize(1024), binarySize(25_275_662_336)], ['1KiB', '23.54GiB']));
-});
-
-describe('humanDuration', () => {
-  const second = 1000;
-  const minute = 60 * second;
-  const hour = 60 * minute;
-  const day = 24 * hour;
-  const cases: readonly (readonly [number, string])[] = [
-    [0, 'Less than a second'],
-    [999, 'Less than a second'],
-    [second, '1 second'],
-    [59 * second, '59 seconds'],
-    [minute, 'About a minute'],
-    [119 * second, 'About a minute'],
-    [2 * minute, '2 minutes'],
-    [59 * minute, '59 minutes'],
-    [hour, 'About an hour'],
-    [89 * minute, 'About an hour'],
-    [90 * minute, '2 hours'],
-    [47 * hour, '47 hours'],
-    [2 * day, '2 days'],
-    [14 * day, '2 weeks'],
-    [60 * day, '2 months'],
-    [2 * 365 * day, '2 years'],
-  ];
-  for (const [span, text] of cases) it(text, () => assert.equal(humanDuration(span), text));
 });
 
 describe('alignColumns', () => {
