@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream';
 import type { ContainerId } from '../base/brand.ts';
 import { EngineError } from '../base/errors.ts';
+import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 
 export interface Runtime {

@@ -14,7 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   distribution: ['oci', 'base'],
   registry: ['distribution', 'store', 'oci', 'base'],
   images: ['store', 'distribution', 'archive', 'oci', 'base'],
-  volumes: ['store', 'linux', 'base'],
+  volumes: ['store', 'archive', 'linux', 'base'],
   network: ['store', 'linux', 'base'],
   runtime: ['linux', 'oci', 'base'],
   devices: ['linux', 'oci', 'base'],
