@@ -131,13 +131,17 @@ export interface MountRequest {
     CreateMountpoint?: boolean;
     ReadOnlyNonRecursive?: boolean;
     ReadOnlyForceRecursive?: boolean;
+    /** Beyond Docker: who owns the files as seen in the container; `owner=UID:GID`, or `uids=INSIDE-OUTSIDE-COUNT#…;gids=…`. */
+    Idmap?: string;
   };
   VolumeOptions?: {
     NoCopy?: boolean;
     Labels?: Record<string, string>;
     DriverConfig?: { Name?: string; Options?: Record<string, string> };
     Subpath?: string;
+    Idmap?: string;
   };
+  ImageOptions?: { Subpath?: string };
   TmpfsOptions?: { SizeBytes?: number; Mode?: number; Options?: string[][] };
 }
 

@@ -1,7 +1,7 @@
 /** `Config` of `POST /containers/create` (and of images): the part of a container that its image may preset. */
 import Type, { type Static } from 'typebox';
 import { Int64, KeySet, StringList, StringMap, Words } from './decode.ts';
-import { normalisePortKey } from './port-keys.ts';
+import { normalisePortKey } from './port-bindings.ts';
 
 export const HealthcheckSchema = Type.Object({
   Test: Type.Optional(StringList),

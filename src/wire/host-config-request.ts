@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox';
 import { invalid } from '../base/errors.ts';
 import { Int64, StringList, StringMap } from './decode.ts';
-import { normalisePortKey } from './port-keys.ts';
+import { normalisePortBindings, PortBindingsSchema } from './port-bindings.ts';
 
 const optionalString = Type.Optional(Type.String());
 const optionalBoolean = Type.Optional(Type.Boolean());
@@ -10,7 +10,6 @@ const optionalInt = Type.Optional(Int64);
 const optionalStrings = Type.Optional(StringList);
 const optionalMap = Type.Optional(StringMap);
 
-const PortBindingSchema = Type.Object({ HostIp: optionalString, HostPort: optionalString });
 const WeightSchema = Type.Object({ Path: optionalString, Weight: optionalInt });
 const RateSchema = Type.Object({ Path: optionalString, Rate: optionalInt });
 const DeviceSchema = Type.Object({ PathOnHost: optionalString, PathInContainer: optionalString, CgroupPermissions: optionalString });
@@ -29,6 +28,7 @@ const MountSchema = Type.Object({
       CreateMountpoint: optionalBoolean,
       ReadOnlyNonRecursive: optionalBoolean,
       ReadOnlyForceRecursive: optionalBoolean,
+      Idmap: optionalString,
     }),
   ),
   VolumeOptions: Type.Optional(
@@ -37,8 +37,10 @@ const MountSchema = Type.Object({
       Labels: optionalMap,
       DriverConfig: Type.Optional(Type.Object({ Name: optionalString, Options: optionalMap })),
       Subpath: optionalString,
+      Idmap: optionalString,
     }),
   ),
+  ImageOptions: Type.Optional(Type.Object({ Subpath: optionalString })),
   TmpfsOptions: Type.Optional(Type.Object({ SizeBytes: optionalInt, Mode: optionalInt, Options: Type.Optional(Type.Array(StringList)) })),
 });
 
@@ -47,7 +49,7 @@ export const HostConfigSchema = Type.Object({
   ContainerIDFile: optionalString,
   LogConfig: Type.Optional(Type.Object({ Type: optionalString, Config: optionalMap })),
   NetworkMode: optionalString,
-  PortBindings: Type.Optional(Type.Record(Type.String(), Type.Array(PortBindingSchema))),
+  PortBindings: Type.Optional(PortBindingsSchema),
   RestartPolicy: Type.Optional(Type.Object({ Name: optionalString, MaximumRetryCount: optionalInt })),
   AutoRemove: optionalBoolean,
   VolumeDriver: optionalString,
@@ -139,7 +141,7 @@ export function normaliseHostConfig(request: HostConfigRequest) {
 function namespaceAndNetworkFields(request: HostConfigRequest) {
   return {
     NetworkMode: request.NetworkMode ?? '',
-    PortBindings: portBindings(request.PortBindings ?? {}),
+    PortBindings: normalisePortBindings(request.PortBindings ?? {}),
     PublishAllPorts: request.PublishAllPorts ?? false,
     CgroupnsMode: request.CgroupnsMode ?? '',
     Dns: request.Dns ?? [],
@@ -224,15 +226,6 @@ function resourceFields(request: HostConfigRequest) {
 
 function rates(list: readonly Static<typeof RateSchema>[] | undefined): { Path: string; Rate: number }[] | null {
   return list?.map(({ Path = '', Rate = 0 }) => ({ Path, Rate })) ?? null;
-}
-
-function portBindings(bindings: Readonly<Record<string, readonly Static<typeof PortBindingSchema>[]>>) {
-  return Object.fromEntries(
-    Object.entries(bindings).map(([key, list]) => [
-      normalisePortKey(key),
-      list.map(({ HostIp = '', HostPort = '' }) => ({ HostIp, HostPort })),
-    ]),
-  );
 }
 
 const mountTypes = ['bind', 'volume', 'tmpfs', 'image', 'npipe', 'cluster'] as const;

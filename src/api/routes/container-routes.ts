@@ -94,13 +94,13 @@ async function list(exchange: Exchange, services: ApiServices): Promise<void> {
 async function create(exchange: Exchange, { containers }: ApiServices): Promise<void> {
   const body = await exchange.json();
   if (body === null) throw invalid('config cannot be empty in order to create a container');
-  const { config, hostConfig, endpoints } = decodeCreateContainer(body, exchange.apiMinor);
-  const { id, warnings } = await containers.create({
+  const { config, hostConfig, endpoints, warnings } = decodeCreateContainer(body, exchange.apiMinor);
+  const created = await containers.create({
     name: exchange.text('name') || null,
     platform: exchange.text('platform') || null,
     config,
     hostConfig,
-    endpoints: endpoints as Readonly<Record<string, unknown>>,
+    endpoints: endpoints as CreateRequest['endpoints'],
   });
   exchange.sendJson(201, { Id: id, Warnings: warnings });
 }
