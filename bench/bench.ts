@@ -3,31 +3,15 @@
  * Arguments are substrings of row names. Nothing else should run on the machine meanwhile; the ratio is what counts, times drift by ±40 %.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { runCommand, shell } from '../test/harness/command.ts';
 import { type GantryDaemon, startGantry } from '../test/harness/gantry.ts';
 import { loadBusybox } from '../test/harness/images.ts';
 import { familyOf, type Peer, peerMissing, startPeer } from '../test/harness/peer.ts';
 import { readOrEmpty } from '../test/harness/tolerant-read.ts';
 import { EngineClient } from './engine-client.ts';
-
-interface Row {
-  readonly name: string;
-  readonly unit: string;
-  readonly ours: number;
-  readonly peer: number;
-  /** ours / peer; for throughput peer / ours, so that below 1 is always better. */
-  readonly ratio: number;
-  /** What the issue aims at, if anything. */
-  readonly aim: number | null;
-  readonly samples: number;
-}
-
-const root = fileURLToPath(new URL('..', import.meta.url));
-const wanted = process.argv.slice(2);
-const rows: Row[] = [];
+import { compare, keep, record, root, selected, succeed } from './measure.ts';
+import { networkRows } from './network-rows.ts';
 
 const missing = peerMissing();
 if (missing !== null) {
@@ -42,6 +26,7 @@ try {
   await exec();
   await logThroughput();
   await idleMemory(peer, gantry);
+  await networkRows({ gantry, peer });
 } finally {
   await gantry.dispose();
   await peer.stop();
@@ -50,11 +35,11 @@ keep();
 
 async function wholeRun(): Promise<void> {
   const args = ['run', '--rm', '--network', 'none', 'busybox', 'true'] as const;
-  await compare('run --rm true, each with its own CLI', 'ms', 0.25, 25, {
+  await compare('run --rm true, each with its own CLI', 0.25, 25, {
     ours: () => succeed([`${root}gantry`, '-H', gantry.host, ...args]),
     peer: () => succeed(['docker', '-H', peer.host, ...args]),
   });
-  await compare('run --rm true, docker CLI on both', 'ms', null, 25, {
+  await compare('run --rm true, docker CLI on both', null, 25, {
     ours: () => succeed(['docker', '-H', gantry.host, ...args]),
     peer: () => succeed(['docker', '-H', peer.host, ...args]),
   });
@@ -62,7 +47,7 @@ async function wholeRun(): Promise<void> {
 
 async function apiLifecycle(): Promise<void> {
   const clients = { ours: new EngineClient(gantry.host), peer: new EngineClient(peer.host) };
-  await compare('API create+start+wait+remove', 'ms', 0.125, 40, {
+  await compare('API create+start+wait+remove', 0.125, 40, {
     ours: () => clients.ours.lifecycle(),
     peer: () => clients.peer.lifecycle(),
   });
@@ -73,12 +58,12 @@ async function apiLifecycle(): Promise<void> {
 async function exec(): Promise<void> {
   for (const host of [gantry.host, peer.host])
     await succeed(['docker', '-H', host, 'run', '-d', '--name', 'bench-exec', '--network', 'none', 'busybox', 'sleep', '1000']);
-  await compare('exec true, each with its own CLI', 'ms', null, 25, {
+  await compare('exec true, each with its own CLI', null, 25, {
     ours: () => succeed([`${root}gantry`, '-H', gantry.host, 'exec', 'bench-exec', 'true']),
     peer: () => succeed(['docker', '-H', peer.host, 'exec', 'bench-exec', 'true']),
   });
   const clients = { ours: new EngineClient(gantry.host), peer: new EngineClient(peer.host) };
-  await compare('API exec create+start+inspect', 'ms', null, 40, {
+  await compare('API exec create+start+inspect', null, 40, {
     ours: () => clients.ours.exec('bench-exec'),
     peer: () => clients.peer.exec('bench-exec'),
   });
@@ -112,7 +97,7 @@ async function logThroughput(): Promise<void> {
     await succeed(['docker', '-H', host, 'wait', id]);
     await succeed(['docker', '-H', host, 'rm', id]);
   };
-  await compare(`log ${megabytes} MB in 100-byte lines`, 'ms', null, 3, { ours: () => timed(gantry.host), peer: () => timed(peer.host) });
+  await compare(`log ${megabytes} MB in 100-byte lines`, null, 3, { ours: () => timed(gantry.host), peer: () => timed(peer.host) });
 }
 
 async function idleMemory(peerEngine: Peer, ourEngine: GantryDaemon): Promise<void> {
@@ -120,7 +105,7 @@ async function idleMemory(peerEngine: Peer, ourEngine: GantryDaemon): Promise<vo
   const count = 20;
   const oursBefore = pssOf(ourFamily(ourEngine));
   const peerBefore = pssOf(peerEngine.pids());
-  record('daemon idle (with launcher or containerd)', 'MB', oursBefore / 1024, peerBefore / 1024, null, 1);
+  record('daemon idle (with launcher or containerd)', { unit: 'MB', ours: oursBefore / 1024, peer: peerBefore / 1024, samples: 1 });
   const measured: Record<string, { pss: number; kernel: number }> = {};
   for (const [name, host] of [
     ['ours', ourEngine.host],
@@ -136,15 +121,10 @@ async function idleMemory(peerEngine: Peer, ourEngine: GantryDaemon): Promise<vo
   }
   const ours = measured.ours ?? { pss: 0, kernel: 0 };
   const theirs = measured.peer ?? { pss: 0, kernel: 0 };
-  record('idle container: PSS of its monitor', 'MB', ours.pss / count / 1024, theirs.pss / count / 1024, null, count);
-  record(
-    'idle container: kernel memory (slab, stacks, page tables)',
-    'MB',
-    ours.kernel / count / 1024,
-    theirs.kernel / count / 1024,
-    null,
-    count,
-  );
+  const each = (kilobytes: number) => kilobytes / count / 1024;
+  record('idle container: PSS of its monitor', { unit: 'MB', ours: each(ours.pss), peer: each(theirs.pss), samples: count });
+  const kernel = { ours: each(ours.kernel), peer: each(theirs.kernel) };
+  record('idle container: kernel memory (slab, stacks, page tables)', { unit: 'MB', ...kernel, samples: count });
   for (const host of [ourEngine.host, peerEngine.host]) await shell(`docker -H ${host} rm -f $(docker -H ${host} ps -aq)`);
 }
 
@@ -186,56 +166,4 @@ function kernelKilobytes(): number {
     (sum, name) => sum + Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0),
     0,
   );
-}
-
-async function compare(
-  name: string,
-  unit: string,
-  aim: number | null,
-  samples: number,
-  work: { ours: () => Promise<unknown>; peer: () => Promise<unknown> },
-): Promise<void> {
-  if (!selected(name)) return;
-  const times = { ours: [] as number[], peer: [] as number[] };
-  for (let round = -1; round < samples; round++) {
-    for (const side of ['ours', 'peer'] as const) {
-      const started = process.hrtime.bigint();
-      await work[side]();
-      if (round >= 0) times[side].push(Number(process.hrtime.bigint() - started) / 1e6);
-    }
-  }
-  record(name, unit, median(times.ours), median(times.peer), aim, samples);
-}
-
-function record(name: string, unit: string, ours: number, theirs: number, aim: number | null, samples: number): void {
-  const row = { name, unit, ours: round3(ours), peer: round3(theirs), ratio: round3(ours / theirs), aim, samples };
-  rows.push(row);
-  const verdict = aim === null ? '' : row.ratio <= aim ? `  (aim ${aim}: met)` : `  (aim ${aim}: MISSED)`;
-  console.log(
-    `${name.padEnd(62)} ours ${String(row.ours).padStart(9)} ${unit}   peer ${String(row.peer).padStart(9)} ${unit}   ratio ${row.ratio}${verdict}`,
-  );
-}
-
-function keep(): void {
-  mkdirSync(`${root}bench/results`, { recursive: true });
-  const machine = { cpus: cpus().length, model: cpus()[0]?.model ?? '', kernel: release(), node: process.version };
-  writeFileSync(`${root}bench/results/latest.json`, `${JSON.stringify({ at: new Date().toISOString(), machine, rows }, null, 2)}\n`);
-}
-
-async function succeed(argv: readonly [string, ...string[]]): Promise<void> {
-  const { status, stderr } = await runCommand(argv, { timeoutMs: 120_000 });
-  assert.equal(status, 0, `${argv.join(' ')}: ${stderr}`);
-}
-
-function selected(name: string): boolean {
-  return wanted.length === 0 || wanted.some((part) => name.includes(part));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function round3(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

@@ -16,11 +16,11 @@ export class EngineClient {
   }
 
   /** Create, start, wait for the end and remove one container that runs `true`. */
-  async lifecycle(): Promise<void> {
+  async lifecycle(networkMode = 'none'): Promise<void> {
     const created = await this.#call('POST', '/containers/create', {
       Image: 'busybox',
       Cmd: ['true'],
-      HostConfig: { NetworkMode: 'none' },
+      HostConfig: { NetworkMode: networkMode },
     });
     assert.equal(created.status, 201, created.body);
     const { Id } = JSON.parse(created.body) as { Id: string };

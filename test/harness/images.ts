@@ -44,13 +44,23 @@ export async function loadBusybox(...hosts: readonly string[]): Promise<void> {
   }
 }
 
-/** A Debian root file system as a plain tar (for `import`), by mmdebstrap; null where mmdebstrap is missing or Debian's packages are out of reach. */
+/** The Debian root file system as image `debian:test` in each engine; throws what is needed where it cannot be made. */
+export async function importDebian(...hosts: readonly string[]): Promise<void> {
+  const tar = await debianRootTar();
+  if (tar === null) throw new Error("needs mmdebstrap and Debian's packages");
+  for (const host of hosts) {
+    const { status, stderr } = await runCommand(['docker', '-H', host, 'import', tar, 'debian:test'], { timeoutMs: 180_000 });
+    if (status !== 0) throw new Error(`cannot import Debian into ${host}: ${stderr}`);
+  }
+}
+
+/** A Debian root file system with the usual network tools as a plain tar (for `import`), by mmdebstrap; null where mmdebstrap is missing or Debian's packages are out of reach. */
 export async function debianRootTar(): Promise<string | null> {
-  const path = join(cache, 'debian.tar');
+  const path = join(cache, 'debian-2.tar');
   if (existsSync(path)) return path;
   if (!existsSync('/usr/bin/mmdebstrap')) return null;
   mkdirSync(cache, { recursive: true });
-  const include = 'python3-minimal,iputils-ping,libcap2-bin,procps';
+  const include = 'python3-minimal,iputils-ping,libcap2-bin,procps,iproute2,iperf3,bind9-dnsutils,dnsperf,netcat-openbsd';
   const made = await shell(`mmdebstrap --quiet --variant=minbase --include=${include} bookworm ${path}.new.tar`, { timeoutMs: 300_000 });
   if (made.status !== 0) return null;
   renameSync(`${path}.new.tar`, path);
