@@ -21,6 +21,7 @@ const totals: Totals = { passed: 0, failed: 0, skipped: 0, failures: [], skips: 
 const unit = filesOf('src/**/*.test.ts', 'test/architecture/**/*.test.ts', 'test/fuzz*/**/*.test.ts');
 const kernel = filesOf(
   'test/kernel/**/*.test.ts',
+  'test/network/**/*.test.ts',
   'test/compat/**/*.test.ts',
   'test/differential/**/*.test.ts',
   'test/faults/**/*.test.ts',
