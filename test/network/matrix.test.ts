@@ -144,7 +144,7 @@ describe('published ports', { skip }, () => {
       '-c',
       `ip route del local 127.0.0.0/8 table local; ip route replace 127.0.0.1 via ${hostAddress.v4} src ${lanAddress.v4}; sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.wire.route_localnet=1`,
     ]);
-    const answer = await world.onLan(['python3', '-c', clientScript, '127.0.0.1', '8081', 'tcp']);
+    const answer = await world.onLan(['/usr/bin/python3', '-c', clientScript, '127.0.0.1', '8081', 'tcp']);
     assert.equal(answer.stdout.trim(), '');
   });
 
@@ -158,19 +158,7 @@ async function startContainers(): Promise<void> {
   for (const name of ['a', 'b']) await docker('network', 'create', '--ipv6', name);
   await docker('network', 'create', '--ipv6', '--internal', 'i');
   const published = forms.flatMap(({ publish }) => ['-p', publish]);
-  await docker(
-    'run',
-    '-d',
-    '--name',
-    'server',
-    '--network',
-    'a',
-    ...published,
-    'busybox',
-    'sh',
-    '-c',
-    `${tcpServer(80)} ${udp} exec sleep 1000`,
-  );
+  await docker('run', '-d', '--name', 'server', '--network', 'a', ...published, 'debian:test', 'python3', '-c', serverScript);
   for (const [name, network] of [
     ['same', 'a'],
     ['other', 'b'],
@@ -187,7 +175,7 @@ function ask(form: Form, family: Family, vantage: Vantage): Promise<string | nul
 
 /** The source address that the container saw, or null when there was no answer. */
 async function exchange(vantage: Vantage, target: string, port: number, protocol: 'tcp' | 'udp'): Promise<string | null> {
-  const { stdout } = await from(vantage, ['python3', '-c', clientScript, target, String(port), protocol]);
+  const { stdout } = await from(vantage, ['/usr/bin/python3', '-c', clientScript, target, String(port), protocol]);
   return stdout.trim() === '' ? null : stdout.trim();
 }
 
