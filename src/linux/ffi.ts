@@ -45,11 +45,19 @@ export function lastErrno(): number {
   return load().errno();
 }
 
-const errnoNames: ReadonlyMap<number, string> = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+/** Two names of one number (EAGAIN, EWOULDBLOCK): the one that callers compare with. */
+const errnoNames: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(constants.errno).map(([name, value]): [number, string] => [value, name]),
+  [constants.errno.EAGAIN, 'EAGAIN'],
+]);
+
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `errno ${errno}`;
+}
 
 export function systemCallError(call: string, what: string): SystemCallError {
   const errno = lastErrno();
-  return new SystemCallError(call, errno, errnoNames.get(errno) ?? `errno ${errno}`, printableName(what));
+  return new SystemCallError(call, errno, errnoName(errno), printableName(what));
 }
 
 /** Passes a result on, or throws what the kernel said. */

@@ -1,0 +1,58 @@
+/**
+ * Network namespaces of the calling thread. Only the net worker uses this: setns and unshare change one thread, and every thread that is born
+ * while it is away would start in the foreign namespace; hence no `await` in a window, and the way back is guaranteed or the process ends.
+ *
+ * A descriptor alone keeps a namespace alive. The kernel destroys what is in it some time after the last one is closed.
+ */
+import { CLONE_NEWNET } from './constants.ts';
+import { bind, checked } from './ffi.ts';
+import { AT_FDCWD, closeDescriptor, O_RDONLY, openAt } from './file-calls.ts';
+
+const native = {
+  unshare: bind('unshare', 'int', ['int']),
+  setns: bind('setns', 'int', ['int', 'int']),
+};
+
+/** Of this thread, opened at its first window. */
+let home: number | null = null;
+
+/** The descriptor is the caller's to close. */
+export function createNetworkNamespace(): number {
+  return away(() => {
+    checked(native.unshare(CLONE_NEWNET), 'unshare', 'a network namespace');
+    return currentNetworkNamespace();
+  });
+}
+
+/** `work` must be synchronous. Sockets and netlink sockets that it opens, and /proc/sys/net that it reads and writes, are those of the namespace. */
+export function inNetworkNamespace<T>(namespace: number, work: () => T): T {
+  return away(() => {
+    checked(native.setns(namespace, CLONE_NEWNET), 'setns', `network namespace of fd ${namespace}`);
+    return work();
+  });
+}
+
+/** Of a process; the caller's to close. */
+export function openNetworkNamespace(pid: number): number {
+  return openAt(AT_FDCWD, `/proc/${pid}/ns/net`, O_RDONLY);
+}
+
+function currentNetworkNamespace(): number {
+  return openAt(AT_FDCWD, '/proc/thread-self/ns/net', O_RDONLY);
+}
+
+function away<T>(work: () => T): T {
+  home ??= currentNetworkNamespace();
+  try {
+    return work();
+  } finally {
+    // Lost in a foreign namespace, this thread would do its next work on somebody else's network.
+    if (native.setns(home, CLONE_NEWNET) !== 0) process.abort();
+  }
+}
+
+/** For a thread that ends: its descriptor outlives it otherwise. */
+export function forgetHomeNamespace(): void {
+  if (home !== null) closeDescriptor(home);
+  home = null;
+}
