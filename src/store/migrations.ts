@@ -57,6 +57,19 @@ export const migrations: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 2,
+    sql: `
+      CREATE TABLE volumes (
+        name            TEXT PRIMARY KEY,
+        driver          TEXT NOT NULL,
+        options         TEXT NOT NULL,                -- JSON
+        labels          TEXT NOT NULL,                -- JSON
+        created_at      INTEGER NOT NULL,             -- milliseconds
+        renaming_to     TEXT                          -- its directory may have this name already
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ];
 
 export const newestVersion = migrations.at(-1)?.version ?? 0;
