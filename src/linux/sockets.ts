@@ -65,10 +65,13 @@ export interface BindRequest extends InetAddress {
   readonly reuseAddress?: boolean;
 }
 
-/** `taken`: somebody holds the port (EADDRINUSE). `no-address`: the host has no such address (EADDRNOTAVAIL) or not this family. */
+/**
+ * `taken`: somebody holds the port (EADDRINUSE). `no-address`: the host has no such address (EADDRNOTAVAIL) or not this family.
+ * `no-protocol`: the kernel has no sockets of this protocol (SCTP is a module of its own), so nobody can hold its ports.
+ */
 export type BindOutcome =
   | { readonly kind: 'bound'; readonly fd: number; readonly port: number }
-  | { readonly kind: 'taken' | 'no-address' };
+  | { readonly kind: 'taken' | 'no-address' | 'no-protocol' };
 
 /** A bound, non-blocking socket that nobody listens on yet: a connection to it is refused, and nobody else gets the port. Port 0: the kernel chooses. */
 export function bindInetSocket(request: BindRequest): BindOutcome {
