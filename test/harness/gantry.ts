@@ -18,6 +18,8 @@ export interface GantryDaemon {
   log(): string;
   /** SIGKILL, as a crash. */
   crash(): Promise<void>;
+  /** SIGTERM and the end of it. */
+  stop(): Promise<void>;
   /** Starts again on the same roots after `crash` or `stop`. */
   restart(): Promise<void>;
   /** Starts again and is SIGKILLed after that time, ready or not. */
@@ -48,6 +50,7 @@ export async function startGantry(options: GantryOptions = {}): Promise<GantryDa
     },
     log: () => readFileSync(join(directory, 'log'), 'utf8'),
     crash: () => end(child, 'SIGKILL'),
+    stop: () => end(child, 'SIGTERM'),
     restart: async () => {
       child = await launch(directory, host, options);
     },

@@ -14,6 +14,8 @@ export const lanAddress = { v4: '198.18.7.2', v6: 'fd18:7::2' } as const;
 
 export interface TwoHosts {
   readonly daemon: GantryDaemon;
+  /** Name below /run/netns, for long-running programs. */
+  readonly lanNamespace: string;
   onHost(argv: readonly [string, ...string[]], options?: CommandOptions): Promise<CommandResult>;
   onLan(argv: readonly [string, ...string[]], options?: CommandOptions): Promise<CommandResult>;
   /** The docker CLI against the daemon; throws when it fails. */
@@ -38,6 +40,7 @@ export async function startTwoHosts(options: GantryOptions = {}): Promise<TwoHos
     const daemon = await startGantry({ ...options, wrapper: ['nsenter', `--net=/run/netns/${host}`] });
     return {
       daemon,
+      lanNamespace: lan,
       onHost: inside(host),
       onLan: inside(lan),
       docker: (...args) => docker(daemon.host, args),
