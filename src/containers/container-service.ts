@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId, ImageId } from '../base/brand.ts';
-import { conflict, EngineError, invalid } from '../base/errors.ts';
+import { conflict, EngineError, invalid, notImplemented } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -243,6 +243,18 @@ class Service implements ContainerService {
 
   inspectExec(id: string) {
     return execView(this.#context.execs.get(id));
+  }
+
+  async connectNetwork(reference: string, _network: string): Promise<void> {
+    throw notImplemented(`container ${this.#find(reference).id} cannot be connected to networks yet`);
+  }
+
+  async disconnectNetwork(reference: string, _network: string): Promise<void> {
+    throw notImplemented(`container ${this.#find(reference).id} cannot be disconnected from networks yet`);
+  }
+
+  async changePorts(reference: string): Promise<void> {
+    throw notImplemented(`ports of container ${this.#find(reference).id} cannot be changed yet`);
   }
 
   onEvent(listener: Parameters<Containers['onEvent']>[0]) {

@@ -29,7 +29,9 @@ export async function containerView(context: ContainerContext, container: Contai
     config: record.config,
     hostConfig: record.hostConfig,
     mounts: record.mounts,
-    networks: networksOf(record.hostConfig.NetworkMode),
+    networks: {},
+    ports: {},
+    sandboxKey: '',
     restartCount: 0,
     execIds: context.execs.idsOf(container.id),
     paths: {
@@ -42,12 +44,6 @@ export async function containerView(context: ContainerContext, container: Contai
     platform: record.platform,
     size: withSize ? await sizeOf(container) : null,
   };
-}
-
-/** Until networks are built, everything but `host` and another container's network is `none`. */
-function networksOf(mode: string): Readonly<Record<string, unknown>> {
-  if (mode.startsWith('container:')) return {};
-  return mode === 'host' ? { host: {} } : { none: {} };
 }
 
 function graphOf(context: ContainerContext, container: Container): Readonly<Record<string, string>> {

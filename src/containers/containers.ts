@@ -1,6 +1,7 @@
 /** What `api` may ask of containers. The implementation is `container-service.ts`. References are a full id, a unique prefix of one, or a name with or without `/`. */
 import type { Duplex, Readable } from 'node:stream';
 import type { ContainerId, ImageId } from '../base/brand.ts';
+import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../network/networks.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 
 export interface Containers {
@@ -30,6 +31,15 @@ export interface Containers {
   startExec(id: string, options: ExecStartOptions): Promise<AttachSession | null>;
   resizeExec(id: string, rows: number, columns: number): Promise<void>;
   inspectExec(id: string): ExecView;
+  /**
+   * Joins one more network: a running container at once, another at its next start. `network`: name, id or unique prefix of one. `forbidden` when it is on it
+   * already, with Docker's text.
+   */
+  connectNetwork(reference: string, network: string, settings: EndpointSettings): Promise<void>;
+  /** `forbidden` when it is not on it. `force`: a container that does not exist, or no longer, is fine too. */
+  disconnectNetwork(reference: string, network: string, options: { readonly force: boolean }): Promise<void>;
+  /** Beyond Docker: publishes and unpublishes ports of a running container; its stored configuration changes with it. */
+  changePorts(reference: string, change: PortChange): Promise<void>;
   onEvent(listener: (event: ContainerEvent) => void): () => void;
   counts(): { readonly running: number; readonly paused: number; readonly stopped: number };
 }
@@ -39,8 +49,8 @@ export interface CreateRequest {
   readonly platform: string | null;
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
-  /** Network name → endpoint settings as sent; until the networks issue only names matter. */
-  readonly endpoints: Readonly<Record<string, unknown>>;
+  /** NetworkingConfig.EndpointsConfig, normalised: network name or id → what its endpoint is asked to be. `default` is the default bridge. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
 }
 
 export interface StopOptions {
@@ -123,7 +133,12 @@ export interface ContainerView {
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
   readonly mounts: readonly MountPoint[];
-  readonly networks: Readonly<Record<string, unknown>>;
+  /** By network name. Only the settings and, once it ran, the network's id are filled while the container does not run; `host` and `none` have no address. */
+  readonly networks: Readonly<Record<string, EndpointState>>;
+  /** Published and exposed ports while it runs, else empty; see `Sandbox.ports`. */
+  readonly ports: Sandbox['ports'];
+  /** `/proc/PID/ns/net` of its network namespace while it runs, else ''. */
+  readonly sandboxKey: string;
   readonly restartCount: number;
   readonly execIds: readonly string[];
   readonly paths: { readonly resolvConf: string; readonly hostname: string; readonly hosts: string; readonly log: string };
@@ -134,7 +149,10 @@ export interface ContainerView {
 }
 
 export interface MountPoint {
-  readonly type: 'bind' | 'tmpfs' | 'volume';
+  readonly type: 'bind' | 'tmpfs' | 'volume' | 'image';
+  /** Of a volume. */
+  readonly name?: string;
+  readonly driver?: string;
   readonly source: string;
   readonly destination: string;
   readonly mode: string;

@@ -1,5 +1,6 @@
 /** Containers as things: list, create, inspect, start, stop, kill, rename, remove, prune. Their streams are in container-stream-routes.ts. */
 import { invalid } from '../../base/errors.ts';
+import type { CreateRequest } from '../../containers/containers.ts';
 import { decodeCreateContainer } from '../../wire/create-container-request.ts';
 import { type ContainerJsonContext, containerInspect, containerSummary } from '../container-json.ts';
 import type { Exchange } from '../exchange.ts';
@@ -102,7 +103,7 @@ async function create(exchange: Exchange, { containers }: ApiServices): Promise<
     hostConfig,
     endpoints: endpoints as CreateRequest['endpoints'],
   });
-  exchange.sendJson(201, { Id: id, Warnings: warnings });
+  exchange.sendJson(201, { Id: created.id, Warnings: [...warnings, ...created.warnings] });
 }
 
 function stopOptions(exchange: Exchange) {
