@@ -20,9 +20,14 @@ export interface NetCalls {
   removeParent(networkId: string): Promise<void>;
   createSandbox(spec: SandboxSpec): Promise<SandboxResult>;
   removeSandbox(id: string): Promise<void>;
-  addEndpoint(sandboxId: string, endpoint: EndpointSpec, dns: DnsSpec | null): Promise<SandboxResult>;
-  removeEndpoint(sandboxId: string, endpointId: string, dns: DnsSpec | null): Promise<SandboxResult>;
-  /** Publishes and unpublishes on a running sandbox; deletes the conntrack entries concerned. */
+  /** `gateways`: who carries the default routes afterwards, which may be an endpoint that was there before. */
+  addEndpoint(sandboxId: string, endpoint: EndpointSpec, dns: DnsSpec | null, gateways: DefaultGateways): Promise<SandboxResult>;
+  /** Ports that lead to it go with it. */
+  removeEndpoint(sandboxId: string, endpointId: string, dns: DnsSpec | null, gateways: DefaultGateways): Promise<SandboxResult>;
+  /**
+   * Publishes and unpublishes on a running sandbox; deletes the conntrack entries concerned. `remove` is done first: a port that is in both moves to
+   * another endpoint.
+   */
   changePorts(sandboxId: string, add: readonly PortSpec[], remove: readonly PortResult[]): Promise<SandboxResult>;
   setNames(endpointId: string, names: readonly string[]): Promise<void>;
   /** Once, at the start: the desired state of the whole. What else is ours in the kernel (links, set elements, conntrack) is removed. */
@@ -159,6 +164,12 @@ export interface EndpointAddress {
   readonly isDefaultGateway: boolean;
 }
 
+/** Endpoint ids; null: no default route of that family. */
+export interface DefaultGateways {
+  readonly v4: string | null;
+  readonly v6: string | null;
+}
+
 export interface DnsSpec {
   /** Networks whose names are answered, in the order they are searched. */
   readonly networks: readonly { readonly id: string; readonly name: string }[];
@@ -180,7 +191,7 @@ export interface PortSpec {
   /** Inclusive range to choose from; both 0: ephemeral. */
   readonly hostPorts: readonly [number, number];
   readonly mode: 'nat' | 'proxy';
-  /** Which endpoint it leads to. */
+  /** Id of the endpoint that it leads to, for clients of each family; null: no such address. With `target4` alone, IPv6 clients come by proxy. */
   readonly target4: string | null;
   readonly target6: string | null;
 }
