@@ -3,6 +3,8 @@ import { encodeCString } from '../base/byte-name.ts';
 import { bind, checked, isErrno } from './ffi.ts';
 
 const native = {
+  fgetxattr: bind('fgetxattr', 'long', ['int', 'void *', 'void *', 'size_t']),
+  flistxattr: bind('flistxattr', 'long', ['int', 'void *', 'size_t']),
   fsetxattr: bind('fsetxattr', 'int', ['int', 'void *', 'void *', 'size_t', 'int']),
   lsetxattr: bind('lsetxattr', 'int', ['void *', 'void *', 'void *', 'size_t', 'int']),
   lgetxattr: bind('lgetxattr', 'long', ['void *', 'void *', 'void *', 'size_t']),
@@ -33,8 +35,26 @@ export function getAttributeOfPath(path: string | Uint8Array, name: string): Buf
 }
 
 export function listAttributesOfPath(path: string | Uint8Array): readonly string[] {
+  return namesOf(() => checked(native.llistxattr(cPath(path), scratch, scratch.length), 'llistxattr', String(path)));
+}
+
+/** All attributes of an open file that `keep` wants. */
+export function readAttributes(file: number, keep: (name: string) => boolean): ReadonlyMap<string, Buffer> {
+  const names = namesOf(() => checked(native.flistxattr(file, scratch, scratch.length), 'flistxattr', `fd ${file}`));
+  return valuesOf(names.filter(keep), (name) =>
+    checked(native.fgetxattr(file, encodeCString(name), scratch, scratch.length), 'fgetxattr', name),
+  );
+}
+
+/** The same of a path whose last part is not followed: for symbolic links and devices, which are not opened. */
+export function readAttributesOfPath(path: string | Uint8Array, keep: (name: string) => boolean): ReadonlyMap<string, Buffer> {
+  const names = listAttributesOfPath(path).filter(keep);
+  return valuesOf(names, (name) => checked(native.lgetxattr(cPath(path), encodeCString(name), scratch, scratch.length), 'lgetxattr', name));
+}
+
+function namesOf(list: () => number): readonly string[] {
   try {
-    const length = checked(native.llistxattr(cPath(path), scratch, scratch.length), 'llistxattr', String(path));
+    const length = list();
     return scratch
       .toString('utf8', 0, length)
       .split('\0')
@@ -43,6 +63,20 @@ export function listAttributesOfPath(path: string | Uint8Array): readonly string
     if (isErrno(error, 'EOPNOTSUPP')) return [];
     throw error;
   }
+}
+
+function valuesOf(names: readonly string[], read: (name: string) => number): ReadonlyMap<string, Buffer> {
+  const values = new Map<string, Buffer>();
+  for (const name of names) {
+    try {
+      const length = read(name);
+      values.set(name, Buffer.from(scratch.subarray(0, length)));
+    } catch (error) {
+      // Taken away since the list was read, or known to the list only.
+      if (!isErrno(error, 'ENODATA', 'EOPNOTSUPP')) throw error;
+    }
+  }
+  return values;
 }
 
 function cPath(path: string | Uint8Array): Uint8Array {

@@ -2,7 +2,7 @@
  * File system calls that Node lacks: everything relative to an open directory, and what has no Node call at all (devices, extended times).
  * Names are strings as `base/byte-name.ts` makes them; the caller has checked that they hold no NUL.
  */
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { encodeCString } from '../base/byte-name.ts';
 import { bind, checked, isErrno } from './ffi.ts';
 
@@ -114,6 +114,27 @@ export function changeModeAt(directory: number, name: string, mode: number): voi
   checked(native.fchmodat(directory, encodeCString(name), mode, 0), 'fchmodat', name);
 }
 
+/** Of what an open descriptor is, O_PATH too (but not of a symbolic link): nobody can put something else in its place meanwhile. */
+export function changeModeOfPinned(pinned: number, mode: number): void {
+  checked(native.fchmodat(AT_FDCWD, encodeCString(`/proc/self/fd/${pinned}`), mode, 0), 'fchmodat', `fd ${pinned}`);
+}
+
+/** Opens a regular file for reading; null when it is gone or something else now. Neither blocks on a FIFO nor wakes up a device. */
+export function openRegularFile(directory: number, name: string): number | null {
+  let pinned: number;
+  try {
+    pinned = openAt(directory, name, O_PATH | O_NOFOLLOW);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  }
+  try {
+    return fstatSync(pinned).isFile() ? openAt(AT_FDCWD, `/proc/self/fd/${pinned}`, O_RDONLY) : null;
+  } finally {
+    closeDescriptor(pinned);
+  }
+}
+
 export interface FileTime {
   readonly seconds: number;
   readonly nanoseconds: number;
@@ -144,6 +165,20 @@ export function pathAt(directory: number, name: string): string | Buffer {
 export function deviceNumber(major: number, minor: number): bigint {
   const [high, low] = [BigInt(major), BigInt(minor)];
   return ((high & 0xfffff000n) << 32n) | ((high & 0xfffn) << 8n) | ((low & 0xffffff00n) << 12n) | (low & 0xffn);
+}
+
+export function majorOf(device: bigint): number {
+  return Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n));
+}
+
+export function minorOf(device: bigint): number {
+  return Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n));
+}
+
+/** A `…Ns` value of Node's exact stats; negative before 1970, the nanoseconds always counted forwards. */
+export function fileTimeOf(nanosecondsSince1970: bigint): FileTime {
+  const nanoseconds = ((nanosecondsSince1970 % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return { seconds: Number((nanosecondsSince1970 - nanoseconds) / 1_000_000_000n), nanoseconds: Number(nanoseconds) };
 }
 
 function timesOf(time: FileTime): Uint8Array {

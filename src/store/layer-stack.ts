@@ -3,7 +3,7 @@
  * resolve across layers as inside a chroot. For directories that nobody changes meanwhile (unpacked layers; the upper directory of a stopped container):
  * every step looks at what is there before it goes on, and follows nothing by itself.
  */
-import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { decodeName, encodeName, printableName } from '../base/byte-name.ts';
 import { hasErrnoCode, invalid } from '../base/errors.ts';
@@ -74,14 +74,18 @@ export class LayerStack {
   }
 }
 
+/** Of `LayerStore.mountOrder`; an upper directory goes in front as an absolute path. */
+export function layerStackOf(base: string, lowers: readonly string[]): LayerStack {
+  return new LayerStack(lowers.map((lower) => (isAbsolute(lower) ? lower : join(base, lower))));
+}
+
 /**
  * A regular file of a container that does not run, from the layers of its root (`LayerStore.mountOrder`; an upper directory goes in front as an absolute
  * path). Null when there is none; `invalid` when it is not a regular file or larger than `maximumBytes`.
  */
 export function readFileInLayers(base: string, lowers: readonly string[], path: string, maximumBytes: number): Buffer | null {
   if (path.includes('\0')) throw invalid(`the path ${printableName(path)} holds a NUL byte`);
-  const stack = new LayerStack(lowers.map((lower) => (isAbsolute(lower) ? lower : join(base, lower))));
-  const found = stack.resolve(path);
+  const found = layerStackOf(base, lowers).resolve(path);
   if (found === null) return null;
   const pinned = openAt(AT_FDCWD, found.path, O_PATH | O_NOFOLLOW);
   try {
@@ -106,6 +110,18 @@ export function readLink(path: string): string {
 
 export function componentsOf(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.');
+}
+
+/** What a directory of the stack holds, in an order that depends on nothing but the names; whiteouts and what they hide left out. */
+export function childrenOf(directory: Found): readonly { readonly name: string; readonly found: Found }[] {
+  const names = new Set<string>();
+  for (const part of directory.merged) {
+    for (const name of readdirSync(hostPath(part), { encoding: 'buffer' })) names.add(decodeName(name));
+  }
+  return [...names].sort().flatMap((name) => {
+    const found = step(directory, name);
+    return found === null ? [] : [{ name, found }];
+  });
 }
 
 /** One name down: from the topmost layer that has it, merged with directories below as far as nothing in between is opaque or no directory. */
