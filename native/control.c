@@ -1,6 +1,7 @@
 /* The monitor's connections: requests of the daemon, streams, execs. */
 #include "monitor.h"
 #include "files.h"
+#include "kept.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,7 +45,8 @@ void send_exited(void) {
 	control_send(&f);
 }
 
-/* u32 version, u32 pid, u64 start ticks, u64 started ns, u32 ended, the fields of EXITED, those of LOG, u32 terminal, execs: u32 count, each text id, u32 pid, u32 ended, u32 code */
+/* u32 version, u32 pid, u64 start ticks, u64 started ns, u32 ended, the fields of EXITED, those of LOG, u32 terminal, execs: u32 count, each text id, u32 pid, u32 ended,
+ * u32 code, kept (from version 2 on) */
 void send_status(uint32_t request) {
 	struct frame f;
 	uint32_t count = 0;
@@ -68,6 +70,7 @@ void send_status(uint32_t request) {
 		put_u32(&f, e->ended);
 		put_u32(&f, e->code);
 	}
+	put_kept(&f);
 	control_send(&f);
 }
 
@@ -212,10 +215,23 @@ static int run_request(uint16_t type, struct cursor *c) {
 	if (type == MSG_RELEASE) {
 		if (monitor.state != ENDED) return EBUSY;
 		monitor.released = true;
+		kept_replace((struct list){0}, -1);
 		close_door();
 		return 0;
 	}
 	return ENOSYS;
+}
+
+/* KEEP is the one request whose reply says more than OK. */
+static int keep(struct channel *channel, struct cursor *c, bool *replied) {
+	struct list list;
+	struct frame f;
+	int error = kept_list(c, &list) ? kept_replace(list, channel->source.fd) : EBADMSG;
+	if (error) return error;
+	frame_begin(&f, MSG_KEPT, channel->header.request);
+	put_kept(&f);
+	*replied = true;
+	return channel_send(channel, &f) ? 0 : EPIPE;
 }
 
 static void on_control(struct source *s, uint32_t events) {
@@ -224,10 +240,11 @@ static void on_control(struct source *s, uint32_t events) {
 	for (int got; (got = channel_read(c)) != CHANNEL_WAIT;) {
 		if (got == CHANNEL_CLOSED) return control_drop();
 		struct cursor payload = channel_payload(c);
-		int error = run_request(c->header.type, &payload);
+		bool replied = false;
+		int error = c->header.type == MSG_KEEP ? keep(c, &payload, &replied) : run_request(c->header.type, &payload);
 		uint32_t request = c->header.request;
 		channel_next(c);
-		if (!channel_reply(c, request, payload.bad ? EBADMSG : error)) return control_drop();
+		if (replied ? error : !channel_reply(c, request, payload.bad ? EBADMSG : error)) return control_drop();
 	}
 }
 

@@ -23,6 +23,7 @@
 #define NR_clone3 435
 #define NR_close_range 436
 #define NR_openat2 437
+#define NR_pidfd_getfd 438
 #define NR_mount_setattr 442
 
 #define KERNEL_CLONE_PIDFD 0x1000ull
@@ -85,6 +86,7 @@ static inline int sys_openat2(int dir, const char *path, const struct kernel_ope
 }
 static inline int sys_close_range(unsigned first, unsigned last, unsigned flags) { return (int)syscall(NR_close_range, first, last, flags); }
 static inline int sys_pidfd_open(pid_t pid) { return (int)syscall(NR_pidfd_open, pid, 0); }
+static inline int sys_pidfd_getfd(int pidfd, int fd) { return (int)syscall(NR_pidfd_getfd, pidfd, fd, 0); }
 static inline int sys_pidfd_send_signal(int pidfd, int number) { return (int)syscall(NR_pidfd_send_signal, pidfd, number, NULL, 0); }
 static inline pid_t sys_clone3(struct kernel_clone_args *args) { return (pid_t)syscall(NR_clone3, args, sizeof *args); }
 

@@ -113,9 +113,9 @@ static struct connection *parked_find(const char *id, uint32_t index) {
 }
 
 /* The fields of the START frame into a slot, where they outlive the frame. */
-static struct child *child_make(const struct cursor *payload, const struct cursor *plan) {
+static struct child *child_make(const struct cursor *payload, const struct cursor *rest) {
 	struct child *child = calloc(1, sizeof *child);
-	size_t length = (size_t)(plan->at - payload->at);
+	size_t length = (size_t)(rest->at - payload->at);
 	if (!child || length > sizeof child->slot->bytes) return free(child), NULL;
 	child->slot = mmap(NULL, sizeof *child->slot, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (child->slot == MAP_FAILED) return free(child), NULL;
@@ -134,15 +134,15 @@ static void child_free(struct child *child) {
 	free(child);
 }
 
-static _Noreturn void become_monitor(struct slot *slot, struct connection *c, struct attachment *attachments, uint32_t count, const struct cursor *plan) {
+static _Noreturn void become_monitor(struct slot *slot, struct connection *c, struct attachment *attachments, uint32_t count, const struct cursor *rest) {
 	int keep[MAX_ATTACHMENTS + 1] = {c->channel.source.fd};
 	for (uint32_t i = 0; i < count; i++) keep[i + 1] = attachments[i].fd;
 	int control = keep[0];
 	close_all_but(keep, count + 1);
-	size_t length = (size_t)(plan->end - plan->at);
+	size_t length = (size_t)(rest->end - rest->at);
 	uint8_t *bytes = malloc(length + 1);
 	if (!bytes) abort();
-	memcpy(bytes, plan->at, length);
+	memcpy(bytes, rest->at, length);
 	channel_next(&c->channel);
 	monitor_main(slot, control, c->channel.header.request, attachments, bytes, length);
 }
@@ -151,19 +151,19 @@ static _Noreturn void become_monitor(struct slot *slot, struct connection *c, st
 static void try_start(struct connection *c) {
 	struct attachment attachments[MAX_ATTACHMENTS];
 	struct connection *parked[MAX_ATTACHMENTS];
-	struct cursor payload = channel_payload(&c->channel), plan = payload;
+	struct cursor payload = channel_payload(&c->channel), rest = payload;
 	struct start start;
-	if (!start_take(&plan, &start)) return refuse(c, EBADMSG);
+	if (!start_take(&rest, &start)) return refuse(c, EBADMSG);
 	memcpy(c->id, start.id, sizeof c->id);
 	if (child_find(c->id)) return refuse(c, EEXIST);
 	for (uint32_t i = 0; i < start.attachments; i++) {
 		if (!(parked[i] = parked_find(c->id, i))) return;
 		attachments[i] = (struct attachment){parked[i]->channel.source.fd, parked[i]->wants, parked[i]->request};
 	}
-	struct child *child = child_make(&payload, &plan);
+	struct child *child = child_make(&payload, &rest);
 	if (!child) return refuse(c, E2BIG);
 	pid_t pid = fork();
-	if (pid == 0) become_monitor(child->slot, c, attachments, start.attachments, &plan);
+	if (pid == 0) become_monitor(child->slot, c, attachments, start.attachments, &rest);
 	if (pid < 0) {
 		child_free(child);
 		return refuse(c, EAGAIN);

@@ -1,5 +1,6 @@
 #include "monitor.h"
 #include "files.h"
+#include "kept.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,7 @@ static void started(void) {
 	put_u64(&f, monitor.start_ticks);
 	put_u64(&f, monitor.started_ns);
 	put_u64(&f, monitor.log.size);
+	put_kept(&f);
 	monitor.told_size = monitor.log.size;
 	control_send(&f);
 }
@@ -206,8 +208,9 @@ static void one_round(void) {
 	execs_sweep();
 }
 
-void monitor_main(struct slot *slot, int control, uint32_t request, const struct attachment *attachments, const uint8_t *plan_bytes, size_t plan_length) {
-	struct cursor c = {.at = slot->bytes, .end = slot->bytes + slot->length};
+void monitor_main(struct slot *slot, int control, uint32_t request, const struct attachment *attachments, const uint8_t *rest, size_t length) {
+	struct cursor c = {.at = slot->bytes, .end = slot->bytes + slot->length}, after = {.at = rest, .end = rest + length};
+	struct list keep;
 	struct plan plan;
 	char name[32];
 	monitor.slot = slot;
@@ -221,7 +224,8 @@ void monitor_main(struct slot *slot, int control, uint32_t request, const struct
 	open_signals();
 	control_adopt(control);
 	monitor.io.input.fd = monitor.io.outlet[0].source.fd = monitor.io.outlet[1].source.fd = -1;
-	if (!plan_parse(plan_bytes, plan_length, &plan)) errno = EBADMSG, give_up_setup(SETUP_PLAN);
+	if (!kept_list(&after, &keep) || !plan_parse(after.at, (size_t)(after.end - after.at), &plan)) errno = EBADMSG, give_up_setup(SETUP_PLAN);
+	if ((errno = kept_replace(keep, control))) give_up_setup(SETUP_KEEP);
 	socket_name(name, monitor.start.id);
 	int listener = listen_unix(name);
 	if (listener < 0) give_up_setup(SETUP_SOCKET);
@@ -239,7 +243,7 @@ void monitor_main(struct slot *slot, int control, uint32_t request, const struct
 		stdio_attach(&monitor.io, attachments[i].fd, attachments[i].wants & attachable(), false);
 	}
 	start_init(&plan);
-	free((void *)(uintptr_t)plan_bytes);
+	free((void *)(uintptr_t)rest);
 	while (monitor.state != ENDED || !monitor.released || monitor.io.clients || monitor.execs || (monitor.control && monitor.control->out_length))
 		one_round();
 	exit(0);

@@ -7,7 +7,7 @@
 #include "spawn.h"
 #include "streams.h"
 
-/* The START frame after its version and before its plan; the texts point into the slot. */
+/* The START frame after its version and before what to keep and its plan; the texts point into the slot. */
 struct start {
 	const char *id;
 	uint32_t attachments, stdin_mode, terminal;
@@ -27,7 +27,7 @@ struct slot {
 	uint8_t bytes[8192]; /* what `start` points into */
 };
 
-/* Takes version and fields, then the plan as the rest. */
+/* Takes version and fields; the rest is what to keep (kept.h) and the plan. */
 bool start_take(struct cursor *c, struct start *start);
 
 struct exec {
@@ -65,7 +65,7 @@ struct attachment {
 	int fd;
 	uint32_t wants, request;
 };
-_Noreturn void monitor_main(struct slot *slot, int control, uint32_t request, const struct attachment *attachments, const uint8_t *plan, size_t plan_length);
+_Noreturn void monitor_main(struct slot *slot, int control, uint32_t request, const struct attachment *attachments, const uint8_t *rest, size_t length);
 /* After a report or SIGCHLD: whoever has ended. */
 void monitor_reap(void);
 void close_door(void);

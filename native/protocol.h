@@ -26,17 +26,22 @@
  *
  *   daemon ──CONTROL─▶ ◀─STATUS──       a control connection (the newest wins, the older one is closed); then requests
  *          ──KILL, RESIZE, CLOSE_STDIN, EXEC_ACK, RELEASE─▶  ◀─OK or ERROR──   and events: ◀─LOG, EXEC_EXIT, EXITED──
+ *          ──KEEP─▶  ◀─KEPT or ERROR──
  *   daemon ──ATTACH──▶ ◀─ATTACHED──     a stream connection; raw from here:
  *          ──stdin bytes, half-close──▶
  *          ◀──[stream,0,0,0, length be32] bytes──    (with a terminal: bytes); end after the last byte of the process
  *   daemon ──EXEC──▶   ◀─EXEC_STARTED── or START_FAILED; then as under ATTACH. EXEC_EXIT goes out before this connection ends.
  *
  * EXEC_EXIT is told again in every STATUS until EXEC_ACK; EXITED until RELEASE, after which the monitor leaves.
+ *
+ * Descriptors to keep: u32 count, each text label, u32 number in the process that sends them. Kept: u32 pid of the monitor, u32 count, each text label,
+ * u32 number there. They are pulled (pidfd_getfd) by the receiver before it answers; the sender may close its own then.
  */
 #ifndef GANTRY_PROTOCOL_H
 #define GANTRY_PROTOCOL_H
 
-#define PROTOCOL_VERSION 1
+/* 2: kept descriptors (START, STARTED, STATUS, KEEP) */
+#define PROTOCOL_VERSION 2
 #define FRAME_HEADER 12
 #define MAX_FRAME 4194304
 #define MAX_ATTACHMENTS 16
@@ -47,8 +52,8 @@
 #define MSG_DRAIN 3        /* - */
 #define MSG_AWAIT_GONE 4   /* text id */
 #define MSG_PARK 10        /* version, text id, u32 index, u32 ATTACH_* */
-#define MSG_START 11       /* version, see struct start in monitor.h */
-#define MSG_STARTED 12     /* u32 pid, u64 start time (clock ticks after boot), u64 time (ns since 1970), u64 log size */
+#define MSG_START 11       /* version, see struct start in monitor.h, descriptors to keep, plan */
+#define MSG_STARTED 12     /* u32 pid, u64 start time (clock ticks after boot), u64 time (ns since 1970), u64 log size, kept */
 #define MSG_START_FAILED 13 /* u32 PHASE_*, u32 index, u32 errno, u32 DETAIL_* */
 
 /* Monitor socket. */
@@ -59,6 +64,8 @@
 #define MSG_CLOSE_STDIN 24 /* - */
 #define MSG_EXEC_ACK 25    /* text exec id */
 #define MSG_RELEASE 26     /* - */
+#define MSG_KEEP 27        /* descriptors to keep: the whole new set; new labels are pulled from the sender */
+#define MSG_KEPT 28        /* kept; the reply */
 #define MSG_ATTACH 30      /* version, u32 ATTACH_* */
 #define MSG_ATTACHED 31    /* u32 terminal */
 #define MSG_EXEC 32        /* version, text exec id, u32 ATTACH_*, u32 terminal, plan */
@@ -91,6 +98,7 @@
 #define SETUP_LOG 3
 #define SETUP_PIPES 4
 #define SETUP_CGROUP 5
+#define SETUP_KEEP 6
 
 #define DETAIL_NONE 0
 #define DETAIL_NOT_IN_PATH 1 /* exec: no such name in PATH */

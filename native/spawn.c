@@ -1,5 +1,6 @@
 #include "spawn.h"
 #include "files.h"
+#include "kept.h"
 #include "protocol.h"
 #include "setup.h"
 #include <signal.h>
@@ -61,6 +62,7 @@ static void become_child(int report, const int stdio[3], int init_pidfd, int cgr
 	for (int fd = 0; fd < 3; fd++) dup2(stdio[fd], fd);
 	int keep[] = {report, init_pidfd, cgroup};
 	close_all_but(keep, 3);
+	kept_restore_limit();
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	reset_signals();
 	umask(0);

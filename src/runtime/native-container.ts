@@ -9,12 +9,22 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { conflict, EngineError, notFound } from '../base/errors.ts';
+import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { askOnce, asStdioStream, FrameConnection, MonitorRefusal } from './monitor-connection.ts';
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
 import { attachFlag, type Frame, message, type PayloadReader, PayloadWriter, protocolVersion } from './protocol.ts';
-import type { AttachRequest, ExecRequest, ExitStatus, LogPosition, RunningContainer, RunningExec, StdioStream } from './runtime.ts';
+import type {
+  AttachRequest,
+  ExecRequest,
+  ExitStatus,
+  KeptByMonitor,
+  LogPosition,
+  RunningContainer,
+  RunningExec,
+  StdioStream,
+} from './runtime.ts';
 import { readStartFailure, startError } from './start-failure.ts';
 
 const recoveryPauseMs = 5;
@@ -22,6 +32,9 @@ const recoveryPauseMs = 5;
 const rememberedExecs = 64;
 const ESRCH = 3;
 const EEXIST = 17;
+const ENOSYS = 38;
+/** The first version of the protocol whose monitors keep descriptors. */
+const keepingVersion = 2;
 
 /** What a container needs of its runtime. */
 export interface ContainerHost {
@@ -39,6 +52,7 @@ export interface StartedFacts {
   readonly pid: number;
   readonly startedAt: Date;
   readonly logPosition: LogPosition;
+  readonly kept: KeptByMonitor;
 }
 
 export interface MonitorStatus extends StartedFacts {
@@ -66,6 +80,7 @@ export class NativeContainer implements RunningContainer {
   readonly #endedExecs = new Set<string>();
   #control: FrameConnection;
   #logPosition: LogPosition;
+  #kept: KeptByMonitor;
   #recovery: Promise<void> = Promise.resolve();
   #isSettled = false;
   #isClosed = false;
@@ -84,6 +99,7 @@ export class NativeContainer implements RunningContainer {
     this.attached = attached;
     this.exited = this.#exit.promise;
     this.#logPosition = facts.logPosition;
+    this.#kept = facts.kept;
     this.#host = host;
     this.#control = this.#take(control);
     this.adoptedExecs = execs.map((exec) => this.#adoptExec(exec));
@@ -91,6 +107,15 @@ export class NativeContainer implements RunningContainer {
 
   get logPosition(): LogPosition {
     return this.#logPosition;
+  }
+
+  get kept(): KeptByMonitor {
+    return this.#kept;
+  }
+
+  async keep(descriptors: readonly KeptDescriptor[]): Promise<void> {
+    const { payload } = await this.#ask(message.keep, new PayloadWriter().descriptors(descriptors));
+    this.#kept = readKept(payload);
   }
 
   onLog(listener: (position: LogPosition) => void): () => void {
@@ -191,6 +216,7 @@ export class NativeContainer implements RunningContainer {
       const socket = await this.#host.connect();
       const status = await requestControl(socket);
       this.#control = this.#take(socket);
+      this.#kept = status.kept;
       this.#moveLog(status.logPosition);
       for (const exec of status.execs) if (exec.exitCode !== null) this.#endExec(exec.id, exec.exitCode);
       if (status.exit !== null) this.#settle(status.exit);
@@ -230,7 +256,9 @@ export class NativeContainer implements RunningContainer {
       pid,
       stream,
       exited: exit.promise,
-      resize: (rows, columns) => this.#ask(message.resize, new PayloadWriter().text(id).u32(rows).u32(columns)),
+      resize: async (rows, columns) => {
+        await this.#ask(message.resize, new PayloadWriter().text(id).u32(rows).u32(columns));
+      },
     };
   }
 
@@ -254,21 +282,21 @@ export class NativeContainer implements RunningContainer {
     }
   }
 
-  async #ask(type: number, payload: PayloadWriter): Promise<void> {
+  async #ask(type: number, payload: PayloadWriter): Promise<Frame> {
     try {
-      await this.#control.request(type, payload.finish());
+      return await this.#control.request(type, payload.finish());
     } catch (thrown) {
       if (!isUnavailable(thrown)) throw this.#explain(thrown, null);
-      await this.#askAgain(type, payload);
+      return await this.#askAgain(type, payload);
     }
   }
 
   /** The connection broke: either the monitor is gone, or it is reached over another one. */
-  async #askAgain(type: number, payload: PayloadWriter): Promise<void> {
+  async #askAgain(type: number, payload: PayloadWriter): Promise<Frame> {
     await this.#control.closed;
     await this.#recovery;
     if (this.#isSettled || this.#isClosed) throw conflict(`container ${this.id} is not running`);
-    await this.#control.request(type, payload.finish()).catch((thrown: unknown) => {
+    return await this.#control.request(type, payload.finish()).catch((thrown: unknown) => {
       throw this.#explain(thrown, null);
     });
   }
@@ -276,9 +304,14 @@ export class NativeContainer implements RunningContainer {
   #explain(thrown: unknown, execId: string | null): unknown {
     if (!(thrown instanceof MonitorRefusal)) return thrown;
     if (thrown.errno === ESRCH) return conflict(`container ${this.id} is not running`, { cause: thrown });
+    if (thrown.errno === ENOSYS) return oldMonitor(this.id, thrown);
     if (thrown.errno === EEXIST && execId !== null) return conflict(`exec ${execId} has already run`, { cause: thrown });
     return thrown;
   }
+}
+
+function oldMonitor(id: ContainerId, cause: unknown): EngineError {
+  return conflict(`container ${id} was started by an older version of Gantry, which cannot do this: stop and start it again`, { cause });
 }
 
 function isUnavailable(thrown: unknown): boolean {
@@ -300,7 +333,7 @@ export function attachFlags(request: AttachRequest): number {
 }
 
 function readStatus(payload: PayloadReader): MonitorStatus {
-  payload.u32(); // the monitor's version
+  const version = payload.u32();
   const pid = payload.u32();
   payload.u64(); // start time in clock ticks
   const startedAt = dateOf(payload.u64());
@@ -309,7 +342,14 @@ function readStatus(payload: PayloadReader): MonitorStatus {
   const logPosition = readLogPosition(payload);
   payload.u32(); // terminal
   const execs = Array.from({ length: payload.u32() }, () => readExec(payload));
-  return { pid, startedAt, exit: hasEnded ? exit : null, logPosition, execs };
+  const kept = version < keepingVersion ? { pid: 0, descriptors: [] } : readKept(payload);
+  return { pid, startedAt, exit: hasEnded ? exit : null, logPosition, execs, kept };
+}
+
+export function readKept(payload: PayloadReader): KeptByMonitor {
+  const pid = payload.u32();
+  const descriptors = Array.from({ length: payload.u32() }, () => ({ label: payload.text(), fd: payload.u32() }));
+  return { pid, descriptors };
 }
 
 function readExec(payload: PayloadReader): MonitorStatus['execs'][number] {

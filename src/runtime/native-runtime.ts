@@ -19,7 +19,7 @@ import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
 import { Launcher } from './launcher.ts';
 import { askOnce, asStdioStream, connectSocket, isNobodyThere } from './monitor-connection.ts';
-import { attachFlags, type ContainerHost, dateOf, NativeContainer, requestControl } from './native-container.ts';
+import { attachFlags, type ContainerHost, dateOf, NativeContainer, readKept, requestControl } from './native-container.ts';
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
 import { encodeFrame, type Frame, maxAttachments, message, PayloadWriter, phase, protocolVersion, setup, stdinMode } from './protocol.ts';
@@ -145,7 +145,8 @@ export class NativeRuntime implements Runtime {
     const pid = payload.u32();
     payload.u64(); // start time in clock ticks
     const startedAt = dateOf(payload.u64());
-    const facts = { pid, startedAt, logPosition: { generation: 0, sizeBytes: Number(payload.u64()) } };
+    const logPosition = { generation: 0, sizeBytes: Number(payload.u64()) };
+    const facts = { pid, startedAt, logPosition, kept: readKept(payload) };
     return this.#remember(new NativeContainer(id, control, facts, streams.map(asStdioStream), [], this.#host(id, cgroupsPath)));
   }
 
@@ -175,6 +176,7 @@ export class NativeRuntime implements Runtime {
       .text(cgroup.killFile ?? '')
       .text(cgroup.freezerDirectory ?? '')
       .texts(cgroup.directories)
+      .descriptors(request.keep ?? [])
       .raw(encodePlan(plan))
       .finish();
   }

@@ -9,13 +9,16 @@
  *   <exec-root>/launcher.sock          HELLO ▶ HELLO_OK, then AWAIT_GONE ▶ OK, DRAIN ▶ OK        the standing connection
  *     n times PARK, once START  ▶      ATTACHED on each of the n; STARTED or START_FAILED       one round trip for a start
  *   <exec-root>/m/<16 hex digits>      CONTROL ▶ STATUS, then requests ▶ OK or ERROR; LOG, EXEC_EXIT, EXITED come as events
+ *                                      KEEP ▶ KEPT or ERROR
  *                                      ATTACH ▶ ATTACHED, EXEC ▶ EXEC_STARTED or START_FAILED; raw stdio from there
  *
  * The drawing in the header tells the order of things.
  */
 import { EngineError } from '../base/errors.ts';
+import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 
-export const protocolVersion = 1;
+/** 2: kept descriptors. */
+export const protocolVersion = 2;
 export const frameHeaderBytes = 12;
 export const maxFrameBytes = 4194304;
 export const maxAttachments = 16;
@@ -36,6 +39,8 @@ export const message = {
   closeStdin: 24,
   execAck: 25,
   release: 26,
+  keep: 27,
+  kept: 28,
   attach: 30,
   attached: 31,
   exec: 32,
@@ -51,7 +56,7 @@ export const attachFlag = { stdin: 1, stdout: 2, stderr: 4 } as const;
 export const stdinMode = { null: 0, once: 1, open: 2 } as const;
 /** Where a start failed; the index counts steps or joins. `died`: the child was killed in set-up, the errno is its wait status. */
 export const phase = { monitor: 0, before: 1, join: 2, clone: 3, step: 4, died: 5 } as const;
-export const setup = { fork: 0, plan: 1, socket: 2, log: 3, pipes: 4, cgroup: 5 } as const;
+export const setup = { fork: 0, plan: 1, socket: 2, log: 3, pipes: 4, cgroup: 5, keep: 6 } as const;
 export const detail = { none: 0, notInPath: 1, lookup: 2, execve: 3 } as const;
 /** Exit status of gantry-launcher when another one holds the exec root. */
 export const exitLockHeld = 75;
@@ -133,6 +138,12 @@ export class PayloadWriter {
 
   raw(value: Uint8Array): this {
     this.#room(value.length).set(value);
+    return this;
+  }
+
+  descriptors(values: readonly KeptDescriptor[]): this {
+    this.u32(values.length);
+    for (const { label, fd } of values) this.text(label).u32(fd);
     return this;
   }
 

@@ -4,12 +4,25 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
+import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
+import { openProcess, takeDescriptor } from '../linux/pidfd.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
-import type { AttachRequest, ExitStatus, Rootfs, RunningContainer, Runtime, StartRequest, StdinMode, StdioStream } from './runtime.ts';
+import type {
+  AttachRequest,
+  ExitStatus,
+  KeptByMonitor,
+  Rootfs,
+  RunningContainer,
+  Runtime,
+  StartRequest,
+  StdinMode,
+  StdioStream,
+} from './runtime.ts';
 import { StartError } from './runtime.ts';
 
 export interface RuntimeFixture {
@@ -38,6 +51,7 @@ interface Launch extends SpecChanges {
   readonly attach?: AttachRequest;
   readonly stdin?: StdinMode;
   readonly log?: { readonly maxSizeBytes: number; readonly maxFiles: number };
+  readonly keep?: readonly KeptDescriptor[];
 }
 
 const everything: AttachRequest = { stdin: true, stdout: true, stderr: true };
@@ -106,6 +120,32 @@ function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
+/** The descriptor kept under the label, back in this process. */
+function takeBack({ pid, descriptors }: KeptByMonitor, label: string): number {
+  const kept = descriptors.find((descriptor) => descriptor.label === label);
+  assert.ok(kept !== undefined, `${label} is not kept`);
+  const process = openProcess(pid);
+  try {
+    return takeDescriptor(process, kept.fd);
+  } finally {
+    closeSync(process);
+  }
+}
+
+async function listen(server: Server, options: { port: number; host: string } | { fd: number }): Promise<void> {
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options, resolve));
+}
+
+function descriptorOf(server: Server): number {
+  return (server as unknown as { _handle: { fd: number } })._handle.fd;
+}
+
+async function greetingOf(port: number): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const piece of connect(port, '127.0.0.1')) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces).toString();
+}
+
 export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>): void {
   describe(`runtime ${name}`, { timeout: 120_000 }, () => {
     let fixture: RuntimeFixture;
@@ -115,7 +155,7 @@ export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>):
     after(() => fixture?.dispose());
 
     function request(args: readonly string[], launch: Launch = {}, id = newContainerId()): StartRequest {
-      const { attach, stdin = 'null', log, ...changes } = launch;
+      const { attach, stdin = 'null', log, keep = [], ...changes } = launch;
       return {
         id,
         spec: fixture.spec(id, args, changes),
@@ -123,6 +163,7 @@ export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>):
         log: log === undefined ? null : { path: fixture.logPath(id), ...log },
         stdin,
         attachments: attach === undefined ? [] : [attach],
+        keep,
       };
     }
 
@@ -446,6 +487,86 @@ export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>):
       assert.ok(exit !== 'lost' && 'code' in exit, String(exit));
       assert.equal(exit.code, 24);
       assert.equal(await runtime.adopt(newContainerId()), 'lost');
+    });
+
+    it('keep: a listening socket survives a restart of the daemon and accepts again', async () => {
+      const server = createServer((socket) => socket.end('first')).unref();
+      await listen(server, { port: 0, host: '127.0.0.1' });
+      const { port } = server.address() as { port: number };
+      const container = await start(['sh', '-c', 'ls -l /proc/self/fd/ 2>/dev/null | wc -l; sleep 1000'], {
+        keep: [{ label: `tcp ${port}`, fd: descriptorOf(server) }],
+        attach: output,
+      });
+      const seen = await readUntil(container.attached[0] as StdioStream, '\n');
+      assert.match(seen, /5\n$/, 'the container has none of it');
+      await new Promise((done) => server.close(done));
+      const runtime = await fixture.restart();
+      const adopted = (await runtime.adopt(container.id)) as RunningContainer;
+      assert.deepEqual(
+        adopted.kept.descriptors.map(({ label }) => label),
+        [`tcp ${port}`],
+      );
+      const again = createServer((socket) => socket.end('again')).unref();
+      await listen(again, { fd: takeBack(adopted.kept, `tcp ${port}`) });
+      assert.equal(await greetingOf(port), 'again');
+      await new Promise((done) => again.close(done));
+      await adopted.kill(9, 'init');
+      await finish(adopted);
+      await assert.rejects(greetingOf(port), { code: 'ECONNREFUSED' }, 'closed with its monitor');
+    });
+
+    it('keep: a new set pulls what is new, leaves what stays and closes what goes; a wrong number changes nothing', async () => {
+      const files = ['a', 'b', 'c'].map((name) => openSync(`/proc/self/${{ a: 'status', b: 'limits', c: 'maps' }[name]}`, 'r'));
+      const [a = 0, b = 0, c = 0] = files;
+      const container = await start(['sleep', '1000'], {
+        keep: [
+          { label: 'a', fd: a },
+          { label: 'b', fd: b },
+        ],
+      });
+      const monitorFile = (label: string): string => {
+        const kept = container.kept.descriptors.find((descriptor) => descriptor.label === label);
+        return readlinkSync(`/proc/${container.kept.pid}/fd/${kept?.fd}`);
+      };
+      const before = container.kept;
+      await container.keep([
+        { label: 'b', fd: 1_000_000 },
+        { label: 'c', fd: c },
+      ]);
+      assert.deepEqual(
+        container.kept.descriptors.map(({ label }) => label),
+        ['b', 'c'],
+      );
+      assert.match(monitorFile('b'), /limits$/);
+      assert.match(monitorFile('c'), /maps$/);
+      assert.throws(() => readlinkSync(`/proc/${before.pid}/fd/${before.descriptors.find(({ label }) => label === 'a')?.fd}`));
+      await assert.rejects(container.keep([{ label: 'd', fd: 1_000_000 }]));
+      assert.match(monitorFile('b'), /limits$/);
+      for (const file of files) closeSync(file);
+      await container.kill(9, 'init');
+      await finish(container);
+    });
+
+    it('keep: a descriptor that cannot be taken fails the start, and nothing is left', async () => {
+      const attempt = { ...request(['sleep', '1000']), keep: [{ label: 'none', fd: 1_000_000 }] };
+      await assert.rejects(
+        fixture.runtime.start(attempt),
+        (thrown) => thrown instanceof StartError && /network and port descriptors.*EBADF/.test(thrown.message),
+      );
+      assert.equal(await fixture.runtime.adopt(attempt.id), 'lost');
+    });
+
+    it('keep: thousands, beyond the limit that the container itself has', async () => {
+      const file = openSync('/dev/null', 'r');
+      const keep = Array.from({ length: 4000 }, (_, index) => ({ label: `tcp 0.0.0.0:${index}`, fd: file }));
+      const container = await start(['sh', '-c', 'ulimit -n; sleep 1000'], { keep, attach: output });
+      const limit = Number(/\d+/.exec(await readUntil(container.attached[0] as StdioStream, '\n'))?.[0]);
+      assert.equal(container.kept.descriptors.length, 4000);
+      const without = await runSh('ulimit -n');
+      assert.equal(limit, Number(without.out));
+      closeSync(file);
+      await container.kill(9, 'init');
+      await finish(container);
     });
 
     it('memory limit: the OOM killer is reported', async (context) => {

@@ -32,6 +32,8 @@ export interface StartRequest {
   readonly stdin: StdinMode;
   /** Attach streams that exist before the process does: they see its first byte, and push back on it without limit. */
   readonly attachments: readonly AttachRequest[];
+  /** Descriptors of this process that the monitor keeps from before the process starts; default: none. They may be closed here when `start` has settled. */
+  readonly keep?: readonly KeptDescriptor[];
 }
 
 export type Rootfs =
@@ -89,8 +91,20 @@ export interface RunningContainer {
   closeStdin(): Promise<void>;
   /** Execs still running from before a restart of the daemon. */
   readonly adoptedExecs: readonly RunningExec[];
-  /** The exit is stored: the monitor may leave. */
+  /** What the monitor keeps: its pid (0: it is of a version that keeps nothing) and its descriptor numbers, to be pulled by pidfd_getfd. */
+  readonly kept: KeptByMonitor;
+  /**
+   * The new whole set: labels not kept yet are pulled from this process, labels no longer listed are closed; a label already kept stays what it is, whatever
+   * number is given with it. All or nothing.
+   */
+  keep(descriptors: readonly KeptDescriptor[]): Promise<void>;
+  /** The exit is stored: the monitor may leave, and what it keeps is closed. */
   release(): Promise<void>;
+}
+
+export interface KeptByMonitor {
+  readonly pid: number;
+  readonly descriptors: readonly KeptDescriptor[];
 }
 
 export interface LogPosition {

@@ -87,6 +87,7 @@ const setupTexts: Readonly<Record<number, string>> = {
   [setup.log]: "open the container's log file",
   [setup.pipes]: 'make the pipes of the process',
   [setup.cgroup]: "open the container's cgroup2 directory",
+  [setup.keep]: "take over the container's network and port descriptors from the daemon",
 };
 
 function errnoName(errno: number): string {

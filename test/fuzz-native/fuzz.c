@@ -5,6 +5,7 @@
  *   fuzz log SEED MAXSIZE FILES LOG      stdin, cut into pieces at random, through jsonlog.c into the file LOG
  */
 #include "../../native/jsonlog.h"
+#include "../../native/kept.h"
 #include "../../native/monitor.h"
 #include "../../native/plan.h"
 #include <stdio.h>
@@ -83,6 +84,15 @@ static void run_start(const uint8_t *bytes, size_t length) {
 	struct cursor d = list_cursor(start.cgroup.directories);
 	for (uint32_t i = 0; i < start.cgroup.directories.count; i++) touch_text(take_text(&d));
 	if (d.bad || c.at > c.end) abort();
+	struct list keep;
+	if (!kept_list(&c, &keep)) return;
+	d = list_cursor(keep);
+	for (uint32_t i = 0; i < keep.count; i++) {
+		touch_text(take_text(&d));
+		sink += take_u32(&d);
+	}
+	if (d.bad || d.at != keep.end) abort();
+	run_plan(c.at, (size_t)(c.end - c.at));
 }
 
 static void run_header(const uint8_t *bytes, size_t length) {

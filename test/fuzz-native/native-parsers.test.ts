@@ -20,7 +20,7 @@ const seed = process.env.GANTRY_FUZZ_SEED ?? '1';
 const iterations = process.env.GANTRY_FUZZ_ITERATIONS ?? '200000';
 
 function compile(): string | null {
-  const sources = ['wire.c', 'plan.c', 'start.c', 'jsonlog.c', 'files.c'].map((name) => join(native, name));
+  const sources = ['wire.c', 'plan.c', 'start.c', 'kept.c', 'jsonlog.c', 'files.c'].map((name) => join(native, name));
   const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
   const run = spawnSync('gcc', [...flags, ...sources, join(import.meta.dirname, 'fuzz.c'), '-o', program], { encoding: 'utf8' });
   return run.status === 0 ? null : `needs gcc with libasan: ${run.stderr?.slice(-300) ?? run.error?.message}`;
@@ -43,6 +43,10 @@ function startPayload(): Buffer {
     .text('/sys/fs/cgroup/unified/x/cgroup.kill')
     .text('')
     .texts(['/sys/fs/cgroup/memory/x', '/sys/fs/cgroup/unified/x'])
+    .descriptors([
+      { label: 'netns', fd: 20 },
+      { label: 'tcp 0.0.0.0:80', fd: 21 },
+    ])
     .raw(encodePlan(planOfEveryStep))
     .finish();
 }

@@ -6,10 +6,12 @@ import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import { conflict } from '../../base/errors.ts';
+import type { KeptDescriptor } from '../../linux/kept-descriptor.ts';
 import type {
   AttachRequest,
   ExecRequest,
   ExitStatus,
+  KeptByMonitor,
   LogPosition,
   RunningContainer,
   RunningExec,
@@ -75,13 +77,23 @@ export class FakeProcess implements RunningContainer {
   readonly #logListeners = new Set<(position: LogPosition) => void>();
   readonly #exit = Promise.withResolvers<ExitStatus | 'lost'>();
   readonly #release: () => void;
+  #kept: readonly KeptDescriptor[];
 
   constructor(request: StartRequest, release: () => void) {
     this.id = request.id;
     this.request = request;
     this.exited = this.#exit.promise;
     this.#release = release;
+    this.#kept = request.keep ?? [];
     this.attached = request.attachments.map((attachment) => this.#open(attachment));
+  }
+
+  get kept(): KeptByMonitor {
+    return { pid: process.pid, descriptors: this.#kept };
+  }
+
+  async keep(descriptors: readonly KeptDescriptor[]): Promise<void> {
+    this.#kept = descriptors;
   }
 
   get adoptedExecs(): readonly RunningExec[] {
