@@ -129,7 +129,7 @@ describe('POST /containers/create', () => {
     ['{"Tty":"yes"}', /Tty must be a boolean, not a string/],
     ['{"HostConfig":{"Memory":9007199254740993}}', /HostConfig.Memory is out of range/],
     ['{"Env":["A=1",2]}', /Env.1 must be a string, not a number/],
-    ['{"MacAddress":"02:42:ac:11:00:02"}', /MacAddress is not supported yet/],
+    ['{"NetworkingConfig":{"EndpointsConfig":{"n":{"Aliases":[1]}}}}', /NetworkingConfig.EndpointsConfig.n.Aliases.0 must be a string/],
   ];
   for (const [body, expected] of refused) {
     it(`refuses ${body === '' ? 'an empty body' : body}`, async () => {

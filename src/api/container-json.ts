@@ -3,11 +3,10 @@ import type { ContainerView, MountPoint } from '../containers/containers.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import { humanDuration } from '../wire/human-duration.ts';
 import { formatTime, unixSeconds } from '../wire/timestamps.ts';
-import type { BuiltinNetwork } from './builtin-networks.ts';
+import { endpointJson, listedEndpointJson } from './endpoint-json.ts';
 
 export interface ContainerJsonContext {
   readonly images: ImageCatalogue;
-  readonly networks: readonly BuiltinNetwork[];
   readonly apiMinor: number;
 }
 
@@ -19,17 +18,18 @@ export function containerSummary(view: ContainerView, context: ContainerJsonCont
     ImageID: view.imageId,
     Command: commandLine(view),
     Created: unixSeconds(view.createdAt),
-    Ports: exposedPorts(view),
+    Ports: listedPorts(view),
     ...(view.size === null ? {} : { SizeRw: view.size.rwBytes, SizeRootFs: view.size.rootFsBytes }),
     Labels: view.config.Labels,
     State: view.state.status,
     Status: statusText(view, now),
     HostConfig: {
-      NetworkMode: view.hostConfig.NetworkMode,
+      NetworkMode: networkMode(view, context.apiMinor),
       ...(context.apiMinor >= 46 && view.hostConfig.Annotations !== undefined ? { Annotations: view.hostConfig.Annotations } : {}),
     },
-    NetworkSettings: { Networks: endpoints(view, context) },
-    Mounts: view.mounts.map(mountJson),
+    NetworkSettings: { Networks: mapValues(view.networks, (endpoint) => listedEndpointJson(endpoint, context.apiMinor)) },
+    // The path of a volume is not told in lists.
+    Mounts: view.mounts.map((mount) => ({ ...mountJson(mount), ...(mount.type === 'volume' ? { Source: '' } : {}) })),
   };
 }
 
@@ -58,7 +58,7 @@ export function containerInspect(view: ContainerView, context: ContainerJsonCont
     ...(view.size === null ? {} : { SizeRw: view.size.rwBytes, SizeRootFs: view.size.rootFsBytes }),
     Mounts: view.mounts.map(mountJson),
     Config: configJson(view),
-    NetworkSettings: networkSettings(view, context),
+    NetworkSettings: networkSettings(view, context.apiMinor),
   };
 }
 
@@ -99,76 +99,90 @@ export function statusText({ state }: ContainerView, now: Date): string {
   }
 }
 
-function configJson({ config }: ContainerView): object {
-  return { ...config, Volumes: config.Volumes ?? null, OnBuild: config.OnBuild ?? null, Labels: config.Labels };
+function configJson({ config, networks, hostConfig }: ContainerView): object {
+  // The address asked for the first network, where old clients look for it.
+  const macAddress = networks[networkName(hostConfig.NetworkMode)]?.settings.MacAddress ?? '';
+  return {
+    ...config,
+    Volumes: config.Volumes ?? null,
+    ...(macAddress === '' ? {} : { MacAddress: macAddress }),
+    OnBuild: config.OnBuild ?? null,
+    Labels: config.Labels,
+  };
 }
 
-function hostConfigJson({ hostConfig }: ContainerView, apiMinor: number): object {
-  const { Annotations, ...rest } = hostConfig;
+function networkName(mode: string): string {
+  return mode === '' || mode === 'default' ? 'bridge' : mode;
+}
+
+/** Since 1.44 the default is shown by its name. */
+function networkMode({ hostConfig }: ContainerView, apiMinor: number): string {
+  return apiMinor >= 44 ? networkName(hostConfig.NetworkMode) : hostConfig.NetworkMode;
+}
+
+function hostConfigJson(view: ContainerView, apiMinor: number): object {
+  const { Annotations, ...rest } = view.hostConfig;
   return {
     ...rest,
+    NetworkMode: networkMode(view, apiMinor),
+    Links: shownLinks(view),
     ...(apiMinor >= 43 && Annotations !== undefined ? { Annotations } : {}),
     ...(apiMinor < 42 ? { KernelMemory: 0, KernelMemoryTCP: 0 } : {}),
   };
 }
 
-function networkSettings(view: ContainerView, context: ContainerJsonContext): object {
+/** `db:alias` is shown as `/db:/web/alias`. */
+function shownLinks({ name, hostConfig }: ContainerView): readonly string[] | null {
+  if (hostConfig.Links === null || hostConfig.Links.length === 0) return null;
+  return hostConfig.Links.map((link) => {
+    const [target = '', alias = target] = link.split(':');
+    return `/${target.replace(/^\//, '')}:/${name}/${alias.replace(/^\//, '')}`;
+  });
+}
+
+function networkSettings(view: ContainerView, apiMinor: number): object {
+  const legacy = view.networks.bridge;
   return {
     Bridge: '',
-    SandboxID: '',
+    SandboxID: view.sandboxKey === '' ? '' : view.id,
     HairpinMode: false,
     LinkLocalIPv6Address: '',
     LinkLocalIPv6PrefixLen: 0,
-    Ports: {},
-    SandboxKey: '',
+    Ports: view.ports,
+    SandboxKey: view.sandboxKey,
     SecondaryIPAddresses: null,
     SecondaryIPv6Addresses: null,
-    EndpointID: '',
-    Gateway: '',
-    GlobalIPv6Address: '',
-    GlobalIPv6PrefixLen: 0,
-    IPAddress: '',
-    IPPrefixLen: 0,
-    IPv6Gateway: '',
-    MacAddress: '',
-    Networks: endpoints(view, context),
+    // These belong to the default bridge alone.
+    EndpointID: legacy?.endpointId ?? '',
+    Gateway: legacy?.gateway4 ?? '',
+    GlobalIPv6Address: legacy?.ipv6 ?? '',
+    GlobalIPv6PrefixLen: legacy?.prefix6 ?? 0,
+    IPAddress: legacy?.ipv4 ?? '',
+    IPPrefixLen: legacy?.prefix4 ?? 0,
+    IPv6Gateway: legacy?.gateway6 ?? '',
+    MacAddress: legacy?.macAddress ?? '',
+    Networks: mapValues(view.networks, (endpoint, name) => endpointJson(endpoint, aliasesOf(view, name, apiMinor), apiMinor)),
   };
 }
 
-function endpoints(view: ContainerView, { networks, apiMinor }: ContainerJsonContext): object {
-  const running = view.state.status === 'running' || view.state.status === 'paused';
-  const entries = Object.keys(view.networks).map((name) => {
-    const network = networks.find((candidate) => candidate.name === name);
-    return [name, endpointJson(running ? (network?.id ?? '') : '', apiMinor)];
-  });
-  return Object.fromEntries(entries);
+/** Before 1.45 the short id was among the aliases on networks of the user. */
+function aliasesOf({ id, networks }: ContainerView, network: string, apiMinor: number): readonly string[] | null {
+  const asked = networks[network]?.settings.Aliases ?? null;
+  if (apiMinor >= 45 || ['bridge', 'host', 'none'].includes(network)) return asked;
+  return [...new Set([...(asked ?? []), id.slice(0, 12)])];
 }
 
-function endpointJson(networkId: string, apiMinor: number): object {
-  return {
-    IPAMConfig: null,
-    Links: null,
-    Aliases: null,
-    MacAddress: '',
-    DriverOpts: null,
-    ...(apiMinor >= 48 ? { GwPriority: 0 } : {}),
-    NetworkID: networkId,
-    EndpointID: '',
-    Gateway: '',
-    IPAddress: '',
-    IPPrefixLen: 0,
-    IPv6Gateway: '',
-    GlobalIPv6Address: '',
-    GlobalIPv6PrefixLen: 0,
-    ...(apiMinor >= 44 ? { DNSNames: null } : {}),
-  };
+function mapValues<T, R>(record: Readonly<Record<string, T>>, change: (value: T, key: string) => R): Readonly<Record<string, R>> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value, key)]));
 }
 
 function mountJson(mount: MountPoint): object {
   return {
     Type: mount.type,
+    ...(mount.name === undefined ? {} : { Name: mount.name }),
     Source: mount.source,
     Destination: mount.destination,
+    ...(mount.driver === undefined ? {} : { Driver: mount.driver }),
     Mode: mount.mode,
     RW: mount.rw,
     Propagation: mount.propagation,
@@ -184,10 +198,16 @@ function commandLine({ path, args }: ContainerView): string {
   return [path, ...args.map((arg) => (arg.includes(' ') ? `'${arg}'` : arg))].join(' ');
 }
 
-function exposedPorts({ config, state }: ContainerView): readonly object[] {
-  if (state.status !== 'running' && state.status !== 'paused') return [];
-  return Object.keys(config.ExposedPorts ?? {}).flatMap((key) => {
-    const match = /^(\d+)\/(\w+)$/.exec(key);
-    return match === null ? [] : [{ PrivatePort: Number(match[1]), Type: match[2] }];
+function listedPorts({ ports }: ContainerView): readonly object[] {
+  return Object.entries(ports).flatMap(([key, bindings]) => {
+    const [port = '', protocol = 'tcp'] = key.split('/');
+    const inside = { PrivatePort: Number(port), Type: protocol };
+    if (bindings === null) return [inside];
+    return bindings.map(({ HostIp, HostPort }) => ({
+      IP: HostIp,
+      PrivatePort: inside.PrivatePort,
+      PublicPort: Number(HostPort),
+      Type: inside.Type,
+    }));
   });
 }

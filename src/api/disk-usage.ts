@@ -3,6 +3,7 @@ import type { Image } from '../images/catalogue.ts';
 import { type ContainerJsonContext, containerSummary } from './container-json.ts';
 import { imageSummary } from './image-json.ts';
 import type { ApiServices } from './services.ts';
+import { volumeJson } from './volume-json.ts';
 
 export type DiskUsageType = 'image' | 'container' | 'volume' | 'build-cache';
 
@@ -14,7 +15,7 @@ export async function diskUsage(services: ApiServices, context: ContainerJsonCon
     LayersSize: types.has('image') ? totalLayerBytes(images) : 0,
     Images: types.has('image') ? imageUsage(images, countByImage(containers), context.apiMinor) : null,
     Containers: types.has('container') ? containers.map((view) => containerSummary(view, context, now)) : null,
-    Volumes: types.has('volume') ? [] : null,
+    Volumes: types.has('volume') ? await volumeUsage(services) : null,
     BuildCache: types.has('build-cache') ? [] : null,
     ...(context.apiMinor < 42 ? { BuilderSize: 0 } : {}),
   };
@@ -46,6 +47,10 @@ function totalLayerBytes(images: readonly Image[]): number {
 function imageUsage(images: readonly Image[], counts: ReadonlyMap<string, number>, apiMinor: number): readonly object[] {
   const shared = sharedBytesOf(images);
   return images.map((image) => imageSummary(image, counts.get(image.id) ?? 0, shared.get(image.id) ?? 0, apiMinor));
+}
+
+async function volumeUsage({ volumes }: ApiServices): Promise<readonly object[]> {
+  return (await volumes.list({}, { size: true })).volumes.map((volume) => volumeJson(volume, true));
 }
 
 function allContainers({ containers }: ApiServices, size: boolean) {

@@ -9,6 +9,7 @@ import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 import { unbuiltRoutes } from './routes/unbuilt-routes.ts';
+import { volumeRoutes } from './routes/volume-routes.ts';
 import type { ApiServices } from './services.ts';
 
 export function apiRoutes(services: ApiServices): readonly Route[] {
@@ -21,6 +22,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...imageRoutes(services),
     ...imageTransferRoutes(services),
     ...networkRoutes(services),
+    ...volumeRoutes(services),
     ...unbuiltRoutes(),
   ];
 }

@@ -3,7 +3,8 @@ import type { Logger } from '../base/log.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { EmbeddedImages } from '../images/embedded.ts';
-import type { BuiltinNetwork } from './builtin-networks.ts';
+import type { Networks } from '../network/networks.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import type { EngineEvents } from './engine-events.ts';
 import type { HasHungUp } from './hijack.ts';
 import type { SystemFacts } from './system-facts.ts';
@@ -14,7 +15,8 @@ export interface ApiServices {
   readonly embedded: EmbeddedImages;
   readonly events: EngineEvents;
   readonly system: SystemFacts;
-  readonly networks: readonly BuiltinNetwork[];
+  readonly networks: Networks;
+  readonly volumes: Volumes;
   readonly hasHungUp: HasHungUp;
   readonly logger: Logger;
 }

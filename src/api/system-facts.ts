@@ -37,4 +37,11 @@ export interface SystemFacts {
   readonly liveRestore: boolean;
   readonly debug: boolean;
   readonly warnings: readonly string[];
+  readonly network: {
+    /** By Docker's names: bridge, host, ipvlan, macvlan, null. */
+    readonly drivers: readonly string[];
+    /** Where subnets of new networks come from. */
+    readonly addressPools: readonly { readonly base: string; readonly size: number }[];
+    readonly firewallBackend: 'nftables' | 'none';
+  };
 }

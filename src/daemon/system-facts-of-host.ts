@@ -3,11 +3,24 @@ import { readFileSync, statSync } from 'node:fs';
 import { arch, availableParallelism, hostname, machine, release, totalmem } from 'node:os';
 import type { SystemFacts } from '../api/system-facts.ts';
 import type { CgroupFacts } from '../linux/cgroup-facts.ts';
+import type { NetFacts } from '../network/net-calls.ts';
 import { buildName, engineVersion } from './build-facts.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
 
-export function systemFactsOfHost(options: DaemonOptions, dataRoot: DataRoot, cgroups: CgroupFacts): SystemFacts {
+/** What the network service found and was told. */
+export interface HostNetworkFacts {
+  readonly facts: NetFacts;
+  readonly addressPools: SystemFacts['network']['addressPools'];
+  readonly firewall: boolean;
+}
+
+export function systemFactsOfHost(
+  options: DaemonOptions,
+  dataRoot: DataRoot,
+  cgroups: CgroupFacts,
+  network: HostNetworkFacts,
+): SystemFacts {
   const os = readOsRelease();
   return {
     daemonId: dataRoot.daemonId,
@@ -34,8 +47,18 @@ export function systemFactsOfHost(options: DaemonOptions, dataRoot: DataRoot, cg
     backingFilesystem: dataRoot.backingFilesystem,
     liveRestore: options.liveRestore,
     debug: options.logLevel === 'debug',
-    warnings: cgroups.warnings,
+    warnings: [...cgroups.warnings, ...network.facts.warnings],
+    network: {
+      drivers: networkDrivers(network.facts),
+      addressPools: network.addressPools,
+      firewallBackend: network.firewall ? 'nftables' : 'none',
+    },
   };
+}
+
+function networkDrivers({ drivers }: NetFacts): readonly string[] {
+  const present = [drivers.bridge && 'bridge', 'host', drivers.ipvlan && 'ipvlan', drivers.macvlan && 'macvlan', 'null'];
+  return present.filter((name) => name !== false);
 }
 
 /** A bundle is made where it runs, so its file tells when. */

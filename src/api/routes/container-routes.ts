@@ -2,6 +2,7 @@
 import { invalid } from '../../base/errors.ts';
 import type { CreateRequest } from '../../containers/containers.ts';
 import { decodeCreateContainer } from '../../wire/create-container-request.ts';
+import { decodePortChange } from '../../wire/network-requests.ts';
 import { type ContainerJsonContext, containerInspect, containerSummary } from '../container-json.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Method, Route } from '../route-table.ts';
@@ -32,6 +33,16 @@ export function containerRoutes(services: ApiServices): readonly Route[] {
       await containers.kill(reference(exchange), exchange.text('signal') || 'KILL');
       exchange.sendEmpty(204);
     }),
+    {
+      method: 'POST',
+      pattern: '/containers/{id}/ports',
+      body: 'json',
+      async handle(exchange) {
+        await containers.changePorts(reference(exchange), decodePortChange(await exchange.json()));
+        // The numbers that the kernel chose are part of the answer.
+        exchange.sendJson(200, { Ports: (await containers.inspect(reference(exchange))).ports });
+      },
+    },
     route('POST', '/containers/{id}/rename', async (exchange) => {
       await containers.rename(reference(exchange), exchange.text('name') ?? '');
       exchange.sendEmpty(204);
@@ -42,7 +53,7 @@ export function containerRoutes(services: ApiServices): readonly Route[] {
       exchange.sendEmpty(200);
     }),
     route('DELETE', '/containers/{id}', async (exchange) => {
-      exchange.refuse(['link'], 'links between containers do not exist here');
+      exchange.refuse(['link'], 'a link ends with the container that asked for it');
       await containers.remove(reference(exchange), { force: exchange.flag('force'), volumes: exchange.flag('v') });
       exchange.sendEmpty(204);
     }),
@@ -113,6 +124,6 @@ function stopOptions(exchange: Exchange) {
   };
 }
 
-function context(exchange: Exchange, { images, networks }: ApiServices): ContainerJsonContext {
-  return { images, networks, apiMinor: exchange.apiMinor };
+function context(exchange: Exchange, { images }: ApiServices): ContainerJsonContext {
+  return { images, apiMinor: exchange.apiMinor };
 }

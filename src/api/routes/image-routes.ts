@@ -89,7 +89,7 @@ async function df(exchange: Exchange, services: ApiServices): Promise<void> {
     if (known === undefined) throw invalid(`unknown object type: ${text} (one of ${usageTypes.join(', ')})`);
     return known;
   });
-  const context = { images: services.images, networks: services.networks, apiMinor: exchange.apiMinor };
+  const context = { images: services.images, apiMinor: exchange.apiMinor };
   exchange.sendJson(200, await diskUsage(services, context, new Set(types.length === 0 ? usageTypes : types)));
 }
 

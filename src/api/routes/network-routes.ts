@@ -1,117 +1,99 @@
-/** Networks as far as they exist: `none` and `host` can be listed and inspected; everything that would make or change one comes with issue 4. */
-import { conflict, EngineError, notFound, notImplemented } from '../../base/errors.ts';
-import type { ContainerView } from '../../containers/containers.ts';
-import { booleanFilter, type Filters, requireKnownFilters } from '../../wire/filters.ts';
-import { formatTime } from '../../wire/timestamps.ts';
-import type { BuiltinNetwork } from '../builtin-networks.ts';
+/** Networks, who is on them, and every port that is published. */
+import { invalid, notFound } from '../../base/errors.ts';
+import type { NetworkView, PublishedPortOwner } from '../../network/networks.ts';
+import { decodeNetworkConnect, decodeNetworkCreate, decodeNetworkDisconnect } from '../../wire/network-requests.ts';
 import type { Exchange } from '../exchange.ts';
-import type { Route } from '../route-table.ts';
+import { networkJson } from '../network-json.ts';
+import type { Method, Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 
-const listFilters = new Set(['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']);
-const pruneFilters = new Set(['label', 'label!', 'until']);
+type Handle = (exchange: Exchange, services: ApiServices) => Promise<void>;
+
+/** method, pattern, what its body is, handler */
+const routes: readonly (readonly [Method, string, Route['body'], Handle])[] = [
+  ['GET', '/networks', 'any', list],
+  ['GET', '/networks/', 'any', list],
+  ['GET', '/networks/{id}', 'any', inspect],
+  ['POST', '/networks/create', 'json', create],
+  ['DELETE', '/networks/{id}', 'any', remove],
+  ['POST', '/networks/prune', 'any', prune],
+  ['POST', '/networks/{id}/connect', 'json', connect],
+  ['POST', '/networks/{id}/disconnect', 'json', disconnect],
+  ['GET', '/ports', 'any', ports],
+];
 
 export function networkRoutes(services: ApiServices): readonly Route[] {
-  const { networks, containers } = services;
-  const list = async (exchange: Exchange) => {
-    const filters = exchange.filters();
-    requireKnownFilters(filters, listFilters);
-    exchange.sendJson(
-      200,
-      networks.filter((network) => isListed(network, filters)).map((network) => networkJson(network, [], exchange.apiMinor)),
-    );
-  };
-  return [
-    { method: 'GET', pattern: '/networks', body: 'any', handle: list },
-    { method: 'GET', pattern: '/networks/', body: 'any', handle: list },
-    {
-      method: 'GET',
-      pattern: '/networks/{id}',
-      body: 'any',
-      async handle(exchange) {
-        const network = findNetwork(networks, exchange.parameter('id'), exchange.text('scope'));
-        const running = await containers.list({ all: false, limit: null, size: false, filters: {} });
-        exchange.sendJson(200, networkJson(network, running, exchange.apiMinor));
-      },
-    },
-    {
-      method: 'DELETE',
-      pattern: '/networks/{id}',
-      body: 'any',
-      async handle(exchange) {
-        const network = findNetwork(networks, exchange.parameter('id'), null);
-        throw new EngineError('forbidden', `${network.name} is a pre-defined network and cannot be removed`);
-      },
-    },
-    {
-      method: 'POST',
-      pattern: '/networks/prune',
-      body: 'any',
-      async handle(exchange) {
-        requireKnownFilters(exchange.filters(), pruneFilters);
-        exchange.sendJson(200, { NetworksDeleted: null });
-      },
-    },
-    ...['connect', 'disconnect'].map(
-      (verb): Route => ({
-        method: 'POST',
-        pattern: `/networks/{id}/${verb}`,
-        body: 'json',
-        async handle(exchange) {
-          const network = findNetwork(networks, exchange.parameter('id'), null);
-          await exchange.json();
-          throw verb === 'connect'
-            ? notImplemented(`connecting a container to network ${network.name} is not built yet: it comes with networks (issue 4)`)
-            : conflict(`container cannot be disconnected from ${network.name} network: networks are chosen when a container is created`);
-        },
-      }),
-    ),
-  ];
+  return routes.map(([method, pattern, body, handle]) => ({
+    method,
+    pattern,
+    body,
+    handle: (exchange: Exchange) => handle(exchange, services),
+  }));
 }
 
-function findNetwork(networks: readonly BuiltinNetwork[], reference: string, scope: string | null): BuiltinNetwork {
-  const found =
-    networks.find(({ name, id }) => name === reference || id === reference) ??
-    (/^[0-9a-f]{3,}$/.test(reference) ? networks.find(({ id }) => id.startsWith(reference)) : undefined);
-  if (found === undefined || (scope !== null && scope !== '' && scope !== 'local')) throw notFound(`network ${reference} not found`);
-  return found;
-}
-
-function isListed(network: BuiltinNetwork, filters: Filters): boolean {
-  const any = (key: string, test: (value: string) => boolean) =>
-    filters[key] === undefined || filters[key].length === 0 || filters[key].some(test);
-  return (
-    any('driver', (value) => value === network.driver) &&
-    any('id', (value) => network.id.startsWith(value)) &&
-    any('name', (value) => network.name.includes(value)) &&
-    any('scope', (value) => value === 'local') &&
-    any('type', (value) => value === 'builtin') &&
-    any('label', () => false) &&
-    // A built-in network is never dangling: it cannot be pruned.
-    booleanFilter(filters, 'dangling') !== true
+async function list(exchange: Exchange, { networks }: ApiServices): Promise<void> {
+  const found = networks.list(exchange.filters());
+  exchange.sendJson(
+    200,
+    found.map((network) => networkJson(network, exchange.apiMinor, exchange.apiMinor < 28)),
   );
 }
 
-function networkJson(network: BuiltinNetwork, running: readonly ContainerView[], apiMinor: number): object {
-  const members = running.filter((container) => Object.hasOwn(container.networks, network.name));
+async function inspect(exchange: Exchange, { networks }: ApiServices): Promise<void> {
+  const network = networks.inspect(exchange.parameter('id'));
+  requireScope(exchange.text('scope') ?? '', network, exchange.parameter('id'));
+  exchange.sendJson(200, networkJson(network, exchange.apiMinor, true));
+}
+
+/** All networks are local here. */
+function requireScope(scope: string, network: NetworkView, reference: string): void {
+  if (scope === '' || scope === network.scope) return;
+  if (scope === 'swarm' || scope === 'global') throw notFound(`network ${reference} not found`);
+  throw invalid(`invalid network scope: ${JSON.stringify(scope)} (local, global or swarm)`);
+}
+
+async function create(exchange: Exchange, { networks }: ApiServices): Promise<void> {
+  const { id, warning } = await networks.create(decodeNetworkCreate(await exchange.json(), exchange.apiMinor));
+  exchange.sendJson(201, { Id: id, Warning: warning });
+}
+
+async function remove(exchange: Exchange, { networks }: ApiServices): Promise<void> {
+  await networks.remove(exchange.parameter('id'));
+  exchange.sendEmpty(204);
+}
+
+async function prune(exchange: Exchange, { networks }: ApiServices): Promise<void> {
+  const removed = await networks.prune(exchange.filters());
+  exchange.sendJson(200, { NetworksDeleted: removed.length === 0 ? null : removed });
+}
+
+async function connect(exchange: Exchange, { containers }: ApiServices): Promise<void> {
+  const { container, settings } = decodeNetworkConnect(await exchange.json());
+  await containers.connectNetwork(container, exchange.parameter('id'), settings);
+  exchange.sendEmpty(200);
+}
+
+async function disconnect(exchange: Exchange, { containers }: ApiServices): Promise<void> {
+  const { container, force } = decodeNetworkDisconnect(await exchange.json());
+  await containers.disconnectNetwork(container, exchange.parameter('id'), { force });
+  exchange.sendEmpty(200);
+}
+
+async function ports(exchange: Exchange, { networks }: ApiServices): Promise<void> {
+  exchange.sendJson(200, networks.publishedPorts().map(publishedPortJson));
+}
+
+function publishedPortJson(port: PublishedPortOwner): object {
   return {
-    Name: network.name,
-    Id: network.id,
-    Created: formatTime(network.createdAt),
-    Scope: 'local',
-    Driver: network.driver,
-    ...(apiMinor >= 48 ? { EnableIPv4: true } : {}),
-    EnableIPv6: false,
-    IPAM: { Driver: 'default', Options: null, Config: [] },
-    Internal: false,
-    Attachable: false,
-    Ingress: false,
-    ConfigFrom: { Network: '' },
-    ConfigOnly: false,
-    Containers: Object.fromEntries(
-      members.map(({ id, name }) => [id, { Name: name, EndpointID: '', MacAddress: '', IPv4Address: '', IPv6Address: '' }]),
-    ),
-    Options: {},
-    Labels: {},
+    ContainerID: port.containerId,
+    ContainerName: port.containerName,
+    Network: port.networkName,
+    Protocol: port.protocol,
+    HostIp: port.hostIp,
+    HostPort: port.hostPort,
+    ContainerIp: port.containerIp,
+    ContainerPort: port.containerPort,
+    How: port.how,
+    ReachableFrom: port.reachableFrom,
   };
 }

@@ -67,7 +67,7 @@ function versionJson(system: SystemFacts): object {
 }
 
 async function infoJson(services: ApiServices, apiMinor: number): Promise<object> {
-  const { system, containers, images, events } = services;
+  const { system, containers, images, events, volumes } = services;
   const counts = containers.counts();
   return {
     ID: system.daemonId,
@@ -83,9 +83,9 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
       ['Native Overlay Diff', 'true'],
     ],
     SystemStatus: apiMinor < 43 ? null : undefined,
-    Plugins: { Volume: [], Network: ['host', 'null'], Authorization: null, Log: ['json-file'] },
+    Plugins: { Volume: volumes.drivers, Network: system.network.drivers, Authorization: null, Log: ['json-file'] },
     ...limitFacts(system, apiMinor),
-    ...(await networkFacts(apiMinor)),
+    ...(await networkFacts(system, apiMinor)),
     Debug: system.debug,
     NFd: await openDescriptors(),
     NGoroutines: 0,
@@ -118,8 +118,10 @@ function limitFacts({ limits }: SystemFacts, apiMinor: number): object {
   };
 }
 
-async function networkFacts(apiMinor: number): Promise<object> {
+async function networkFacts({ network }: SystemFacts, apiMinor: number): Promise<object> {
   return {
+    DefaultAddressPools: network.addressPools.map(({ base, size }) => ({ Base: base, Size: size })),
+    ...(apiMinor >= 49 ? { FirewallBackend: { Driver: network.firewallBackend } } : {}),
     IPv4Forwarding: await kernelSwitch('/proc/sys/net/ipv4/ip_forward'),
     ...(apiMinor >= 50
       ? {}

@@ -1,5 +1,5 @@
 /**
- * Operations of Docker's API that are not built: each answers 501 with its own name and what brings it. What has a truthful answer already (no volumes, an
+ * Operations of Docker's API that are not built: each answers 501 with its own name and what brings it. What has a truthful answer already (an
  * empty build cache, no plugins, no swarm) gives it, because clients' `inspect` and `system prune` chains ask everything.
  */
 import { EngineError, notFound, notImplemented } from '../../base/errors.ts';
@@ -7,7 +7,6 @@ import { requireKnownFilters } from '../../wire/filters.ts';
 import type { Method, Route } from '../route-table.ts';
 
 const comesWith = {
-  networksAndVolumes: 'it comes with networks and volumes (issue 4)',
   wholeLife: "it comes with a container's whole life (issue 5)",
   registries: 'it comes with the registry client (issue 6)',
   builder: 'it comes with the builder (issue 7)',
@@ -33,8 +32,6 @@ const unbuilt: readonly (readonly [Method, string, string, string])[] = [
   ['GET', '/distribution/{name:*}/json', 'asking a registry about an image', comesWith.registries],
   ['POST', '/build', 'building an image', comesWith.builder],
   ['POST', '/build/cancel', 'cancelling a build', comesWith.builder],
-  ['POST', '/networks/create', 'creating a network', comesWith.networksAndVolumes],
-  ['POST', '/volumes/create', 'creating a volume', comesWith.networksAndVolumes],
   ['GET', '/plugins/privileges', 'plugins', 'nothing plans them yet'],
   ['POST', '/plugins/pull', 'installing a plugin', 'nothing plans them yet'],
   ['POST', '/plugins/create', 'creating a plugin', 'nothing plans them yet'],
@@ -60,14 +57,8 @@ function buildKitRoutes(): readonly Route[] {
 }
 
 function emptyResources(): readonly Route[] {
-  const noVolume = (name: string) => notFound(`get ${name}: no such volume`);
   const noPlugin = (name: string) => notFound(`plugin "${name}" not found`);
   return [
-    answering('GET', '/volumes', ['dangling', 'driver', 'label', 'name'], { Volumes: [], Warnings: null }),
-    answering('POST', '/volumes/prune', ['label', 'label!', 'all'], { VolumesDeleted: null, SpaceReclaimed: 0 }),
-    failing('GET', '/volumes/{name}', noVolume),
-    failing('PUT', '/volumes/{name}', noVolume),
-    failing('DELETE', '/volumes/{name}', noVolume),
     answering('POST', '/build/prune', ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'], {
       CachesDeleted: null,
       SpaceReclaimed: 0,
