@@ -70,6 +70,23 @@ export const migrations: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    version: 3,
+    sql: `
+      CREATE TABLE networks (
+        id              TEXT PRIMARY KEY,
+        name            TEXT NOT NULL UNIQUE,
+        created_at      INTEGER NOT NULL,             -- milliseconds
+        record          TEXT NOT NULL                 -- JSON, owned by network
+      ) STRICT, WITHOUT ROWID;
+
+      -- Of containers that run: what a daemon that starts needs to take over their networks. One row each, so that a change is atomic.
+      CREATE TABLE network_sandboxes (
+        container_id    TEXT PRIMARY KEY,
+        record          TEXT NOT NULL                 -- JSON, owned by network
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ];
 
 export const newestVersion = migrations.at(-1)?.version ?? 0;
