@@ -15,12 +15,15 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
 import { errorText, hasErrnoCode } from '../base/errors.ts';
+import type { RestoredContainer } from '../network/networks.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import type { ExecConfig } from './config.ts';
 import { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { ownEndpoints } from './container-networks.ts';
 import { cgroupsPathOf, containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
+import { keepForDaemon } from './container-sandbox.ts';
 import { followExec } from './exec-container.ts';
 import type { Exec } from './exec-registry.ts';
 import { removeContainer } from './remove-container.ts';
@@ -37,32 +40,68 @@ export async function adoptContainers(context: ContainerContext): Promise<void> 
   const known = new Set<string>(records.map(({ id }) => id));
   const held = new Set<string>(runtimeIds);
   for (const record of records) context.registry.add(new Container(record, containerPaths(context.root, record.id)));
-  await Promise.all(records.map((record) => adoptOne(context, record, held.has(record.id))));
+  // No end is told before the networks know who runs: they would not know what to take back.
+  const networksRestored = Promise.withResolvers<void>();
+  await Promise.all(records.map((record) => adoptRun(context, record, held.has(record.id), networksRestored.promise)));
+  await restoreNetworks(context);
+  networksRestored.resolve();
+  await Promise.all(records.map((record) => finishRemoval(context, record)));
   await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));
   await removeStrayDirectories(context, known);
 }
 
-async function adoptOne(context: ContainerContext, record: ContainerRecord, held: boolean): Promise<void> {
+async function adoptRun(context: ContainerContext, record: ContainerRecord, held: boolean, announced: Promise<void>): Promise<void> {
+  if (record.state.status !== 'running' && !held) return;
   const container = context.registry.resolve(record.id);
   try {
-    if (record.state.status === 'running' || held) await adoptRun(context, container, record);
-    if (container.hostConfig.AutoRemove && hasRun(container)) await autoRemove(context, container);
-    if (record.state.status === 'removing' || record.state.status === 'dead') await removeContainer(context, container, { force: true });
+    const found = await context.runtime.adopt(container.id, cgroupsPathOf(context, container));
+    if (isRunning(found)) {
+      adoptRunning(context, container, found, announced);
+      await context.records.update(container.record);
+      return;
+    }
+    if (record.state.status === 'running' || (found !== 'lost' && !alreadyStored(record, found)))
+      await adoptEnd(context, container, record, found);
+    await removeRuntimeEntry(context, container.id);
   } catch (error) {
-    context.logger.error({ container: record.id, error: errorText(error) }, 'cannot take a container over from before the restart');
+    logFailure(context, record, error);
   }
 }
 
-async function adoptRun(context: ContainerContext, container: Container, record: ContainerRecord): Promise<void> {
-  const found = await context.runtime.adopt(container.id, cgroupsPathOf(context, container));
-  if (isRunning(found)) {
-    adoptRunning(context, container, found);
-    await context.records.update(container.record);
-    return;
+async function finishRemoval(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  const container = context.registry.resolve(record.id);
+  try {
+    if (container.hostConfig.AutoRemove && hasRun(container)) await autoRemove(context, container);
+    if (record.state.status === 'removing' || record.state.status === 'dead') await removeContainer(context, container, { force: true });
+  } catch (error) {
+    logFailure(context, record, error);
   }
-  if (record.state.status === 'running' || (found !== 'lost' && !alreadyStored(record, found)))
-    await adoptEnd(context, container, record, found);
-  await removeRuntimeEntry(context, container.id);
+}
+
+function logFailure({ logger }: ContainerContext, { id }: ContainerRecord, error: unknown): void {
+  logger.error({ container: id, error: errorText(error) }, 'cannot take a container over from before the restart');
+}
+
+/** Before anything is served: what runs has its network again, and what belongs to nobody is removed. */
+async function restoreNetworks(context: ContainerContext): Promise<void> {
+  const running = context.registry.all().flatMap(({ id, name, state, record }): RestoredContainer[] => {
+    if (state.status !== 'running' || ownEndpoints(record).length === 0) return [];
+    const { pid, kept } = state.process;
+    return [{ containerId: id, containerName: name, pid, kept }];
+  });
+  await context.networks.restore(running);
+  await Promise.all(running.map(({ containerId }) => keepAgain(context, containerId)));
+}
+
+/** What had to be made anew is kept as the rest is. */
+async function keepAgain(context: ContainerContext, id: ContainerId): Promise<void> {
+  const container = context.registry.get(id);
+  const sandbox = context.networks.sandbox(id);
+  if (container?.state.status !== 'running' || sandbox === null) return;
+  const { process } = container.state;
+  const labels = new Set(process.kept.descriptors.map(({ label }) => label));
+  const same = sandbox.keep.length === labels.size && sandbox.keep.every(({ label }) => labels.has(label));
+  if (!same) await keepForDaemon(context, container, process, sandbox);
 }
 
 async function adoptEnd(
@@ -91,8 +130,8 @@ function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is Runn
   return found !== 'lost' && 'exited' in found;
 }
 
-function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer): void {
-  enterRunning(context, container, process);
+function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer, announced: Promise<void>): void {
+  enterRunning(context, container, process, announced);
   for (const adopted of process.adoptedExecs) {
     const exec: Exec = {
       id: adopted.id,

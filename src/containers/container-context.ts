@@ -1,6 +1,7 @@
 /** What the verbs of containers work with; put together once by `container-service.ts`. */
 import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
+import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
 import type { ContainerEvents } from './container-events.ts';
@@ -23,6 +24,9 @@ export interface ContainerContext {
   readonly runtime: Runtime;
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;
+  readonly networks: Networks;
+  /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
+  readonly daemonDns: DnsWishes;
   readonly host: HostFacts;
   readonly logger: Logger;
 }

@@ -1,13 +1,16 @@
 /** The filters of `docker ps` and `docker container prune`. Same key: any of its values; different keys: all; labels: all. */
 import { invalid } from '../base/errors.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
+import type { Networks } from '../network/networks.ts';
 import type { Container } from './container.ts';
+import type { StoredEndpoint } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { ContainerFilters } from './containers.ts';
 
 export interface FilterContext {
   readonly registry: ContainerRegistry;
   readonly images: ImageCatalogue;
+  readonly networks: Pick<Networks, 'find' | 'sandbox'>;
 }
 
 export type Matcher = (container: Container) => boolean;
@@ -41,7 +44,7 @@ const listMatchers: Readonly<Record<string, MakeMatcher>> = {
   label: (values) => allOf(values.map(labelMatcher)),
   name: byName,
   network: byNetwork,
-  publish: byPort((container, port) => Object.keys(container.hostConfig.PortBindings).includes(port)),
+  publish: byPublishedPort,
   since: (values, { registry }) => anyOf(values, (value) => newerThan(registry.resolve(value))),
   status: byStatus,
   volume: (values) =>
@@ -144,9 +147,20 @@ function regularExpression(text: string): RegExp | null {
   }
 }
 
-function byNetwork(values: readonly string[]): Matcher {
-  const modeOf = (mode: string) => (['', 'default', 'bridge'].includes(mode) ? 'none' : mode);
-  return ({ hostConfig }) => values.includes(modeOf(hostConfig.NetworkMode));
+/** By name, or by the start of an id. */
+function byNetwork(values: readonly string[], { networks }: FilterContext): Matcher {
+  return anyOf(values, (value) => ({ record }) => {
+    const idOf = ({ network, networkId }: StoredEndpoint) => networkId ?? networks.find(network)?.id ?? '';
+    return record.networks.some((endpoint) => endpoint.network === value || (value !== '' && idOf(endpoint).startsWith(value)));
+  });
+}
+
+/** Ports of the host that lead to it now. */
+function byPublishedPort(values: readonly string[], { networks }: FilterContext): Matcher {
+  return anyOf(values.flatMap(portRange), (wanted) => ({ id }) => {
+    const ports = Object.entries(networks.sandbox(id)?.ports ?? {});
+    return ports.some(([key, bindings]) => (bindings ?? []).some(({ HostPort }) => `${HostPort}/${key.split('/')[1]}` === wanted));
+  });
 }
 
 function byPort(has: (container: Container, port: string) => boolean): MakeMatcher {

@@ -1,6 +1,7 @@
 /** What is kept of a container: one JSON document in the database, written as a whole. */
 import type { ContainerId, ImageId } from '../base/brand.ts';
 import { EngineError } from '../base/errors.ts';
+import type { EndpointSettings } from '../network/networks.ts';
 import type { Database, Durability, Statement } from '../store/database.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
@@ -24,9 +25,24 @@ export interface ContainerRecord {
   readonly platform: string;
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
-  readonly endpoints: Readonly<Record<string, unknown>>;
+  /** The network of its mode first. Empty: another container's network, or none at all. */
+  readonly networks: readonly StoredEndpoint[];
+  /** `--link` on the default bridge, resolved at creation: the other may be renamed. */
+  readonly links: readonly StoredLink[];
   readonly mounts: readonly MountPoint[];
   readonly state: StoredState;
+}
+
+export interface StoredEndpoint {
+  readonly network: string;
+  /** Null until the container first joined it: which network of that name it will be is not settled yet. */
+  readonly networkId: string | null;
+  readonly settings: EndpointSettings;
+}
+
+export interface StoredLink {
+  readonly containerId: ContainerId;
+  readonly alias: string;
 }
 
 export interface StoredState {
@@ -78,7 +94,8 @@ function durabilityOf(record: ContainerRecord): Durability {
 }
 
 function parseRecord(id: string, text: string): ContainerRecord {
-  const record = JSON.parse(text) as ContainerRecord;
+  const record = JSON.parse(text) as ContainerRecord & Partial<Pick<ContainerRecord, 'networks' | 'links'>>;
   if (record.version !== 1) throw new EngineError('system', `container ${id} was written by a newer version of Gantry; run that version`);
-  return record;
+  // Records from before there were networks have neither.
+  return { ...record, networks: record.networks ?? [], links: record.links ?? [] };
 }

@@ -6,18 +6,22 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId, ImageId } from '../base/brand.ts';
-import { conflict, EngineError, invalid, notImplemented } from '../base/errors.ts';
+import { conflict, EngineError, errorText, invalid } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
+import type { NetworkService } from '../network/network-service-options.ts';
+import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Database } from '../store/database.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
 import { adoptContainers } from './adopt-containers.ts';
 import { attachContainer } from './attach-container.ts';
+import { changePorts, connectNetwork, disconnectNetwork } from './change-networks.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { ContainerEvents } from './container-events.ts';
 import { listMatcher, pruneMatcher } from './container-filters.ts';
+import { usesNetwork } from './container-networks.ts';
 import { ContainerRecords } from './container-record.ts';
 import { ContainerRegistry } from './container-registry.ts';
 import { requireRunning } from './container-state.ts';
@@ -48,6 +52,9 @@ export interface ContainerDependencies {
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;
   readonly runtime: Runtime;
+  readonly networks: Networks & Pick<NetworkService, 'setContainerLookup'>;
+  /** The daemon's `--dns`, `--dns-search` and `--dns-opt`. */
+  readonly daemonDns: DnsWishes;
   readonly host: HostFacts;
   readonly logger: Logger;
 }
@@ -74,8 +81,20 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     events: new ContainerEvents(),
     execs: new Execs(),
   };
+  tellNetworks(dependencies.networks, context.registry);
   await adoptContainers(context);
   return new Service(context);
+}
+
+/** Networks ask who uses them, and whom a link means. */
+function tellNetworks(networks: ContainerDependencies['networks'], registry: ContainerRegistry): void {
+  networks.setUsers((id, name) =>
+    registry
+      .all()
+      .filter(({ record }) => usesNetwork(record, { id, name }))
+      .map((container) => container.id),
+  );
+  networks.setContainerLookup((reference) => registry.find(reference)?.id ?? null);
 }
 
 class Service implements ContainerService {
@@ -146,16 +165,30 @@ class Service implements ContainerService {
       throw prefixed('Error when allocating new name: ', error);
     }
     const oldName = container.name;
-    container.rename(name);
+    const undo = container.change({ name });
     try {
       await records.update(container.record, 'full');
     } catch (error) {
-      container.rename(oldName);
+      undo();
       registry.releaseName(name, container.id);
       throw error;
     }
+    await this.#renameInNetworks(container, name);
     registry.releaseName(oldName, container.id);
     events.emit('rename', container, { oldName: `/${oldName}` });
+  }
+
+  /** The name is stored: that a network keeps answering the old one is no reason to take it back. */
+  async #renameInNetworks(container: Container, name: string): Promise<void> {
+    if (this.#context.networks.sandbox(container.id) === null) return;
+    try {
+      await this.#context.networks.rename(container.id, name);
+    } catch (error) {
+      this.#context.logger.error(
+        { container: container.id, error: errorText(error) },
+        "cannot give a container's new name to its networks",
+      );
+    }
   }
 
   async remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }) {
@@ -245,16 +278,25 @@ class Service implements ContainerService {
     return execView(this.#context.execs.get(id));
   }
 
-  async connectNetwork(reference: string, _network: string): Promise<void> {
-    throw notImplemented(`container ${this.#find(reference).id} cannot be connected to networks yet`);
+  async connectNetwork(reference: string, network: string, settings: Parameters<Containers['connectNetwork']>[2]) {
+    const container = this.#find(reference);
+    await this.#changeNetwork(container, () => connectNetwork(this.#context, container, network, settings));
   }
 
-  async disconnectNetwork(reference: string, _network: string): Promise<void> {
-    throw notImplemented(`container ${this.#find(reference).id} cannot be disconnected from networks yet`);
+  async disconnectNetwork(reference: string, network: string, options: { readonly force: boolean }) {
+    const container = this.#context.registry.find(reference);
+    if (container === null && options.force) return;
+    const found = container ?? this.#find(reference);
+    await this.#changeNetwork(found, () => disconnectNetwork(this.#context, found, network, options));
   }
 
-  async changePorts(reference: string): Promise<void> {
-    throw notImplemented(`ports of container ${this.#find(reference).id} cannot be changed yet`);
+  async changePorts(reference: string, change: Parameters<Containers['changePorts']>[1]) {
+    const container = this.#find(reference);
+    await this.#changeNetwork(container, () => changePorts(this.#context, container, change));
+  }
+
+  async #changeNetwork(container: Container, run: () => Promise<void>): Promise<void> {
+    await container.lane.submit({ kind: 'network', force: false, run });
   }
 
   onEvent(listener: Parameters<Containers['onEvent']>[0]) {
@@ -276,6 +318,18 @@ class Service implements ContainerService {
         running: state.status === 'running',
         reference: imageReference,
       }));
+  }
+
+  networkUsers(id: string, name: string): readonly ContainerId[] {
+    const network = { id, name };
+    return this.#context.registry
+      .all()
+      .filter(({ record }) => usesNetwork(record, network))
+      .map((container) => container.id);
+  }
+
+  findId(reference: string): ContainerId | null {
+    return this.#context.registry.find(reference)?.id ?? null;
   }
 
   layerDirectories(): ReadonlySet<string> {

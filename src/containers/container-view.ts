@@ -1,7 +1,11 @@
 /** A container as `inspect` and `ps` see it. */
+import type { EndpointState, Networks } from '../network/networks.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { joinsContainer } from './container-networks.ts';
+import type { StoredEndpoint } from './container-record.ts';
 import { lowersOf } from './container-rootfs.ts';
+import type { ContainerState } from './container-state.ts';
 import type { ContainerView } from './containers.ts';
 import { directorySize } from './directory-size.ts';
 
@@ -27,11 +31,11 @@ export async function containerView(context: ContainerContext, container: Contai
     imageId: record.imageId,
     imageReference: record.imageReference,
     config: record.config,
-    hostConfig: record.hostConfig,
+    hostConfig: shownHostConfig(context, container),
     mounts: record.mounts,
-    networks: {},
-    ports: {},
-    sandboxKey: '',
+    networks: endpointViews(context, container),
+    ports: context.networks.sandbox(container.id)?.ports ?? {},
+    sandboxKey: sandboxKeyOf(container),
     restartCount: 0,
     execIds: context.execs.idsOf(container.id),
     paths: {
@@ -45,6 +49,46 @@ export async function containerView(context: ContainerContext, container: Contai
     size: withSize ? await sizeOf(container) : null,
   };
 }
+
+/** Links as Docker shows them: with the name that the other has now. */
+function shownHostConfig({ registry }: ContainerContext, { record }: Container): ContainerView['hostConfig'] {
+  if (record.links.length === 0) return record.hostConfig;
+  const shown = record.links.flatMap(({ containerId, alias }) => {
+    const target = registry.get(containerId);
+    return target === undefined ? [] : [`/${target.name}:/${record.name}/${alias}`];
+  });
+  return { ...record.hostConfig, Links: shown };
+}
+
+function sandboxKeyOf({ state, hostConfig }: Container): string {
+  return state.status === 'running' && !joinsContainer(hostConfig.NetworkMode) ? `/proc/${state.process.pid}/ns/net` : '';
+}
+
+/** While it runs, what its networks say; else what it asks of them. `host` and `none` have an id at most. */
+function endpointViews({ networks }: ContainerContext, { id, record, state }: Container): ContainerView['networks'] {
+  const sandbox = state.status === 'running' ? networks.sandbox(id) : null;
+  const shown = record.networks.map((stored) => [stored.network, sandbox?.endpoints[stored.network] ?? atRest(stored, networks, state)]);
+  return Object.fromEntries(shown);
+}
+
+function atRest({ network, networkId, settings }: StoredEndpoint, networks: Networks, state: ContainerState): EndpointState {
+  const ran = state.last.startedAt !== null;
+  return { ...noEndpoint, networkId: networkId ?? (ran ? (networks.find(network)?.id ?? '') : ''), settings };
+}
+
+const noEndpoint: Omit<EndpointState, 'settings'> = {
+  networkId: '',
+  endpointId: '',
+  macAddress: '',
+  ipv4: '',
+  prefix4: 0,
+  gateway4: '',
+  ipv6: '',
+  prefix6: 0,
+  gateway6: '',
+  interfaceName: '',
+  dnsNames: [],
+};
 
 function graphOf(context: ContainerContext, container: Container): Readonly<Record<string, string>> {
   const { paths } = container;

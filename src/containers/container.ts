@@ -75,8 +75,13 @@ export class Container {
     return this.#record.config.Labels;
   }
 
-  rename(name: string): void {
-    this.#record = { ...this.#record, name };
+  /** In memory; the caller stores the record. Returns what puts it back. */
+  change(change: Partial<Pick<ContainerRecord, 'name' | 'hostConfig' | 'networks'>>): () => void {
+    const { name, hostConfig, networks } = this.#record;
+    this.#record = { ...this.#record, ...change };
+    return () => {
+      this.#record = { ...this.#record, name, hostConfig, networks };
+    };
   }
 }
 

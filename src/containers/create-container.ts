@@ -15,15 +15,17 @@ import { commandOf } from './command-line.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { sandboxRequest, storedEndpoints } from './container-networks.ts';
 import { containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { neverRan, storedState } from './container-state.ts';
 import type { CreateRequest, MountPoint } from './containers.ts';
+import { hostnameOf } from './hostname.ts';
+import { resolveLinks } from './links.ts';
 import { mergeImageConfig } from './merge-image-config.ts';
 import { requestedMounts } from './mounts.ts';
 import { generateName } from './name-generator.ts';
 import { removeDirectory } from './remove-directory.ts';
-import { hostnameOf } from './runtime-spec.ts';
 import { storedHostConfig } from './stored-host-config.ts';
 import { validateContainerName, validateCreate } from './validate-create.ts';
 
@@ -41,6 +43,8 @@ export async function createContainer(
   });
   const id = newContainerId();
   const config = storedConfig(context, id, request, image);
+  const networks = storedEndpoints(config, request.hostConfig, request.endpoints, context.networks);
+  const links = resolveLinks(request.hostConfig, (reference) => context.registry.find(reference));
   const [path = '', ...args] = commandOf(config);
   await using undo = new AsyncDisposableStack();
   const reserved = reserveName(context, undo, id, name);
@@ -58,10 +62,12 @@ export async function createContainer(
     platform: platformOf(image.config),
     config,
     hostConfig: storedHostConfig(request.hostConfig, context.host),
-    endpoints: request.endpoints,
+    networks,
+    links,
     mounts: mountPoints(request.hostConfig),
     state: storedState({ status: 'created', last: neverRan }),
   };
+  checkNetworks(context, record);
   await makeContainer(context, undo, record);
   undo.move();
   return { id, warnings };
@@ -75,6 +81,12 @@ async function makeContainer(context: ContainerContext, undo: AsyncDisposableSta
   const container = new Container(record, paths);
   context.registry.add(container);
   context.events.emit('create', container);
+}
+
+/** What can be known before a start. */
+function checkNetworks(context: ContainerContext, record: ContainerRecord): void {
+  const request = sandboxRequest(record, context.host, context.daemonDns);
+  if (request !== null) context.networks.check(request);
 }
 
 function newContainerId(): ContainerId {

@@ -1,10 +1,12 @@
-/** The environment of a container's process: Docker's defaults, then the image's variables, then the user's in place. */
+/** The environment of a container's process: Docker's defaults, those of links, then the image's variables, then the user's in place. */
 
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface EnvironmentInput {
   /** The container's `Env`, already merged with the image's by `mergeEnvironment`. */
   readonly env: readonly string[];
+  /** What links add: it may be overridden like Docker's defaults. */
+  readonly links?: readonly string[];
   readonly hostname: string;
   readonly tty: boolean;
   /** From the container's /etc/passwd; used when nobody sets HOME. */
@@ -12,7 +14,7 @@ export interface EnvironmentInput {
 }
 
 export function environmentOf(input: EnvironmentInput): string[] {
-  const defaults = [`PATH=${defaultPath}`, `HOSTNAME=${input.hostname}`, ...(input.tty ? ['TERM=xterm'] : [])];
+  const defaults = [`PATH=${defaultPath}`, `HOSTNAME=${input.hostname}`, ...(input.tty ? ['TERM=xterm'] : []), ...(input.links ?? [])];
   const set = overlay(defaults, input.env);
   const shown = [...set.values()].filter((entry) => entry.includes('='));
   return shown.some((entry) => entry.startsWith('HOME=')) ? shown : [...shown, `HOME=${input.home}`];

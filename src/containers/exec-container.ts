@@ -8,6 +8,7 @@ import type { ExecConfig } from './config.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { cgroupsPathOf } from './container-paths.ts';
+import { linkVariablesOf } from './container-sandbox.ts';
 import { type Running, requireRunning } from './container-state.ts';
 import type { AttachSession, ExecStartOptions } from './containers.ts';
 import { DetachScanner, parseDetachKeys } from './detach-keys.ts';
@@ -101,6 +102,7 @@ function specOf(
       cgroupsPath: cgroupsPathOf(context, container),
       // Entered by the init's pidfd whatever they were made from.
       joined: { network: `/proc/${pid}/ns/net`, pid: `/proc/${pid}/ns/pid` },
+      linkVariables: linkVariablesOf(context, container),
       findDevices: hostDevices,
     },
     exec: { ...exec, Tty: tty },

@@ -6,10 +6,10 @@
  *          ├──▶ duplicate  the last accepted transition is the same: its outcome is this one's too
  *          └──▶ denied     with a named reason; nothing was changed
  *
- * Kill, resize, attach, wait, exec, logs and inspect are no transitions and pass the queue by.
+ * `network` is a connect, a disconnect or a change of ports. Kill, resize, attach, wait, exec, logs and inspect are no transitions and pass the queue by.
  */
 
-export type TransitionKind = 'start' | 'stop' | 'restart' | 'remove' | 'rename';
+export type TransitionKind = 'start' | 'stop' | 'restart' | 'remove' | 'rename' | 'network';
 
 export interface TransitionRequest {
   readonly kind: TransitionKind;
@@ -66,9 +66,11 @@ function accept(queue: LifecycleQueue, request: TransitionRequest): Admission {
   };
 }
 
-/** Two renames ask for different names, and a removal that follows a removal was denied before: neither is ever a duplicate. */
+const mayBeJoined: ReadonlySet<TransitionKind> = new Set(['start', 'stop', 'restart']);
+
+/** Two renames or changes of networks ask for different things, and a removal that follows a removal was denied before: none is ever a duplicate. */
 function isDuplicate(last: Transition, request: TransitionRequest): boolean {
-  return last.kind === request.kind && request.kind !== 'rename' && request.kind !== 'remove';
+  return last.kind === request.kind && mayBeJoined.has(request.kind);
 }
 
 function preempted(current: Transition, request: TransitionRequest): number | null {

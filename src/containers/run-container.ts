@@ -1,7 +1,9 @@
 /**
  * From the moment a process runs to the moment its end is told:
  *
- *   exited ──▶ stored ──▶ state exited, `die` ──▶ attached clients have the output ──▶ waits answered ──▶ removed, with `--rm`
+ *   exited ──▶ stored, off its networks ──▶ state exited, `die` ──▶ attached clients have the output ──▶ waits answered ──▶ removed, with `--rm`
+ *
+ * Who sees `die`, or whose wait is answered, may give its ports and addresses to another container at once.
  *
  * A crash of the daemon anywhere in between is repaired by the next boot: the runtime keeps the exit until it is released, after it was stored.
  */
@@ -9,6 +11,7 @@ import { errorText } from '../base/errors.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { leaveNetworks } from './container-sandbox.ts';
 import type { ContainerState, LastRun, Running } from './container-state.ts';
 import type { WaitResult } from './containers.ts';
 import { LogFeed } from './log-news.ts';
@@ -21,7 +24,7 @@ const slowClientMs = 2000;
 const lostExitCode = 255;
 const lostExitText = 'exit status lost';
 
-/** The state owns the process from here on, and looks after its end, which is told after `announced`. */
+/** The state owns the process from here on, and looks after its end, which is told (and the networks left) after `announced`. */
 export function enterRunning(
   context: ContainerContext,
   container: Container,
@@ -53,7 +56,7 @@ async function followToEnd(
   const exit = await running.process.exited;
   await announced;
   const last = lastRunAfter(running.last.startedAt, exit);
-  await recordEnd(context, container, last);
+  await recordEnd(context, container, last, leaveNetworks(context, container, running.process));
   container.released = release(context, container, running.process);
   tellEnd(last);
   await deliverOutput(running.streams);
@@ -62,13 +65,19 @@ async function followToEnd(
 }
 
 /** Stores an end and tells it. Memory goes on even when the disk refuses: the process is gone whatever the database says. */
-export async function recordEnd(context: ContainerContext, container: Container, last: LastRun): Promise<void> {
+export async function recordEnd(
+  context: ContainerContext,
+  container: Container,
+  last: LastRun,
+  left: Promise<void> = Promise.resolve(),
+): Promise<void> {
   const exited: ContainerState = { status: 'exited', last };
   try {
     await context.records.update(container.recordWith(exited));
   } catch (error) {
     context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the exit of a container');
   }
+  await left;
   container.state = exited;
   if (last.oomKilled) context.events.emit('oom', container);
   const seconds = last.startedAt === null || last.finishedAt === null ? 0 : (last.finishedAt.getTime() - last.startedAt.getTime()) / 1000;

@@ -13,6 +13,7 @@ import type { ContainerConfig, HostConfig } from './config.ts';
 import { deviceAccess, type FindDevices } from './devices.ts';
 import { environmentOf } from './environment.ts';
 import type { HostFacts } from './host-facts.ts';
+import { hostnameOf } from './hostname.ts';
 import { requestedMounts } from './mounts.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
@@ -31,8 +32,10 @@ export interface RuntimeSpecInput {
   readonly files: ContainerFiles;
   /** Below each controller's mount, starting with `/`. */
   readonly cgroupsPath: string;
-  /** `/proc/PID/ns/...` of the containers that `container:X` modes name. */
+  /** `/proc/PID/ns/...` of the containers that `container:X` modes name; the network namespace that was prepared for this one. */
   readonly joined: JoinedNamespaces;
+  /** `DB_PORT=tcp://…`: what links of the default bridge add to the environment. */
+  readonly linkVariables?: readonly string[];
   /** `hostDevices` in the daemon. */
   readonly findDevices: FindDevices;
 }
@@ -51,12 +54,6 @@ export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
   };
 }
 
-/** With the host's network or UTS namespace the container has the host's name; else its own, by default the start of its id. */
-export function hostnameOf({ id, config, hostConfig, host }: Pick<RuntimeSpecInput, 'id' | 'config' | 'hostConfig' | 'host'>): string {
-  if (config.Hostname !== '') return config.Hostname;
-  return sharesWithHost(hostConfig, 'uts') || sharesWithHost(hostConfig, 'network') ? host.hostname : id.slice(0, 12);
-}
-
 function specProcess(input: RuntimeSpecInput, hostname: string): Process {
   const { config, hostConfig, user, host } = input;
   const [height, width] = hostConfig.ConsoleSize;
@@ -66,7 +63,7 @@ function specProcess(input: RuntimeSpecInput, hostname: string): Process {
     ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     args: commandOf(config),
-    env: environmentOf({ env: config.Env, hostname, tty: config.Tty, home: user.home }),
+    env: environmentOf({ env: config.Env, links: input.linkVariables ?? [], hostname, tty: config.Tty, home: user.home }),
     cwd: config.WorkingDir === '' ? '/' : config.WorkingDir,
     capabilities: processCapabilities(capabilitySet(hostConfig, host.capabilities).capabilities, user.uid),
     ...(rlimits.length === 0 ? {} : { rlimits }),

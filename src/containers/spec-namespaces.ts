@@ -3,7 +3,7 @@ import { invalid } from '../base/errors.ts';
 import type { Linux, NamespaceType } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
 
-/** Paths of namespaces of the containers that modes name; null when the mode names none. */
+/** Paths of namespaces that exist already: those of the containers that modes name, and the network that was prepared for this one. Null: a new one is made. */
 export interface JoinedNamespaces {
   readonly network: string | null;
   readonly pid: string | null;
@@ -29,7 +29,7 @@ export function specNamespaces(modes: Modes, joined: JoinedNamespaces, cgroupVer
 
 function joinedPath(modes: Modes, type: Shareable, joined: JoinedNamespaces): { readonly path?: string } {
   const mode = modes[modeFields[type]];
-  if (!mode.startsWith('container:')) return {};
+  if (!mode.startsWith('container:')) return type === 'network' && joined.network !== null ? { path: joined.network } : {};
   const path = type === 'network' || type === 'pid' ? joined[type] : null;
   if (path === null) throw invalid(`cannot join the ${type} namespace of ${mode.slice('container:'.length)}: it does not run`);
   return { path };

@@ -1,10 +1,13 @@
 /**
- * Start:   files ──▶ user ──▶ spec ──▶ runtime.start ──▶ state running, stored ──▶ `start`
+ * Start:   network ┐
+ *                  ├──▶ user ──▶ spec ──▶ runtime.start ──▶ state running, stored ──▶ `start`
+ *            files   ┘
  *
- * A start that fails leaves the container as it was, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
+ * A start that fails leaves the container as it was and off its networks, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
  */
 import { mkdir, stat } from 'node:fs/promises';
 import { conflict, EngineError, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
+import type { Sandbox } from '../network/networks.ts';
 import { maxAttachments } from '../runtime/protocol.ts';
 import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
 import { trackStream } from './attach-container.ts';
@@ -12,11 +15,11 @@ import type { Container, WaitingAttachment } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { type ContainerPaths, cgroupsPathOf } from './container-paths.ts';
 import { prepareRootfs } from './container-rootfs.ts';
+import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked } from './container-sandbox.ts';
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
 import { logLimits } from './log-config.ts';
 import { requestedMounts } from './mounts.ts';
-import { writeNetworkFiles } from './network-files.ts';
 import { removeContainer } from './remove-container.ts';
 import { enterRunning } from './run-container.ts';
 import { runtimeSpec } from './runtime-spec.ts';
@@ -34,44 +37,74 @@ export async function startContainer(context: ContainerContext, container: Conta
   await container.released;
   // The others see the process a moment later, as if they had come then.
   const attachments = takeAttachments(container, maxAttachments);
+  const network = prepareNetwork(context, container);
+  // Whoever fails first is told; this one is looked at below.
+  network.catch(() => {});
   try {
-    const request = await startRequest(context, container, attachments);
+    const request = await startRequest(context, container, attachments, network);
     const process = await context.runtime.start(request);
     await enterStarted(context, container, process, attachments);
     return 'started';
   } catch (error) {
+    await leaveAfterFailure(context, container, network);
     throw await enterFailed(context, container, attachments, error);
   }
+}
+
+/** What a start makes or borrows of a network. */
+interface PreparedNetwork {
+  /** `/proc/…` of the namespace; null: the container gets a new one, or the host's. */
+  readonly namespace: string | null;
+  /** Whose hosts, hostname and resolv.conf it has. */
+  readonly files: ContainerPaths;
+  readonly keep: Sandbox['keep'];
+}
+
+async function prepareNetwork(context: ContainerContext, container: Container): Promise<PreparedNetwork> {
+  const joined = joinedContainer(context, container.hostConfig.NetworkMode, 'network');
+  if (joined !== null) return { namespace: `/proc/${joined.pid}/ns/net`, files: joined.paths, keep: [] };
+  requireLinks(context, container);
+  const sandbox = await joinNetworks(context, container);
+  return { namespace: sandbox?.namespacePath ?? null, files: container.paths, keep: sandbox?.keep ?? [] };
+}
+
+async function leaveAfterFailure(context: ContainerContext, container: Container, network: Promise<PreparedNetwork>): Promise<void> {
+  await network.catch(() => {});
+  // A process that runs although its start could not be told: its end looks after the network.
+  if (container.state.status !== 'running') await leaveNetworks(context, container, null);
 }
 
 async function startRequest(
   context: ContainerContext,
   container: Container,
   attachments: readonly WaitingAttachment[],
+  prepared: Promise<PreparedNetwork>,
 ): Promise<StartRequest> {
-  const { config, hostConfig, paths } = container;
-  const joined = {
-    network: joinedContainer(context, hostConfig.NetworkMode, 'network'),
-    pid: joinedContainer(context, hostConfig.PidMode, 'PID'),
-  };
-  const [{ rootfs, userFiles }] = await Promise.all([
-    prepareRootfs(context, container),
-    joined.network === null ? writeNetworkFiles(paths, config.Hostname, hostConfig) : null,
-    prepareBinds(container),
-  ]);
+  const { config, hostConfig } = container;
+  const joinedPid = joinedContainer(context, hostConfig.PidMode, 'PID');
+  const [{ rootfs, userFiles }, network] = await Promise.all([prepareRootfs(context, container), prepared, prepareBinds(container)]);
   const spec = runtimeSpec({
     id: container.id,
     config,
     hostConfig,
     user: resolveUser(config.User, hostConfig.GroupAdd ?? [], userFiles),
     host: context.host,
-    files: joined.network?.paths ?? paths,
+    files: network.files,
     cgroupsPath: cgroupsPathOf(context, container),
-    joined: { network: namespaceOf(joined.network, 'net'), pid: namespaceOf(joined.pid, 'pid') },
+    joined: { network: network.namespace, pid: joinedPid === null ? null : `/proc/${joinedPid.pid}/ns/pid` },
+    linkVariables: linkVariablesOf(context, container),
     findDevices: hostDevices,
   });
-  const log = hostConfig.LogConfig.Type === 'none' ? null : { path: paths.log, ...logLimits(hostConfig.LogConfig) };
-  return { id: container.id, spec, rootfs, log, stdin: stdinMode(container), attachments: attachments.map(({ request }) => request) };
+  const log = hostConfig.LogConfig.Type === 'none' ? null : { path: container.paths.log, ...logLimits(hostConfig.LogConfig) };
+  return {
+    id: container.id,
+    spec,
+    rootfs,
+    log,
+    stdin: stdinMode(container),
+    attachments: attachments.map(({ request }) => request),
+    keep: network.keep,
+  };
 }
 
 function stdinMode({ config }: Container): StdinMode {
@@ -89,10 +122,6 @@ function joinedContainer(context: ContainerContext, mode: string, what: 'network
   const other = context.registry.resolve(mode.slice('container:'.length));
   if (other.state.status !== 'running') throw conflict(`cannot join ${what} of a non running container: ${other.id}`);
   return { paths: other.paths, pid: other.state.process.pid };
-}
-
-function namespaceOf(joined: Joined | null, name: 'net' | 'pid'): string | null {
-  return joined === null ? null : `/proc/${joined.pid}/ns/${name}`;
 }
 
 async function prepareBinds({ hostConfig }: Container): Promise<void> {
@@ -142,6 +171,7 @@ async function enterStarted(
     // It runs: the next boot finds it by the runtime's own record.
     context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the start of a container');
   }
+  await tellLinked(context, container);
   context.events.emit('start', container);
   announced.resolve();
 }

@@ -14,7 +14,6 @@ interface UnsupportedField {
 }
 
 const volumes = 'volumes come with issue 4';
-const networks = 'networks come with issue 4';
 const lifecycle = 'it comes with issue 5';
 const windows = 'it exists on Windows only';
 
@@ -26,10 +25,6 @@ export const unsupportedFields: readonly UnsupportedField[] = [
   { field: 'Config.Healthcheck (--health-cmd)', brings: lifecycle, asked: ({ Healthcheck }) => asksHealth(Healthcheck?.Test) },
   { field: 'HostConfig.VolumesFrom (--volumes-from)', brings: volumes, asked: (_, { VolumesFrom }) => filled(VolumesFrom) },
   { field: 'HostConfig.VolumeDriver (--volume-driver)', brings: volumes, asked: (_, { VolumeDriver }) => VolumeDriver !== '' },
-  { field: 'HostConfig.PortBindings (-p)', brings: networks, asked: (_, { PortBindings }) => entries(PortBindings) },
-  { field: 'HostConfig.PublishAllPorts (-P)', brings: networks, asked: (_, { PublishAllPorts }) => PublishAllPorts },
-  { field: 'HostConfig.Links (--link)', brings: networks, asked: (_, { Links }) => filled(Links) },
-  { field: 'HostConfig.NetworkMode (--network NAME)', brings: networks, asked: (_, { NetworkMode }) => isUserNetwork(NetworkMode) },
   { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
   {
     field: 'HostConfig.RestartPolicy (--restart)',
@@ -69,8 +64,4 @@ const runtimes: ReadonlySet<string> = new Set(['', 'native', 'runc']);
 /** `["NONE"]` switches the image's check off, and no list at all inherits it: neither asks for one. */
 function asksHealth(test: readonly string[] | undefined): boolean {
   return filled(test) && test?.[0] !== 'NONE';
-}
-
-function isUserNetwork(mode: string): boolean {
-  return !['', 'default', 'bridge', 'none', 'host'].includes(mode) && !mode.startsWith('container:');
 }

@@ -147,8 +147,11 @@ test('validateCreate: log options', () => {
   validate({}, log({ 'max-size': '10m', 'max-file': '3', mode: 'blocking' }));
 });
 
-test('validateCreate: what is not built is told, when it is not refused', () => {
-  assert.match(validate({}, { NetworkMode: 'default' })[0] ?? '', /Networks are not built yet/);
+test('validateCreate: what has no effect is told, when it is not refused', () => {
+  assert.deepEqual(validate({}, { NetworkMode: 'default', PublishAllPorts: true }), []);
+  assert.deepEqual(validate({}, { NetworkMode: 'host', PublishAllPorts: true }), [
+    'Published ports are discarded when using host network mode',
+  ]);
   const warnings = validateCreate(defaultContainerConfig(), defaultHostConfig({ NetworkMode: 'host', Tmpfs: { '/a': '' } }), {
     host,
     pathExists: () => true,

@@ -104,6 +104,9 @@ function validateModes(config: ContainerConfig, hostConfig: HostConfig): void {
   if (!['', 'host', 'private'].includes(cgroupns)) throw invalid(`invalid cgroup namespace mode: ${cgroupns}`);
   if (network.startsWith('container:') && !namesContainer(network)) throw invalid('invalid container format container:<name|id>');
   if (uts === 'host' && config.Hostname !== '') throw invalid('conflicting options: hostname and the UTS mode');
+  if (network === 'host' && (hostConfig.Links ?? []).length > 0) {
+    throw invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior");
+  }
   if (namesContainer(network)) refuseWithJoinedNetwork(config, hostConfig);
 }
 
@@ -114,7 +117,7 @@ function namesContainer(mode: string): boolean {
 function refuseWithJoinedNetwork(config: ContainerConfig, hostConfig: HostConfig): void {
   const conflicts: readonly [boolean, string][] = [
     [config.Hostname !== '', 'hostname and the network mode'],
-    [(hostConfig.Links ?? []).length > 0, 'container type network can not be used with links'],
+    [(hostConfig.Links ?? []).length > 0, "container type network can't be used with links. This would result in undefined behavior"],
     [hostConfig.Dns.length > 0, 'dns and the network mode'],
     [(hostConfig.ExtraHosts ?? []).length > 0, 'custom host-to-IP mapping and the network mode'],
     [hostConfig.PublishAllPorts || Object.keys(hostConfig.PortBindings).length > 0, 'port publishing and the container type network mode'],
@@ -150,10 +153,9 @@ function capabilityWarnings(hostConfig: HostConfig, host: HostFacts): string[] {
   return [`This host withholds ${withheld.join(', ')} from Gantry: the container runs without.`];
 }
 
-/** Docker's default is a bridge of its own; saying nothing here would look like a broken network. */
-function networkWarnings({ NetworkMode: network }: HostConfig): string[] {
-  if (!['', 'default', 'bridge'].includes(network)) return [];
-  return ['Networks are not built yet (issue 4): the container has a loopback device only, as with --network none.'];
+function networkWarnings({ NetworkMode: mode, PortBindings: bindings, PublishAllPorts: all }: HostConfig): string[] {
+  const published = all || Object.keys(bindings).length > 0;
+  return mode === 'host' && published ? ['Published ports are discarded when using host network mode'] : [];
 }
 
 function volumeWarnings(hostConfig: HostConfig, imageVolumes: readonly string[]): string[] {

@@ -14,6 +14,7 @@ import { defaultContainerConfig, defaultHostConfig } from '../../src/containers/
 import { type ContainerService, createContainers } from '../../src/containers/container-service.ts';
 import type { AttachOptions, LogOptions } from '../../src/containers/containers.ts';
 import { readHostFacts } from '../../src/containers/host-facts.ts';
+import { FakeNetworks } from '../../src/containers/testing/fake-networks.ts';
 import { createImageCatalogue } from '../../src/images/image-catalogue.ts';
 import { removeCgroup } from '../../src/linux/cgroups.ts';
 import { NativeRuntime } from '../../src/runtime/native-runtime.ts';
@@ -77,6 +78,9 @@ suite('containers', { skip }, () => {
       images: catalogue,
       layers,
       runtime,
+      // Networks have their own suites: here a container has its own or none.
+      networks: new FakeNetworks(),
+      daemonDns: { servers: [], search: [], options: [] },
       host: readHostFacts(),
       logger: silentLogger,
     });

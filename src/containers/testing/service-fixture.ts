@@ -15,8 +15,9 @@ import { migrations } from '../../store/migrations.ts';
 import type { ContainerConfig, HostConfig } from '../config.ts';
 import { defaultContainerConfig, defaultHostConfig } from '../config-defaults.ts';
 import { type ContainerService, createContainers } from '../container-service.ts';
-import type { AttachOptions, ContainerEvent, LogOptions } from '../containers.ts';
+import type { AttachOptions, ContainerEvent, CreateRequest, LogOptions } from '../containers.ts';
 import { readHostFacts } from '../host-facts.ts';
+import { FakeNetworks } from './fake-networks.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 
 export const allStreams: AttachOptions = { stream: true, logs: false, stdin: true, stdout: true, stderr: true, detachKeys: null };
@@ -35,12 +36,18 @@ export const allLogs: LogOptions = {
 export interface Fixture {
   readonly directory: string;
   readonly runtime: FakeRuntime;
+  readonly networks: FakeNetworks;
   readonly database: MemoryDatabase;
   readonly service: ContainerService;
   readonly events: ContainerEvent[];
   /** Another daemon over the same records and the same processes. */
   restart(): Promise<ContainerService>;
-  create(config?: Partial<ContainerConfig>, hostConfig?: Partial<HostConfig>, name?: string): Promise<string>;
+  create(
+    config?: Partial<ContainerConfig>,
+    hostConfig?: Partial<HostConfig>,
+    name?: string,
+    endpoints?: CreateRequest['endpoints'],
+  ): Promise<string>;
   /** Actions seen so far, without `create`. */
   actions(): string[];
 }
@@ -54,6 +61,7 @@ export async function serviceFixture(
   mkdirSync(join(directory, 'layers', 'base', 'etc'), { recursive: true });
   writeFileSync(join(directory, 'layers', 'base', 'etc', 'passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:7:8::/home/app:/bin/sh\n');
   const runtime = new FakeRuntime(join(directory, 'exec'));
+  const networks = new FakeNetworks();
   const database = new MemoryDatabase();
   const open = () =>
     createContainers({
@@ -64,6 +72,8 @@ export async function serviceFixture(
       images: fakeImages(image),
       layers: fakeLayers(directory),
       runtime,
+      networks,
+      daemonDns: { servers: [], search: [], options: [] },
       host: readHostFacts(),
       logger: silentLogger,
     });
@@ -74,17 +84,18 @@ export async function serviceFixture(
   return {
     directory,
     runtime,
+    networks,
     database,
     service,
     events,
     restart: open,
-    create: async (config = {}, hostConfig = {}, name) => {
+    create: async (config = {}, hostConfig = {}, name, endpoints = {}) => {
       const request = {
         name: name ?? null,
         platform: null,
         config: defaultContainerConfig({ Image: 'box', ...config }),
         hostConfig: defaultHostConfig({ NetworkMode: 'none', ...hostConfig }),
-        endpoints: {},
+        endpoints,
       };
       return (await service.create(request)).id;
     },
