@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { parseUntil } from './container-filters.ts';
 import { serviceFixture } from './testing/service-fixture.ts';
 
 test('list: every filter of docker ps', async (context) => {
@@ -45,12 +44,4 @@ test('list: every filter of docker ps', async (context) => {
   }
   await assert.rejects(names({ before: ['nobody'] }), { code: 'not-found' });
   await assert.rejects(names({ __proto__x: ['x'], constructor: ['x'] }), { code: 'invalid' });
-});
-
-test('parseUntil: times and durations', () => {
-  assert.equal(parseUntil('100.5', 0), 100_500);
-  assert.equal(parseUntil('1h30m', 10_000_000), 10_000_000 - 5_400_000);
-  assert.equal(parseUntil('2026-01-01T00:00:00Z', 0), Date.UTC(2026, 0, 1));
-  for (const bad of ['', 'soon', '5', '-1h', '1y'].filter((text) => text !== '5'))
-    assert.throws(() => parseUntil(bad, 0), { code: 'invalid' });
 });
