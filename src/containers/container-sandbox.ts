@@ -12,10 +12,10 @@ import type { Sandbox } from '../network/networks.ts';
 import type { RunningContainer } from '../runtime/runtime.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
-import { type NetworkFacts, writeHosts, writeNetworkFiles } from './container-files.ts';
 import { defaultNetwork, dnsWishes, sandboxRequest } from './container-networks.ts';
 import { hostnameOf } from './hostname.ts';
 import { type LinkedEndpoint, linkNames, linkVariables, notRunning } from './links.ts';
+import { hasIpv6Loopback, hasIpv6Loopback, type NetworkFacts, type NetworkFacts, updateNetworkFiles, updateNetworkFiles, writeNetworkFiles, writeNetworkFiles } from './network-files.ts';
 
 /** Before a start. Null: the container has no network that is its own and managed. */
 export async function joinNetworks(context: ContainerContext, container: Container): Promise<Sandbox | null> {
@@ -79,6 +79,8 @@ export function networkFacts(context: ContainerContext, container: Container, sa
             sandbox,
             record.networks.map(({ network }) => network),
           ),
+    ipv6: hasIpv6Loopback(hostConfig.Sysctls ?? null),
+    ipv6: hasIpv6Loopback(hostConfig.Sysctls ?? null),
     extraHosts: hostConfig.ExtraHosts ?? [],
     hostGateway: context.networks.hostGateway,
     links: linkedEndpoints(context, container).flatMap(linkLines),
@@ -127,13 +129,13 @@ export async function tellLinked(context: ContainerContext, started: Container):
   const parents = context.registry
     .all()
     .filter(({ state, record }) => state.status === 'running' && record.links.some(({ containerId }) => containerId === started.id));
-  await Promise.all(parents.map((parent) => rewriteHosts(context, parent)));
+  await Promise.all(parents.map((parent) => updateFiles(context, parent)));
 }
 
-export async function rewriteHosts(context: ContainerContext, container: Container): Promise<void> {
+export async function updateFiles(context: ContainerContext, container: Container): Promise<void> {
   try {
-    await writeHosts(container.paths, networkFacts(context, container, context.networks.sandbox(container.id)));
+    await updateNetworkFiles(container.paths, networkFacts(context, container, context.networks.sandbox(container.id)));
   } catch (error) {
-    context.logger.error({ container: container.id, error: errorText(error) }, "cannot write a container's /etc/hosts");
+    context.logger.error({ container: container.id, error: errorText(error) }, "cannot write a container's network files");
   }
 }
