@@ -5,7 +5,7 @@ import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { isNetwork, joinsContainer, notConnected, refuseMixed, sandboxRequest, sharedNetworkText } from './container-networks.ts';
 import type { StoredEndpoint } from './container-record.ts';
-import { keepForDaemon, rewriteHosts } from './container-sandbox.ts';
+import { keepForDaemon, updateFiles } from './container-sandbox.ts';
 import { requireRunning } from './container-state.ts';
 import { changedBindings } from './port-bindings.ts';
 
@@ -100,7 +100,7 @@ async function followSandbox(
 ): Promise<void> {
   const undo = container.change({ networks });
   await keepSandbox(context, container, sandbox);
-  await rewriteHosts(context, container);
+  await updateFiles(context, container);
   await store(context, container, undo);
 }
 

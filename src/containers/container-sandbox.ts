@@ -15,7 +15,7 @@ import type { ContainerContext } from './container-context.ts';
 import { defaultNetwork, dnsWishes, sandboxRequest } from './container-networks.ts';
 import { hostnameOf } from './hostname.ts';
 import { type LinkedEndpoint, linkNames, linkVariables, notRunning } from './links.ts';
-import { hasIpv6Loopback, hasIpv6Loopback, type NetworkFacts, type NetworkFacts, updateNetworkFiles, updateNetworkFiles, writeNetworkFiles, writeNetworkFiles } from './network-files.ts';
+import { hasIpv6Loopback, type NetworkFacts, updateNetworkFiles, writeNetworkFiles } from './network-files.ts';
 
 /** Before a start. Null: the container has no network that is its own and managed. */
 export async function joinNetworks(context: ContainerContext, container: Container): Promise<Sandbox | null> {
@@ -79,7 +79,6 @@ export function networkFacts(context: ContainerContext, container: Container, sa
             sandbox,
             record.networks.map(({ network }) => network),
           ),
-    ipv6: hasIpv6Loopback(hostConfig.Sysctls ?? null),
     ipv6: hasIpv6Loopback(hostConfig.Sysctls ?? null),
     extraHosts: hostConfig.ExtraHosts ?? [],
     hostGateway: context.networks.hostGateway,
