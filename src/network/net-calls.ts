@@ -135,6 +135,7 @@ export interface EndpointSpec {
   readonly networkId: string;
   readonly link:
     | { readonly kind: 'bridge'; readonly bridge: string; readonly isolated: boolean }
+    /** Parent '' : the isolated one that `ensureParent` made for the network. */
     | { readonly kind: 'macvlan'; readonly parent: string; readonly mode: 'bridge' | 'private' | 'vepa' | 'passthru' }
     | {
         readonly kind: 'ipvlan';
@@ -177,7 +178,7 @@ export interface DnsSpec {
   readonly links: Readonly<Record<string, string>>;
   /** `--dns`: asked from inside the namespace. Empty: the host's resolvers, asked from the host. */
   readonly servers: readonly string[];
-  /** False: every network is internal; nothing is forwarded. */
+  /** False: every network is internal; the host's resolvers are never asked for it. Its own `servers` are, from inside, as far as its networks go. */
   readonly forward: boolean;
   /** `ndots` and the like change nothing for us; the resolver's `timeout` and `attempts` do. */
   readonly options: readonly string[];
