@@ -58,7 +58,12 @@ describe('runCli without a daemon', () => {
     ['runn', 1, /unknown command: gantry runn\. Did you mean `gantry run`\?/],
     ['image lss', 1, /unknown command: gantry image lss\. Did you mean `gantry image ls`\?/],
     ['compose up', 1, /`gantry compose` is not supported yet/],
-    ['network create x', 1, /`gantry network create` is not supported yet/],
+    ['network create --gateway 10.0.0.1 n', 1, /^every ip-range or gateway must have a corresponding subnet\n$/],
+    ['volume create --sharing all v', 1, /^--sharing is not supported: it is for cluster volumes/],
+    ['volume ls --cluster', 1, /--cluster is not supported: cluster volumes belong to swarm mode/],
+    ['update -m 1g c', 1, /^--memory is not supported by update yet: .*\(issue 5\)/],
+    ['update c', 1, /^you must provide one or more flags/],
+    ['update --publish-rm a:b c', 1, /^--publish-rm: invalid containerPort: b/],
     ['run --detatch x', 125, /^unknown flag: --detatch\. Did you mean --detach\?\n\nUsage: {2}gantry run \[OPTIONS\] IMAGE/],
     ['run', 1, /^gantry: 'gantry run' requires at least 1 argument\n/],
     ['ps extra', 1, /'gantry ps' accepts no arguments/],
@@ -157,6 +162,122 @@ describe('runCli against a daemon', () => {
       stdout,
       'CONTAINER ID   IMAGE     COMMAND                   CREATED         STATUS         PORTS                              NAMES\nabababababab   busybox   "sh -c \\"a very long …"   2 minutes ago   Up 2 minutes   0.0.0.0:80-81->80-81/tcp, 99/udp   web\n',
     );
+  });
+
+  /** What was asked for, while every call succeeds. */
+  function record(body: unknown): string[] {
+    const asked: string[] = [];
+    handle = (request, response) => {
+      let text = '';
+      request.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      request.on('end', () => {
+        asked.push(`${request.method} ${request.url?.replace(/^\/v[\d.]+/, '')} ${text}`.trim());
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(body));
+      });
+    };
+    return asked;
+  }
+
+  it('ports shows who exposes what', async () => {
+    const port = { ContainerID: 'ab'.repeat(32), Network: 'bridge', Protocol: 'tcp', HostPort: 8080, ContainerPort: 80, How: 'nat' };
+    answer(200, [
+      { ...port, ContainerName: 'web', HostIp: '0.0.0.0', ContainerIp: '172.17.0.2', ReachableFrom: ['host', 'containers', 'network'] },
+      { ...port, ContainerName: 'web', HostIp: '::1', ContainerIp: 'fd00::2', How: 'proxy', ReachableFrom: ['host'] },
+      { ...port, ContainerName: 'dns', HostIp: '0.0.0.0', HostPort: 53, Protocol: 'udp', ContainerIp: '172.17.0.3', ReachableFrom: [] },
+    ]);
+    const { stdout } = await gantry(['ports'], { env });
+    assert.equal(
+      stdout,
+      [
+        'ADDRESS            CONTAINER   TARGET          NETWORK   HOW       REACHABLE FROM',
+        '0.0.0.0:53/udp     dns         172.17.0.3:80   bridge    nat       ',
+        '0.0.0.0:8080/tcp   web         172.17.0.2:80   bridge    nat       host, containers, network',
+        '[::1]:8080/tcp     web         [fd00::2]:80    bridge    proxy     host',
+        '',
+      ].join('\n'),
+    );
+    assert.equal((await gantry(['ports', '-q'], { env })).stdout, '0.0.0.0:53/udp\n0.0.0.0:8080/tcp\n[::1]:8080/tcp\n');
+    assert.equal(JSON.parse((await gantry(['ports', '--format', 'json'], { env })).stdout.split('\n')[0] ?? '').Container, 'dns');
+  });
+
+  it('update changes the ports of each container', async () => {
+    const asked = record({});
+    const line = 'update --publish-add 127.0.0.1:8080:80 --publish-add 53/udp --publish-rm 443 --publish-rm 81:81 --publish-rm 81 a b';
+    assert.deepEqual(await gantry(line.split(' '), { env }), { code: 0, stdout: 'a\nb\n', stderr: '' });
+    assert.deepEqual(asked.sort(), [
+      ...['a', 'b'].map(
+        (name) =>
+          `POST /containers/${name}/ports {"Add":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}],"53/udp":[{"HostIp":"","HostPort":""}]},"Remove":{"443/tcp":[],"81/tcp":[]}}`,
+      ),
+    ]);
+  });
+
+  it('volume rename, clone, import', async () => {
+    const asked = record({ Name: 'w', Driver: 'local' });
+    assert.deepEqual(await gantry(['volume', 'rename', 'v', 'w'], { env }), { code: 0, stdout: '', stderr: '' });
+    assert.equal((await gantry(['volume', 'clone', '--label', 'a=b', 'v', 'w'], { env })).stdout, 'w\n');
+    assert.equal((await gantry(['volume', 'import', '--merge', 'v'], { env, stdin: 'a tar' })).code, 0);
+    writeFileSync(`${folder}/v.tar`, 'another tar');
+    assert.equal((await gantry(['volume', 'import', '-i', `${folder}/v.tar`, 'v'], { env })).code, 0);
+    assert.match((await gantry(['volume', 'import', '-i', `${folder}/nope.tar`, 'v'], { env })).stderr, /no such file/);
+    assert.deepEqual(asked, [
+      'POST /volumes/v/rename {"Name":"w"}',
+      'POST /volumes/v/clone {"Name":"w","Labels":{"a":"b"}}',
+      'PUT /volumes/v/import?merge=1 a tar',
+      'PUT /volumes/v/import another tar',
+    ]);
+  });
+
+  it('volume export writes to standard output or a file', async () => {
+    answer(200, 'tar');
+    assert.equal((await gantry(['volume', 'export', 'v'], { env })).stdout, '"tar"');
+    await gantry(['volume', 'export', '-o', `${folder}/exported.tar`, 'v'], { env });
+    assert.equal(readFileSync(`${folder}/exported.tar`, 'utf8'), '"tar"');
+  });
+
+  it('volume ls -s asks for sizes, and only then', async () => {
+    const volume = { Name: 'v', Driver: 'local', UsageData: { Size: 2048, RefCount: 1 } };
+    const asked = record({
+      Volumes: [volume, { ...volume, Name: 'w', UsageData: { Size: -1, RefCount: 0 } }],
+      Warnings: ['plugin p is away'],
+    });
+    assert.deepEqual(await gantry(['volume', 'ls', '-s'], { env }), {
+      code: 0,
+      stdout: 'DRIVER    VOLUME NAME   LINKS     SIZE\nlocal     v             1         2.048kB\nlocal     w             0         N/A\n',
+      stderr: 'WARNING: plugin p is away\n',
+    });
+    await gantry(['volume', 'ls'], { env });
+    await gantry(['volume', 'ls', '--format', '{{.Size}}'], { env });
+    assert.deepEqual(asked, ['GET /volumes?size=1', 'GET /volumes', 'GET /volumes?size=1']);
+  });
+
+  it('network rm goes on after a failure, and -f forgives what is not there', async () => {
+    handle = (request, response) => {
+      const gone = request.url?.includes('gone') === true;
+      response.writeHead(gone ? 404 : 204, { 'content-type': 'application/json' });
+      response.end(gone ? '{"message":"network gone not found"}' : undefined);
+    };
+    const complaint = 'Error response from daemon: network gone not found\n';
+    assert.deepEqual(await gantry(['network', 'rm', 'a', 'gone', 'b'], { env }), { code: 1, stdout: 'a\nb\n', stderr: complaint });
+    assert.deepEqual(await gantry(['network', 'rm', '-f', 'gone', 'b'], { env }), { code: 0, stdout: 'b\n', stderr: '' });
+  });
+
+  it('port writes IPv6 in brackets, in natural order', async () => {
+    const two = [
+      { HostIp: '0.0.0.0', HostPort: '8080' },
+      { HostIp: '::', HostPort: '8080' },
+    ];
+    answer(200, {
+      NetworkSettings: { Ports: { '443/tcp': null, '80/tcp': two, '9/sctp': [], '53/udp': [{ HostIp: '127.0.0.1', HostPort: '53' }] } },
+    });
+    assert.equal((await gantry(['port', 'c'], { env })).stdout, '53/udp -> 127.0.0.1:53\n80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n');
+    assert.equal((await gantry(['port', 'c', '80'], { env })).stdout, '0.0.0.0:8080\n[::]:8080\n');
+    for (const wanted of ['443', '9/sctp', '1'])
+      assert.match((await gantry(['port', 'c', wanted], { env })).stderr, /^Error: No public port '.*' published for c/);
+    assert.match((await gantry(['port', 'c', 'nope'], { env })).stderr, /^Error: invalid port \(nope\)/);
   });
 
   it('rm tells each failure and goes on', async () => {

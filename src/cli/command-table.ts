@@ -100,6 +100,16 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/container-details.ts')).port,
   },
   {
+    paths: ['container update', 'update'],
+    summary: 'Update configuration of one or more containers',
+    load: async () => (await import('./commands/container-update.ts')).containerUpdate,
+  },
+  {
+    paths: ['ports'],
+    summary: 'List every published port: whose it is, and from where it can be reached (beyond Docker)',
+    load: async () => (await import('./commands/ports.ts')).ports,
+  },
+  {
     paths: ['container diff', 'diff'],
     summary: "Inspect changes to files or directories on a container's filesystem",
     load: async () => (await import('./commands/container-details.ts')).diff,
@@ -161,6 +171,26 @@ export const commandTable: readonly CommandEntry[] = [
   },
   { paths: ['image prune'], summary: 'Remove unused images', load: async () => (await import('./commands/prune.ts')).imagePrune },
   {
+    paths: ['network create'],
+    summary: 'Create a network',
+    load: async () => (await import('./commands/network-create.ts')).networkCreate,
+  },
+  {
+    paths: ['network connect'],
+    summary: 'Connect a container to a network',
+    load: async () => (await import('./commands/network-connect.ts')).networkConnect,
+  },
+  {
+    paths: ['network disconnect'],
+    summary: 'Disconnect a container from a network',
+    load: async () => (await import('./commands/network-connect.ts')).networkDisconnect,
+  },
+  {
+    paths: ['network rm', 'network remove'],
+    summary: 'Remove one or more networks',
+    load: async () => (await import('./commands/network-rm.ts')).networkRm,
+  },
+  {
     paths: ['network ls', 'network list'],
     summary: 'List networks',
     load: async () => (await import('./commands/network-ls.ts')).networkLs,
@@ -171,6 +201,36 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/inspect-kinds.ts')).networkInspect,
   },
   { paths: ['network prune'], summary: 'Remove all unused networks', load: async () => (await import('./commands/prune.ts')).networkPrune },
+  {
+    paths: ['volume create'],
+    summary: 'Create a volume',
+    load: async () => (await import('./commands/volume-create.ts')).volumeCreate,
+  },
+  {
+    paths: ['volume rm', 'volume remove'],
+    summary: 'Remove one or more volumes. You cannot remove a volume that is in use by a container',
+    load: async () => (await import('./commands/volume-rm.ts')).volumeRm,
+  },
+  {
+    paths: ['volume rename'],
+    summary: 'Rename a volume (beyond Docker)',
+    load: async () => (await import('./commands/volume-copies.ts')).volumeRename,
+  },
+  {
+    paths: ['volume clone'],
+    summary: 'Make a new volume with the content of another (beyond Docker)',
+    load: async () => (await import('./commands/volume-copies.ts')).volumeClone,
+  },
+  {
+    paths: ['volume export'],
+    summary: "Write a volume's content as a tar archive (streamed to STDOUT by default; beyond Docker)",
+    load: async () => (await import('./commands/volume-transfer.ts')).volumeExport,
+  },
+  {
+    paths: ['volume import'],
+    summary: 'Fill a volume from a tar archive or STDIN (beyond Docker)',
+    load: async () => (await import('./commands/volume-transfer.ts')).volumeImport,
+  },
   { paths: ['volume ls', 'volume list'], summary: 'List volumes', load: async () => (await import('./commands/volume-ls.ts')).volumeLs },
   {
     paths: ['volume inspect'],
@@ -227,8 +287,8 @@ export const groups: Readonly<Record<string, string>> = {
 
 /** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
 export const missingCommands: readonly string[] = [
-  'build', 'builder', 'buildx', 'checkpoint', 'commit', 'compose', 'config', 'container commit', 'container cp', 'container export', 'container stats', 'container update',
+  'build', 'builder', 'buildx', 'checkpoint', 'commit', 'compose', 'config', 'container commit', 'container cp', 'container export', 'container stats',
   'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'cp', 'export', 'image build', 'manifest',
-  'network connect', 'network create', 'network disconnect', 'network rm', 'node', 'plugin', 'search', 'secret', 'service', 'stack', 'stats', 'swarm', 'trust', 'update',
-  'volume create', 'volume rm', 'volume update',
+  'node', 'plugin', 'search', 'secret', 'service', 'stack', 'stats', 'swarm', 'trust',
+  'volume update',
 ]; // biome-ignore format: a list of words

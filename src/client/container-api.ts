@@ -10,6 +10,7 @@ import type {
   CreatedContainer,
   FileChange,
   Filters,
+  PortBindings,
   PruneAnswer,
   TopAnswer,
   WaitAnswer,
@@ -121,6 +122,11 @@ export class ContainerApi {
 
   async changes(id: string): Promise<readonly FileChange[]> {
     return (await this.#client.json<readonly FileChange[] | null>('GET', `${container(id)}/changes`)) ?? [];
+  }
+
+  /** Of a running container. An empty list in `remove` means every binding of that port. */
+  async changePorts(id: string, change: { readonly add: PortBindings; readonly remove: PortBindings }): Promise<void> {
+    await this.#client.call('POST', `${container(id)}/ports`, { json: { Add: change.add, Remove: change.remove } });
   }
 
   prune(filters: Filters): Promise<PruneAnswer> {

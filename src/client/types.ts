@@ -143,6 +143,25 @@ export interface NetworkSummary {
   readonly Labels?: Readonly<Record<string, string>> | null;
 }
 
+/** A port that a container exposes to the world (`GET /ports`, which only Gantry has). */
+export interface PublishedPort {
+  readonly ContainerID: string;
+  readonly ContainerName: string;
+  readonly Network: string;
+  readonly Protocol: string;
+  readonly HostIp: string;
+  readonly HostPort: number;
+  readonly ContainerIp: string;
+  readonly ContainerPort: number;
+  /** `nat` or `proxy`. */
+  readonly How: string;
+  /** `host`, `containers`, `network`. */
+  readonly ReachableFrom: readonly string[];
+}
+
+/** Container port with protocol (`80/tcp`) → where it is published. */
+export type PortBindings = Readonly<Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[]>>;
+
 export interface VolumeSummary {
   readonly Name: string;
   readonly Driver: string;

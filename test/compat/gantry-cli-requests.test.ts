@@ -1,5 +1,5 @@
 /**
- * The same command line through `docker` and `gantry`, against a daemon that only listens: both must ask for the same container.
+ * The same command line through `docker` and `gantry`, against a daemon that only listens: both must ask for the same container, network or volume.
  * Zero values count as absent, since the API gives both the same meaning.
  */
 import assert from 'node:assert/strict';
@@ -85,16 +85,98 @@ x cmd -a b
 --sysctl net.x=1 --annotation a=b --log-driver local --log-opt a=b --storage-opt size=1 --runtime runc --cgroup-parent /p x
 --cidfile CIDFILE x
 -- x -y
+-p 0.0.0.0:80:81 -p [::]:80:81 -p [fe80::1]::82/tcp -p 0:83 -p :84 -p 85:85/UDP x
+-p 127.0.0.1:7000-7002:90-92/tcp -p 127.0.0.1:7010-7012:93 x
+-p 8080:80 -p 8080:80/udp -p 8081:80 x
+-p target=80,published=8080 -p target=81 x
+-P --expose 7 --expose 8/udp x
+--network name=n,alias=a,link-local-ip=169.254.1.1,link-local-ip=fe80::1,mac-address=02:42:ac:11:00:03,driver-opt=a=b,driver-opt=c=d x
+--network n --link a:b --link c --ip 10.0.0.9 x
+--network bridge --mac-address 02:42:ac:11:00:02 x
+--mac-address 02:42:ac:11:00:02 x
+--network a --network b --network c x
+-v named:/data:ro,nocopy -v /h:/c:z,rshared -v other:/o:Z x
+-v /anon1 -v /anon2 -v /h:/c:consistent x
+--volumes-from a:ro,z x
+--mount type=volume,dst=/anon x
+--mount type=volume,src=v,dst=/c,ro,volume-driver=local,volume-opt=type=tmpfs,volume-opt=device=tmpfs x
+--mount type=bind,src=/a,dst=/b,bind-propagation=rslave,bind-nonrecursive=true x
+--mount type=tmpfs,destination=/t x
+--mount type=image,source=busybox,target=/i x
+--tmpfs /run:rw,noexec,size=64m,mode=1777 --tmpfs /a:uid=5 x
+`
+  .split('\n')
+  .filter((line) => line !== '');
+
+/** Whole command lines. */
+const otherLines = `
+network create n
+network create -d macvlan --attachable --internal --label a=b --label c -o parent=eth0 -o z n
+network create --ipv6 --subnet 10.0.0.0/24 --gateway 10.0.0.1 --ip-range 10.0.0.128/25 --aux-address h=10.0.0.5 --aux-address g=10.0.0.6 n
+network create --subnet 10.0.0.0/24,fd00::/64 --gateway fd00::1 --gateway 10.0.0.1 --ipv4=false n
+network create --subnet 10.0.0.0/24 --subnet 10.0.1.0/24 --aux-address a=10.0.1.9 n
+network create --subnet bad n
+network create --config-only --subnet 10.0.0.0/24 --gateway 10.0.0.1 n
+network create --config-from c --scope local --ipam-driver d --ipam-opt a=b --ipv6=false n
+network connect n c
+network connect --alias a --alias b,c --driver-opt k=v --driver-opt k2=v2,k3=v3 --gw-priority -5 --ip 1.2.3.4 --ip6 fd00::1 --link l:m --link-local-ip 169.254.1.1 n c
+network disconnect n c
+network disconnect -f n c
+network ls -f driver=bridge -f name=a -f name=b --no-trunc
+network inspect -v n m
+network prune -f --filter until=1h --filter label=x
+volume create
+volume create v
+volume create -d x -o type=nfs -o o=addr=1.2.3.4,rw -o c --label l --label m=n v
+volume rm v w
+volume rm -f v
+volume ls -f dangling=true -f label=a=b
+volume inspect v w
+volume prune -f --filter label=x
+volume prune -af
+system prune -f --volumes
+inspect --type network n
+inspect --type volume v
+port c
+port c 80
+`
+  .split('\n')
+  .filter((line) => line !== '');
+
+/** Refused by both before anything is asked for, with the same exit status and in the same words. */
+const refusedLines = `
+network create --subnet 10.0.0.0/24 --subnet 10.0.0.128/25 n
+network create --gateway 10.0.0.1 n
+network create --aux-address a=10.0.0.3 n
+network create --subnet 10.0.0.0/24 --gateway 10.1.0.1 n
+network create --subnet 10.0.0.0/24 --ip-range 10.1.0.0/25 n
+network create --subnet 10.0.0.0/24 --gateway 10.0.0.1 --gateway 10.0.0.2 n
+network create --subnet bad --gateway 10.0.0.1 n
+network connect --driver-opt nope n c
+port c nope
+port c 99999
+port c 81
+create -p 65536:80 x
+create -p 80:0x x
+create -p 1.2.3:80:80 x
+create -p 80:80/bogus x
+create --network name=n,bogus=1 x
+create --network n --network n x
+create --network bridge --network n x
+create --network-alias a x
+create --mount type=volume x
+create --mount type=tmpfs,dst=/t,volume-nocopy x
 `
   .split('\n')
   .filter((line) => line !== '');
 
 interface Captured {
+  readonly method: string | undefined;
   readonly url: string;
   readonly body: unknown;
 }
 
-describe('gantry create asks for what docker create asks for', { skip: docker === undefined ? 'needs the docker CLI' : false }, () => {
+describe('gantry asks for what docker asks for', { skip: docker === undefined ? 'needs the docker CLI' : false }, () => {
   const folder = mkdtempSync(`${tmpdir()}/gantry-cli-`);
   const socket = `${folder}/s.sock`;
   const captured: Captured[] = [];
@@ -111,11 +193,12 @@ describe('gantry create asks for what docker create asks for', { skip: docker ==
       request.on('end', () => {
         response.setHeader('Api-Version', '1.51');
         response.setHeader('Ostype', 'linux');
-        if (request.url?.includes('/containers/create')) {
-          captured.push({ url: request.url.replace(/^\/v[\d.]+/, ''), body: JSON.parse(Buffer.concat(chunks).toString()) });
-          response.writeHead(201, { 'content-type': 'application/json' });
-          response.end(`{"Id":"${'ab'.repeat(32)}","Warnings":null}\n`);
-        } else response.end('OK');
+        const url = (request.url ?? '').replace(/^\/v[\d.]+/, '');
+        if (url === '/_ping') return void response.end('OK');
+        const body = Buffer.concat(chunks).toString();
+        captured.push({ method: request.method, url, body: body === '' ? null : JSON.parse(body) });
+        response.writeHead(request.method === 'DELETE' ? 204 : 200, { 'content-type': 'application/json' });
+        response.end(request.method === 'DELETE' ? '' : `${JSON.stringify(answerTo(url))}\n`);
       });
     });
     await new Promise<void>((resolve) => server.listen(socket, resolve));
@@ -134,38 +217,94 @@ describe('gantry create asks for what docker create asks for', { skip: docker ==
       );
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}`, GANTRY_TEST_PASSED: 'yes' };
       captured.length = 0;
-      const theirs = await captureDocker(args, env, folder);
-      const ours = await captureGantry(args, env, folder);
+      const theirs = await runDocker(['create', ...args], env, folder);
+      const ours = await runGantry(['create', ...args], env, folder);
+      assert.ok(theirs.captured.length > 0, `docker asked for nothing: ${theirs.complaint}`);
+      assert.deepEqual(ours.captured, theirs.captured, ours.complaint);
+    });
+  }
+
+  for (const line of otherLines) {
+    it(line, async () => {
+      const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
+      const theirs = await runDocker(words(line), env, folder);
+      const ours = await runGantry(words(line), env, folder);
+      assert.ok(theirs.captured.length > 0, `docker asked for nothing: ${theirs.complaint}`);
       assert.deepEqual(ours, theirs);
     });
   }
 
-  async function captureDocker(args: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<Captured> {
-    rmSync(`${folder}/cid`, { force: true });
-    const child = spawn(docker ?? '', ['create', ...args], { env, cwd, stdio: ['ignore', 'ignore', 'pipe'] });
+  for (const line of refusedLines) {
+    it(`${line}: refused`, async () => {
+      const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
+      const theirs = await runDocker(words(line), env, folder);
+      const ours = await runGantry(words(line), env, folder);
+      assert.notEqual(theirs.status, 0);
+      assert.deepEqual(ours, theirs);
+    });
+  }
+
+  interface Run {
+    readonly status: number;
+    readonly captured: readonly Captured[];
+    /** First line of standard error, without the program's name. */
+    readonly complaint: string;
+  }
+
+  async function runDocker(args: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<Run> {
+    prepare();
+    const child = spawn(docker ?? '', args, { env, cwd, stdio: ['ignore', 'ignore', 'pipe'] });
     let complaint = '';
     child.stderr.on('data', (chunk) => {
       complaint += String(chunk);
     });
-    await new Promise((resolve) => child.on('close', resolve));
-    return lastCapture(complaint);
+    const status = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
+    return runOf(status, complaint);
   }
 
-  async function captureGantry(args: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<Captured> {
-    rmSync(`${folder}/cid`, { force: true });
+  async function runGantry(args: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<Run> {
+    prepare();
     const stderr = new PassThrough();
     const complaint: string[] = [];
     stderr.on('data', (chunk) => complaint.push(String(chunk)));
-    await runCli(['create', ...args], { stdin: new PassThrough(), stdout: new PassThrough().resume(), stderr, env, cwd });
-    return lastCapture(complaint.join(''));
+    const status = await runCli(args, { stdin: new PassThrough(), stdout: new PassThrough().resume(), stderr, env, cwd });
+    return runOf(status, complaint.join(''));
   }
 
-  function lastCapture(complaint: string): Captured {
-    const last = captured.pop();
-    assert.ok(last, `nothing was asked for: ${complaint}`);
-    return { url: last.url, body: withoutZeros(sortUnordered(last.body)) };
+  function prepare(): void {
+    rmSync(`${folder}/cid`, { force: true });
+    captured.length = 0;
+  }
+
+  function runOf(status: number, complaint: string): Run {
+    // Docker looks at a network before it removes it, and asks whether the daemon is one of a swarm.
+    const asked = captured.filter(({ url }) => url !== '/info').map(comparable);
+    return { status, captured: asked, complaint: (complaint.split('\n', 1)[0] ?? '').replace(/^(docker|gantry): /, '') };
   }
 });
+
+/** As much of an answer as the clients need to go on. */
+function answerTo(url: string): unknown {
+  if (url.startsWith('/containers/c/json')) {
+    return { Id: 'c', Name: '/c', NetworkSettings: { Ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }] } } };
+  }
+  if (url === '/volumes' || url.startsWith('/volumes?')) return { Volumes: [], Warnings: null };
+  if (url === '/networks' || url.startsWith('/networks?')) return [];
+  return { Id: 'ab'.repeat(32), Name: 'x', Warning: '', Warnings: null };
+}
+
+function comparable({ method, url, body }: Captured): Captured {
+  const [path = '', query = ''] = url.split('?');
+  const parameters = [...new URLSearchParams(query)].filter(([, value]) => value !== '' && value !== 'false').map(comparableParameter);
+  return { method, url: `${path} ${parameters.sort().join(' ')}`, body: withoutZeros(sortUnordered(body)) };
+}
+
+/** Docker writes filters in any order, and some booleans as words. */
+function comparableParameter([name, value]: readonly [string, string]): string {
+  if (name !== 'filters') return `${name}=${value === 'true' ? '1' : value}`;
+  const entries = Object.entries(JSON.parse(value) as Record<string, object>);
+  return `${name}=${JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)))}`;
+}
 
 /** Splits like a shell, as far as these lines need it. */
 function words(line: string): string[] {
@@ -175,8 +314,13 @@ function words(line: string): string[] {
 
 /** Docker's client passes the environment and the volumes through maps, so their order is any. */
 function sortUnordered(body: unknown): unknown {
-  const { Env, HostConfig, ...rest } = body as { Env: string[] | null; HostConfig: { Binds: string[] | null } };
-  const sorted = (list: string[] | null): string[] => [...new Set(list ?? [])].sort();
+  const sorted = <T>(list: T[] | null | undefined): T[] => [...new Set(list ?? [])].sort((a, b) => (String(a) < String(b) ? -1 : 1));
+  if (typeof body === 'object' && body !== null && 'IPAM' in body) {
+    const { IPAM, ...others } = body as { IPAM: { Config: { Subnet: string }[] | null } };
+    return { ...others, IPAM: { ...IPAM, Config: (IPAM.Config ?? []).toSorted((a, b) => (a.Subnet < b.Subnet ? -1 : 1)) } };
+  }
+  if (typeof body !== 'object' || body === null || !('HostConfig' in body)) return body;
+  const { Env, HostConfig, ...rest } = body as unknown as { Env: string[] | null; HostConfig: { Binds: string[] | null } };
   return { ...rest, Env: sorted(Env), HostConfig: { ...HostConfig, Binds: sorted(HostConfig.Binds) } };
 }
 

@@ -2,6 +2,7 @@
 import { CliError } from '../cli-error.ts';
 import { type Command, oneArgument } from '../command.ts';
 import { alignColumns } from '../format/tab-writer.ts';
+import { compareNaturally } from '../views/natural-order.ts';
 
 export const top: Command = {
   usage: 'CONTAINER [ps OPTIONS]',
@@ -24,20 +25,29 @@ export const port: Command = {
   async run(context) {
     const [name = '', wanted] = context.args;
     const ports = (await context.client.containers.inspect(name)).NetworkSettings?.Ports ?? {};
-    const key = wanted === undefined ? undefined : wanted.includes('/') ? wanted.toLowerCase() : `${wanted}/tcp`;
+    const key = wanted === undefined ? undefined : portKey(wanted);
     const joined = (binding: { readonly HostIp: string; readonly HostPort: string }): string =>
       binding.HostIp.includes(':') ? `[${binding.HostIp}]:${binding.HostPort}` : `${binding.HostIp}:${binding.HostPort}`;
     if (key !== undefined) {
       const bindings = ports[key];
-      if (!bindings) throw new CliError(`Error: No public port '${wanted}' published for ${name}`);
+      if (!bindings || bindings.length === 0) throw new CliError(`Error: No public port '${wanted}' published for ${name}`);
       context.print(bindings.map((binding) => `${joined(binding)}\n`).join(''));
       return 0;
     }
-    const sorted = Object.entries(ports).sort(([a], [b]) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
-    context.print(sorted.flatMap(([from, bindings]) => (bindings ?? []).map((binding) => `${from} -> ${joined(binding)}\n`)).join(''));
+    const lines = Object.entries(ports).flatMap(([from, bindings]) => (bindings ?? []).map((binding) => `${from} -> ${joined(binding)}\n`));
+    context.print(lines.sort(compareNaturally).join(''));
     return 0;
   },
 };
+
+/** `80`, `80/udp`. */
+function portKey(text: string): string {
+  const [number = '', protocol = 'tcp'] = text.split('/', 2);
+  if (!/^\d+$/.test(number)) throw new CliError(`Error: invalid port (${number}): strconv.ParseUint: parsing "${number}": invalid syntax`);
+  if (Number(number) > 65_535)
+    throw new CliError(`Error: invalid port (${number}): strconv.ParseUint: parsing "${number}": value out of range`);
+  return `${number}/${protocol.toLowerCase()}`;
+}
 
 export const diff: Command = {
   usage: 'CONTAINER',

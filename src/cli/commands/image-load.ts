@@ -1,12 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { CliError } from '../cli-error.ts';
-import { type Command, type CommandContext, noArguments } from '../command.ts';
-import { fileErrorText } from '../file-error.ts';
+import { readArchive } from '../archive-files.ts';
+import { type Command, noArguments } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { showProgress } from '../progress/show-progress.ts';
-
-const CHUNK_BYTES = 256 * 1024;
 
 export const imageLoad: Command = {
   usage: '[OPTIONS]',
@@ -18,21 +13,9 @@ export const imageLoad: Command = {
   args: noArguments,
   async run(context) {
     const { flags, client, io } = context;
-    const tar = await openInput(context);
+    const tar = await readArchive(context, flags.string('input'), 'load');
     const quiet = flags.bool('quiet') || io.stdout.isTTY !== true;
     await showProgress(await client.images.load(tar, { quiet, platform: flags.string('platform') }), io.stdout);
     return 0;
   },
 };
-
-async function openInput(context: CommandContext): Promise<AsyncIterable<Buffer>> {
-  const path = context.flags.string('input');
-  if (path === '') {
-    if (context.io.stdin.isTTY === true) throw new CliError('requested load from stdin, but stdin is empty');
-    return context.io.stdin as AsyncIterable<Buffer>;
-  }
-  await access(path).catch((error: Error) => {
-    throw new CliError(fileErrorText(error), 1, { cause: error });
-  });
-  return createReadStream(path, { highWaterMark: CHUNK_BYTES });
-}

@@ -45,6 +45,8 @@ interface Info {
     readonly IndexConfigs?: Readonly<Record<string, { readonly Secure: boolean; readonly Mirrors?: readonly string[] | null }>>;
     readonly Mirrors?: readonly string[] | null;
   };
+  readonly DefaultAddressPools?: readonly { readonly Base: string; readonly Size: number }[] | null;
+  readonly FirewallBackend?: { readonly Driver: string };
   readonly Warnings?: readonly string[] | null;
   readonly MemTotal?: number;
 }
@@ -108,6 +110,9 @@ function serverText(info: Info): string {
   add('Experimental', info.ExperimentalBuild ?? false);
   lines.push(...registryLines(info));
   add('Live Restore Enabled', info.LiveRestoreEnabled ?? false);
+  const pools = info.DefaultAddressPools ?? [];
+  if (pools.length > 0) lines.push(' Default Address Pools:', ...pools.map(({ Base, Size }) => `  Base: ${Base}, Size: ${Size}`));
+  add('Firewall Backend', info.FirewallBackend?.Driver);
   return `${lines.join('\n')}\n\n${(info.Warnings ?? []).map((warning) => `${warning}\n`).join('')}`;
 }
 

@@ -20,16 +20,21 @@ export const volumeLs: Command = {
   -f, --filter filter   Provide filter values (e.g. "dangling=true")
       --format string   Format output: table, table TEMPLATE, json, or a Go template for each line
   -q, --quiet           Only display volume names
+  -s, --size            Display sizes and how many containers use each volume (beyond Docker)
 `),
   args: noArguments,
   async run(context) {
     const { flags, client } = context;
-    if (flags.bool('cluster')) throw new CliError('--cluster is not supported: there are no cluster volumes here');
-    const volumes = await client.volumes.list(collectFilters(flags));
-    const rows = [...volumes].sort((a, b) => compareNaturally(a.Name, b.Name)).map(volumeRow);
+    if (flags.bool('cluster'))
+      throw new CliError('--cluster is not supported: cluster volumes belong to swarm mode, which Gantry does not have');
     const format = flags.string('format');
+    const size = flags.bool('size') || /\.(Size|Links)\b/.test(format);
+    const { volumes, warnings } = await client.volumes.list(collectFilters(flags), { size });
+    for (const warning of warnings) context.printError(`WARNING: ${warning}\n`);
+    const rows = [...volumes].sort((a, b) => compareNaturally(a.Name, b.Name)).map(volumeRow);
     const isQuiet = flags.bool('quiet') && (format === '' || format === 'table');
-    context.print(formatRows({ format: isQuiet ? '{{.Name}}' : format, defaultTable: '{{.Driver}}\t{{.Name}}', headers }, rows));
+    const defaultTable = size ? '{{.Driver}}\t{{.Name}}\t{{.Links}}\t{{.Size}}' : '{{.Driver}}\t{{.Name}}';
+    context.print(formatRows({ format: isQuiet ? '{{.Name}}' : format, defaultTable, headers }, rows));
     return 0;
   },
 };
@@ -46,7 +51,7 @@ export function volumeRow(volume: VolumeSummary): Struct {
       Mountpoint: volume.Mountpoint ?? '',
       Name: volume.Name,
       Scope: volume.Scope ?? '',
-      Size: volume.UsageData ? humanSize(volume.UsageData.Size) : 'N/A',
+      Size: volume.UsageData && volume.UsageData.Size !== -1 ? humanSize(volume.UsageData.Size) : 'N/A',
       Status: 'N/A',
       Label: (name: Value) => volume.Labels?.[String(name)] ?? '',
     },

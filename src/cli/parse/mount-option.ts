@@ -15,28 +15,61 @@ export interface MountOption {
     CreateMountpoint?: boolean;
     ReadOnlyNonRecursive?: boolean;
     ReadOnlyForceRecursive?: boolean;
+    Idmap?: string;
   };
   VolumeOptions?: {
     NoCopy?: boolean;
     Labels?: Record<string, string>;
     DriverConfig?: { Name?: string; Options?: Record<string, string> };
     Subpath?: string;
+    Idmap?: string;
   };
   ImageOptions?: { Subpath?: string };
   TmpfsOptions?: { SizeBytes?: number; Mode?: number };
 }
 
+/** Beyond Docker: `uid=`, `gid=` and `idmap=` say who owns the files as the container sees them. */
+interface Owners {
+  uid?: number;
+  gid?: number;
+  idmap?: string;
+}
+
 export function parseMountOption(text: string): MountOption {
   if (text.trim() === '') throw new Error('value is empty');
   const mount: MountOption = { Type: 'volume' };
+  const owners: Owners = {};
   for (const field of csvFields(text)) {
     const equals = field.indexOf('=');
     const key = (equals === -1 ? field : field.slice(0, equals)).toLowerCase();
+    const value = field.slice(equals + 1);
     if (equals === -1) bareKey(mount, key, field);
-    else keyValue(mount, key, field.slice(equals + 1), field);
+    else if (key === 'uid' || key === 'gid') owners[key] = accountId(key, value);
+    else if (key === 'idmap') owners.idmap = value;
+    else keyValue(mount, key, value, field);
   }
+  applyOwners(mount, owners);
   check(mount);
   return mount;
+}
+
+function applyOwners(mount: MountOption, { uid, gid, idmap }: Owners): void {
+  if (uid === undefined && gid === undefined && idmap === undefined) return;
+  if (idmap !== undefined && (uid !== undefined || gid !== undefined))
+    throw new Error('idmap already says who owns what: leave uid and gid out');
+  if (mount.Type !== 'bind' && mount.Type !== 'volume')
+    throw new Error(`uid, gid and idmap are for mounts of type bind and volume, not '${mount.Type}'`);
+  if (idmap === '') throw new Error('idmap is empty');
+  if (uid === undefined && idmap === undefined) throw new Error('gid needs uid');
+  const options = mount.Type === 'bind' ? bind(mount) : volume(mount);
+  // A group of the same number goes with most users.
+  options.Idmap = idmap ?? `owner=${uid}:${gid ?? uid}`;
+}
+
+function accountId(key: string, value: string): number {
+  const id = Number(value);
+  if (!/^\d{1,10}$/.test(value) || id > 2_147_483_647) throw new Error(`invalid value for ${key}: ${value}`);
+  return id;
 }
 
 function bareKey(mount: MountOption, key: string, field: string): void {

@@ -83,6 +83,25 @@ describe('csvFields', () => {
   });
 });
 
+describe('owners of a mount', () => {
+  const mapOf = (text: string) => {
+    const { BindOptions, VolumeOptions } = parseMountOption(text);
+    return BindOptions?.Idmap ?? VolumeOptions?.Idmap;
+  };
+  it('uid and gid', () => assert.equal(mapOf('type=bind,src=/a,dst=/b,uid=1000,gid=50'), 'owner=1000:50'));
+  it('uid alone takes the group along, wherever it stands', () => assert.equal(mapOf('uid=1000,src=v,dst=/b'), 'owner=1000:1000'));
+  it('a map of its own', () => assert.equal(mapOf('src=v,dst=/b,idmap=uids=0-1000-1;gids=0-1000-1'), 'uids=0-1000-1;gids=0-1000-1'));
+  const complaints: readonly (readonly [string, RegExp])[] = [
+    ['src=v,dst=/b,gid=5', /gid needs uid/],
+    ['src=v,dst=/b,uid=x', /invalid value for uid: x/],
+    ['src=v,dst=/b,uid=4294967296', /invalid value for uid/],
+    ['src=v,dst=/b,idmap=', /idmap is empty/],
+    ['src=v,dst=/b,idmap=uids=0-1-1,uid=5', /leave uid and gid out/],
+    ['type=tmpfs,dst=/b,uid=5', /for mounts of type bind and volume, not 'tmpfs'/],
+  ];
+  for (const [text, message] of complaints) it(`refuses "${text}"`, () => refuses(() => parseMountOption(text), message));
+});
+
 describe('parseMountOption', () => {
   const complaints: readonly (readonly [string, RegExp])[] = [
     ['', /value is empty/],

@@ -1,0 +1,75 @@
+/** `update`: so far the published ports of running containers, which Docker cannot change at all. */
+import type { PortBindings } from '../../client/types.ts';
+import { CliError } from '../cli-error.ts';
+import { type Command, someArguments } from '../command.ts';
+import { eachName } from '../container/each-name.ts';
+import { defineFlags } from '../flags/flag-spec.ts';
+import type { FlagValues } from '../flags/flag-values.ts';
+import { planPorts } from '../parse/port-option.ts';
+
+/** Docker's own flags: limits and the restart policy. */
+const limitFlags = defineFlags(`
+      --blkio-weight uint16        Block IO (relative weight), between 10 and 1000, or 0 to disable
+      --cpu-period int             Limit CPU CFS (Completely Fair Scheduler) period
+      --cpu-quota int              Limit CPU CFS (Completely Fair Scheduler) quota
+      --cpu-rt-period int          Limit the CPU real-time period in microseconds
+      --cpu-rt-runtime int         Limit the CPU real-time runtime in microseconds
+  -c, --cpu-shares int             CPU shares (relative weight)
+      --cpus decimal               Number of CPUs
+      --cpuset-cpus string         CPUs in which to allow execution (0-3, 0,1)
+      --cpuset-mems string         MEMs in which to allow execution (0-3, 0,1)
+  -m, --memory bytes               Memory limit
+      --memory-reservation bytes   Memory soft limit
+      --memory-swap bytes          Swap limit equal to memory plus swap: -1 to enable unlimited swap
+      --pids-limit int             Tune container pids limit (set -1 for unlimited)
+      --restart string             Restart policy to apply when a container exits
+`);
+
+export const containerUpdate: Command = {
+  usage: '[OPTIONS] CONTAINER [CONTAINER...]',
+  flags: [
+    ...defineFlags(`
+      --publish-add list           Publish one more port of a running container, in any spelling of run --publish (beyond Docker)
+      --publish-rm list            Take a published port back: 80, 53/udp, or one binding of it, 127.0.0.1:8080:80 (beyond Docker)
+`),
+    ...limitFlags,
+  ],
+  args: someArguments,
+  run(context) {
+    const { flags, client } = context;
+    refuseLimits(flags);
+    const change = portChange(flags);
+    return eachName(context, context.args, async (name) => {
+      await client.containers.changePorts(name, change);
+      return name;
+    });
+  },
+};
+
+function refuseLimits(flags: FlagValues): void {
+  const asked = limitFlags.find(({ name }) => flags.has(name));
+  if (asked !== undefined)
+    throw new CliError(`--${asked.name} is not supported by update yet: changing limits comes with a container's whole life (issue 5)`);
+}
+
+function portChange(flags: FlagValues): { readonly add: PortBindings; readonly remove: PortBindings } {
+  const add = planned('publish-add', flags);
+  const remove = planned('publish-rm', flags);
+  if (Object.keys(add).length === 0 && Object.keys(remove).length === 0)
+    throw new CliError('you must provide one or more flags when using this command');
+  // A port alone means all that is published of it.
+  const meant = Object.entries(remove).map(([port, bindings]) => [port, bindings.every(saysWhere) ? bindings : []] as const);
+  return { add, remove: Object.fromEntries(meant) };
+}
+
+function saysWhere({ HostIp, HostPort }: PortBindings[string][number]): boolean {
+  return HostIp !== '' || HostPort !== '';
+}
+
+function planned(flag: string, flags: FlagValues): PortBindings {
+  try {
+    return planPorts(flags.list(flag), []).bindings;
+  } catch (error) {
+    throw new CliError(`--${flag}: ${error instanceof Error ? error.message : String(error)}`, 1, { cause: error });
+  }
+}
