@@ -16,6 +16,7 @@ export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 export const MS_SYNCHRONOUS = 0x10;
+export const MS_REMOUNT = 0x20;
 export const MS_MANDLOCK = 0x40;
 export const MS_DIRSYNC = 0x80;
 export const MS_NOSYMFOLLOW = 0x100;

@@ -24,6 +24,7 @@ export const RESOLVE_BENEATH = 0x08;
 export const RESOLVE_IN_ROOT = 0x10;
 
 export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
 
 const SYS_OPENAT2 = 437;
 

@@ -1,5 +1,5 @@
 /**
- * The directory tree that a layer is unpacked into, and how a hostile archive is kept inside it: every parent directory is resolved by the kernel below the
+ * The directory tree that a layer (or an archive of a volume) is unpacked into, and how a hostile archive is kept inside it: every parent directory is resolved by the kernel below the
  * pinned root (openat2), then everything is done relative to its descriptor with a single name that is never followed.
  *
  * Open parents are cached: archives list a directory's files one after the other. Whatever removes or replaces an entry empties the cache, as what a path
@@ -47,13 +47,15 @@ export class OwnTree {
   readonly #open = new Map<string, OpenDirectory>();
   #retired: number[] = [];
   readonly #maximumPathBytes: number;
+  readonly #what: string;
 
-  /** `root` and `trash` (on the same file system) are O_PATH descriptors, the caller's to close. */
-  constructor(root: number, trash: number, maximumPathBytes: number) {
+  /** `root` and `trash` (on the same file system) are O_PATH descriptors, the caller's to close. `what` is for messages. */
+  constructor(root: number, trash: number, maximumPathBytes: number, what = 'the layer') {
     this.root = { fd: root, path: [] };
     this.#trash = trash;
     this.#rootPath = descriptorPath(root);
     this.#maximumPathBytes = maximumPathBytes;
+    this.#what = what;
   }
 
   /** Between entries: nobody holds a directory now. */
@@ -79,7 +81,7 @@ export class OwnTree {
     const followed = this.#tryOpen(path, RESOLVE_IN_ROOT);
     if (typeof followed === 'number') return this.#keep(path, { fd: followed, path: this.#resolvedPath(followed) });
     if (followed === 'missing') return null;
-    throw invalid(`the layer has an entry below ${printableName(path)}, which is not a directory`);
+    throw invalid(`${this.#what} has an entry below ${printableName(path)}, which is not a directory`);
   }
 
   /** The same without following any link, opened for reading; the caller closes it. Null when it is not there any more. */
@@ -92,7 +94,7 @@ export class OwnTree {
   /** For a directory that is there for sure and needed only for a moment. */
   within<T>(components: readonly string[], use: (directory: OpenDirectory) => T): T {
     const fd = this.openExact(components);
-    if (fd === null) throw invalid(`the layer has an entry below ${printableName(components.join('/'))}, which is not a directory`);
+    if (fd === null) throw invalid(`${this.#what} has an entry below ${printableName(components.join('/'))}, which is not a directory`);
     try {
       return use({ fd, path: components });
     } finally {
@@ -149,7 +151,9 @@ export class OwnTree {
     const characters = parent.path.reduce((sum, component) => sum + component.length + 1, name.length);
     if (characters * 3 <= this.#maximumPathBytes) return;
     if (Buffer.byteLength([...parent.path, name].join('/')) > this.#maximumPathBytes) {
-      throw invalid(`the layer has an entry whose path is longer than ${this.#maximumPathBytes} bytes, the limit: ${printableName(name)}`);
+      throw invalid(
+        `${this.#what} has an entry whose path is longer than ${this.#maximumPathBytes} bytes, the limit: ${printableName(name)}`,
+      );
     }
   }
 

@@ -31,14 +31,17 @@ export interface Volumes {
   /** Into an existing volume, which must be empty unless `merge`. Nothing of the archive reaches outside. */
   import(name: string, archive: Readable, options: { readonly merge: boolean }): Promise<void>;
 
-  /** For a start: the host path of its content. Each `mount` by a container is balanced by one `unmount`. */
-  mount(name: string, container: ContainerId): Promise<{ readonly path: string }>;
+  /**
+   * For a start: the host path of its content. Each `mount` by a container is balanced by one `unmount`. `attributes` (destination, propagation, read/write)
+   * go into the event.
+   */
+  mount(name: string, container: ContainerId, attributes?: Readonly<Record<string, string>>): Promise<{ readonly path: string }>;
   unmount(name: string, container: ContainerId): Promise<void>;
   /** After a restart of the daemon: who holds what; mounts of nobody are undone. */
   restore(held: readonly { readonly container: ContainerId; readonly names: readonly string[] }[]): Promise<void>;
   /**
    * For a container's creation: when the volume is empty, fills it with what `source` holds (a directory of merged layers), owners and modes of the
-   * directory itself included. False when it was not empty.
+   * directory itself included. False when nothing was done: it was not empty, or the layers have no such directory.
    */
   populate(name: string, source: PopulateSource): Promise<boolean>;
 
@@ -85,6 +88,6 @@ export interface VolumeEvent {
   readonly action: string;
   /** The name. */
   readonly id: string;
-  /** driver; for mount: container, destination, propagation, read/write (added by containers) */
+  /** driver; for mount: container, destination, propagation, read/write (handed in by containers) */
   readonly attributes: Readonly<Record<string, string>>;
 }

@@ -1,0 +1,160 @@
+/** Entry of a worker thread of volumes; `volume-job.ts` has the protocol. One job at a time. */
+import { lstatSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort } from 'node:worker_threads';
+import { conflict, EngineError, errorText, SystemCallError } from '../base/errors.ts';
+import { type CopyRules, type CopyTarget, copyTree } from '../linux/copy-tree.ts';
+import { closeDescriptor, syncFileSystem } from '../linux/file-calls.ts';
+import { MNT_DETACH, type MountCall, mount, UMOUNT_NOFOLLOW, unmount } from '../linux/mount-calls.ts';
+import { parseMountPoints } from '../linux/mount-table.ts';
+import { walkTree } from '../linux/walk-tree.ts';
+import { copyLayers } from './copy-layers.ts';
+import { exportTree } from './export-tree.ts';
+import { importArchive } from './import-archive.ts';
+import { STAGED_INSIDE } from './local-paths.ts';
+import { contentOf, copyRootAttributes, makeStaging, openDirectory, removeDirectory, settle, using } from './staging.ts';
+import type { JobControl, VolumeJob, VolumeJobError, VolumeJobReply, VolumeJobRequest } from './volume-job.ts';
+
+const port = parentPort;
+
+port?.on('message', (request: VolumeJobRequest) => {
+  void answer(request).then((reply) => port.postMessage(reply));
+});
+
+async function answer({ job, cancel }: VolumeJobRequest): Promise<VolumeJobReply> {
+  const flag = new Int32Array(cancel);
+  const checkpoint = () => {
+    if (Atomics.load(flag, 0) !== 0) throw new EngineError('unavailable', 'cancelled');
+  };
+  try {
+    return { ok: true, value: await run(job, { checkpoint }) };
+  } catch (error) {
+    return { ok: false, error: describe(error) };
+  }
+}
+
+async function run(job: VolumeJob, { checkpoint }: JobControl): Promise<unknown> {
+  switch (job.kind) {
+    case 'size':
+      return sizeOf(job.path);
+    case 'copy':
+      return copy(job.source, job.staging, checkpoint);
+    case 'populate':
+      makeStaging(job.staging);
+      return withTarget(job.staging, (target) => copyLayers(job.source, target, checkpoint));
+    case 'export':
+      return exportTo(job.path, job.writeEnd, checkpoint);
+    case 'import':
+      return await importFrom(job, checkpoint);
+    case 'settle':
+      return settle(job.staging, job.target, job.exchange);
+    case 'is-empty':
+      return using(openDirectory(job.path), (root) => contentOf(root).length === 0);
+    case 'remove':
+      return remove(job.parent, job.names);
+    case 'mount':
+      return mountAll(job.calls);
+    case 'unmount':
+      return unmount(job.path, MNT_DETACH | UMOUNT_NOFOLLOW);
+  }
+}
+
+function sizeOf(path: string): number {
+  const seen = new Set<string>();
+  let sizeBytes = 0n;
+  using(openDirectory(path), (root) =>
+    walkTree(root, {
+      entry(_parent, _name, stats) {
+        const identity = `${stats.dev}:${stats.ino}`;
+        if (stats.nlink > 1n && seen.has(identity)) return;
+        if (stats.nlink > 1n) seen.add(identity);
+        sizeBytes += stats.size;
+      },
+      enter() {},
+      leave() {},
+    }),
+  );
+  return Number(sizeBytes);
+}
+
+function copy(source: string, staging: string, checkpoint: () => void): void {
+  makeStaging(staging);
+  const rules: CopyRules = { keepAttribute: () => true, toleratesMissingAttributes: false, checkpoint };
+  using(openDirectory(source), (from) =>
+    withTarget(staging, (target) => {
+      copyTree(from, target, rules);
+      syncFileSystem(target.root);
+    }),
+  );
+}
+
+function withTarget<T>(staging: string, use: (target: CopyTarget) => T): T {
+  return using(openDirectory(join(staging, 'data')), (root) =>
+    using(openDirectory(join(staging, 'links')), (links) => use({ root, links })),
+  );
+}
+
+function exportTo(path: string, writeEnd: number, checkpoint: () => void): void {
+  using(writeEnd, () => using(openDirectory(path), (root) => exportTree(root, writeEnd, checkpoint)));
+}
+
+async function importFrom(job: Extract<VolumeJob, { kind: 'import' }>, checkpoint: () => void): Promise<void> {
+  const opened: number[] = [job.readEnd];
+  const open = (path: string) => {
+    const fd = openDirectory(path);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    makeStaging(job.staging);
+    const target = open(job.target);
+    const data = open(join(job.staging, 'data'));
+    copyRootAttributes(target, data);
+    const root = job.merge ? target : data;
+    await importArchive(job.readEnd, root, open(join(job.staging, 'trash')), checkpoint);
+    syncFileSystem(root);
+  } finally {
+    for (const fd of opened) closeDescriptor(fd);
+  }
+}
+
+/** Below a mount lies what is not ours: an unmount that failed must not cost a file server its files. */
+function remove(parent: string, names: readonly string[]): void {
+  const points = parseMountPoints(readFileSync('/proc/self/mountinfo', 'latin1'));
+  const trash = join(parent, `${STAGED_INSIDE}trash-${process.pid}-${performance.now()}`);
+  for (const name of names) {
+    const path = join(parent, name);
+    const mounted = points.find((point) => point === path || point.startsWith(`${path}/`));
+    if (mounted !== undefined) throw conflict(`something is mounted on ${mounted}: unmount it first`);
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) continue;
+    mkdirSync(trash, { mode: 0o700, recursive: true });
+    removeDirectory(parent, name, trash);
+  }
+  if (lstatSync(trash, { throwIfNoEntry: false }) !== undefined) rmdirSync(trash);
+}
+
+function mountAll(calls: readonly MountCall[]): void {
+  let made = false;
+  try {
+    for (const call of calls) {
+      mount(call);
+      made = true;
+    }
+  } catch (error) {
+    const target = calls[0]?.target;
+    if (made && target !== undefined) unmount(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+    throw error;
+  }
+}
+
+function describe(error: unknown): VolumeJobError {
+  if (error instanceof SystemCallError)
+    return { code: 'system', message: withDiskHint(error.message, error.errnoName), details: error.details };
+  if (error instanceof EngineError) return { code: error.code, message: error.message, details: error.details };
+  const errnoName = error instanceof Error && 'code' in error ? error.code : undefined;
+  return { code: 'system', message: withDiskHint(errorText(error), errnoName), details: { errnoName } };
+}
+
+function withDiskHint(message: string, errnoName: unknown): string {
+  return errnoName === 'ENOSPC' || errnoName === 'EDQUOT' ? `the disk is full: ${message}` : message;
+}
