@@ -1,16 +1,26 @@
 /** What suites could leave on the machine: compared before and after, so that a leak is a failure. */
 import { readFileSync } from 'node:fs';
+import { networkNamespaces, nftTables } from '../test/harness/network-traces.ts';
 import { listOrEmpty, readOrEmpty } from '../test/harness/tolerant-read.ts';
 
 export interface Leftovers {
   readonly mounts: readonly string[];
   readonly cgroups: readonly string[];
   readonly interfaces: readonly string[];
+  readonly nftTables: readonly string[];
+  readonly networkNamespaces: readonly string[];
   readonly processes: readonly string[];
 }
 
 export function leftovers(): Leftovers {
-  return { mounts: mounts(), cgroups: cgroups(), interfaces: listOrEmpty('/sys/class/net'), processes: processes() };
+  return {
+    mounts: mounts(),
+    cgroups: cgroups(),
+    interfaces: listOrEmpty('/sys/class/net'),
+    nftTables: nftTables('gantry'),
+    networkNamespaces: networkNamespaces(),
+    processes: processes(),
+  };
 }
 
 function mounts(): string[] {

@@ -1,8 +1,9 @@
-/** What a daemon of a test has outside its containers' records: directories, sockets, mounts, cgroups and processes. */
+/** What a daemon of a test has outside its containers' records: directories, sockets, mounts, cgroups, interfaces and processes. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GantryDaemon } from '../harness/gantry.ts';
+import { markedInterfaces } from '../harness/network-traces.ts';
 import { listOrEmpty, readOrEmpty } from '../harness/tolerant-read.ts';
 
 /** Of a daemon that has no containers: empty, or what was left behind. Monitors leave a moment after their exit was stored. */
@@ -20,7 +21,13 @@ function residueNow(daemon: GantryDaemon): readonly string[] {
   const directories = places.flatMap((place) => listOrEmpty(place).map((name) => `${place}/${name}`));
   const mounts = mountinfo().filter((line) => line.includes(daemon.directory));
   const monitors = processesOf(daemon).filter(({ name }) => name === 'gantry-monitor');
-  return [...directories, ...mounts, ...containerCgroups(daemon), ...monitors.map(({ pid }) => `monitor ${pid}`)];
+  return [
+    ...directories,
+    ...mounts,
+    ...containerCgroups(daemon),
+    ...containerInterfaces(daemon).map((name) => `interface ${name}`),
+    ...monitors.map(({ pid }) => `monitor ${pid}`),
+  ];
 }
 
 export function mountinfo(): readonly string[] {
@@ -36,9 +43,19 @@ export function containerCgroups(daemon: GantryDaemon): readonly string[] {
   );
 }
 
+/** Host ends of containers' interfaces; bridges stay as long as their networks. */
+export function containerInterfaces(daemon: GantryDaemon): readonly string[] {
+  return markedInterfaces(globalNameOf(daemon)).filter((name) => existsSync(`/sys/class/net/${name}/brport`));
+}
+
+/** What its bridge, table, cgroup and marks are called by. */
+export function globalNameOf({ dataRoot }: GantryDaemon): string {
+  return `gantry-${createHash('sha256').update(dataRoot).digest('hex').slice(0, 8)}`;
+}
+
 /** The daemon's own directory in each hierarchy where it has one. */
 export function ownCgroups(daemon: GantryDaemon): readonly string[] {
-  const name = `gantry-${createHash('sha256').update(daemon.dataRoot).digest('hex').slice(0, 8)}`;
+  const name = globalNameOf(daemon);
   const roots = ['/sys/fs/cgroup', ...listOrEmpty('/sys/fs/cgroup').map((controller) => `/sys/fs/cgroup/${controller}`)];
   return roots.map((root) => `${root}/${name}`).filter(existsSync);
 }
