@@ -54,11 +54,8 @@ export class PortTable {
     this.#options = options;
   }
 
-  /** All or none. The descriptors are those of the new reservations. */
-  reserve(
-    sandboxId: string,
-    specs: readonly PortSpec[],
-  ): { readonly results: readonly PortResult[]; readonly keep: readonly KeptDescriptor[] } {
+  /** All or none. */
+  reserve(sandboxId: string, specs: readonly PortSpec[]): readonly PortResult[] {
     const made: Reservation[] = [];
     try {
       for (const spec of specs) made.push(...this.#reserveOne(sandboxId, spec));
@@ -66,7 +63,7 @@ export class PortTable {
       for (const reservation of made) this.#drop(reservation);
       throw thrown;
     }
-    return { results: made.map(({ result }) => result), keep: made.flatMap(keptOf) };
+    return made.map(({ result }) => result);
   }
 
   /** What an earlier daemon reserved: with its socket when the monitor kept it, else bound anew. */
