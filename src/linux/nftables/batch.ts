@@ -7,7 +7,15 @@
 import { AttributeWriter, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts';
 import { type BatchMessage, NFNL_SUBSYS_NFTABLES } from '../netlink/netlink-socket.ts';
 import { type ElementData, type SetElement, writeElements } from './elements.ts';
-import { type AnonymousSet, anonymousSetName, type FieldType, fieldTypes, matchFamily, type Statement } from './expressions.ts';
+import {
+  type AnonymousSet,
+  anonymousSetName,
+  type FieldType,
+  fieldTypes,
+  matchFamily,
+  NFPROTO_INET,
+  type Statement,
+} from './expressions.ts';
 
 const NEWTABLE = 0;
 const DELTABLE = 2;
@@ -169,7 +177,7 @@ export class NftBatch {
   }
 
   #addRule(chain: string, { statements, comment }: RuleDefinition, flags: number): this {
-    const numbered = withFamilies(statements).map((statement) => ({
+    const numbered = (this.#family === NFPROTO_INET ? withFamilies(statements) : statements).map((statement) => ({
       statement,
       setId: statement.anonymousSet ? this.#addAnonymousSet(statement.anonymousSet) : 0,
     }));

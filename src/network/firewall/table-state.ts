@@ -73,11 +73,15 @@ export function bySet(elements: readonly TableElement[]): Map<SetName, TableElem
 }
 
 /** Key and data: the same key with other data is another element, and has to be replaced. */
-function keyOf({ set, key, data }: TableElement): string {
-  return `${set} ${text(key)} ${dataText(data)}`;
+function keyOf(element: TableElement): string {
+  return `${keyText(element)} ${dataText(element.data)}`;
 }
 
-function dataText(data: ElementData): string {
+export function keyText({ set, key }: TableElement): string {
+  return `${set} ${text(key)}`;
+}
+
+export function dataText(data: ElementData): string {
   if (data === null) return '';
   return data instanceof Uint8Array ? text(data) : `${data.code} ${data.chain}`;
 }
