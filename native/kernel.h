@@ -48,6 +48,7 @@ struct kernel_mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; 
 #define KERNEL_ATTR_NOATIME 0x10
 #define KERNEL_ATTR_STRICTATIME 0x20
 #define KERNEL_ATTR_NODIRATIME 0x80
+#define KERNEL_ATTR_IDMAP 0x100000
 #define KERNEL_ATTR_NOSYMFOLLOW 0x200000
 
 #define KERNEL_OPEN_TREE_CLONE 1

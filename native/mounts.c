@@ -1,5 +1,6 @@
 /* Mount steps: the new mount API throughout, so that a mount is made apart, finished, and only then attached to a descriptor, never to a path. */
 #include "files.h"
+#include "protocol.h"
 #include "setup.h"
 #include <limits.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ static unsigned attributes_of(uint64_t flags) {
 }
 
 /* Sets attributes on an attached mount, by a remount where the kernel (before 5.12) has no mount_setattr. */
-static int set_attributes(int fd, uint64_t flags, bool recursive) {
+int set_attributes(int fd, uint64_t flags, bool recursive) {
 	unsigned attr = attributes_of(flags);
 	if (attr == 0 && !(flags & MS_RELATIME)) return 0;
 	bool times = flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME);
@@ -41,7 +42,7 @@ static int set_attributes(int fd, uint64_t flags, bool recursive) {
 	return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | kept | flags, NULL);
 }
 
-static int set_propagation(int fd, uint64_t propagation) {
+int set_propagation(int fd, uint64_t propagation) {
 	if (propagation == 0) return 0;
 	struct kernel_mount_attr set = {.propagation = propagation & ~(uint64_t)MS_REC};
 	return sys_mount_setattr(fd, propagation & MS_REC ? KERNEL_AT_RECURSIVE : 0, &set);
@@ -94,22 +95,29 @@ int step_mount(const struct step *s) {
 	return closing(made, mount_over(made, s->text[2]));
 }
 
+struct overlay {
+	const char *base;
+	struct list lowers;
+	const char *upper, *work; /* NULL: read-only */
+	const char *options;
+};
+
 /* lowerdir+ takes one layer at a time (Linux 6.5), so their number is not limited by the page that mount(2) copies. */
-static int overlay_by_layers(const struct step *s) {
+static int overlay_by_layers(const struct overlay *o) {
 	int fs = sys_fsopen("overlay");
 	if (fs < 0) return -1;
 	char lower[PATH_MAX];
-	struct cursor c = list_cursor(s->list[0]);
+	struct cursor c = list_cursor(o->lowers);
 	int result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "source", "overlay");
-	for (uint32_t i = 0; i < s->list[0].count && result == 0; i++) {
-		snprintf(lower, sizeof lower, "%s/%s", s->text[1], take_text(&c));
+	for (uint32_t i = 0; i < o->lowers.count && result == 0; i++) {
+		snprintf(lower, sizeof lower, "%s/%s", o->base, take_text(&c));
 		result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "lowerdir+", lower);
 	}
-	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "upperdir", s->text[2]);
-	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "workdir", s->text[3]);
-	if (result == 0) result = configure(fs, s->text[4]);
+	if (result == 0 && o->upper) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "upperdir", o->upper);
+	if (result == 0 && o->upper) result = sys_fsconfig(fs, KERNEL_FSCONFIG_SET_STRING, "workdir", o->work);
+	if (result == 0) result = configure(fs, o->options);
 	if (result == 0) result = sys_fsconfig(fs, KERNEL_FSCONFIG_CREATE, NULL, NULL);
-	if (result == 0) result = sys_fsmount(fs, 0);
+	if (result == 0) result = sys_fsmount(fs, o->upper ? 0 : KERNEL_ATTR_RDONLY);
 	return closing(fs, result);
 }
 
@@ -123,26 +131,27 @@ static size_t append_escaped(char *data, size_t at, size_t size, const char *tex
 	return at;
 }
 
-static int overlay_by_names(const struct step *s) {
+static int overlay_by_names(const struct overlay *o, const char *target) {
 	char data[4096] = "lowerdir=";
 	size_t at = strlen(data);
-	if (chdir(s->text[1])) return -1;
-	struct cursor c = list_cursor(s->list[0]);
-	for (uint32_t i = 0; i < s->list[0].count; i++) {
+	if (chdir(o->base)) return -1;
+	struct cursor c = list_cursor(o->lowers);
+	for (uint32_t i = 0; i < o->lowers.count; i++) {
 		if (i && at + 3 < sizeof data) data[at++] = ':';
 		at = append_escaped(data, at, sizeof data, take_text(&c));
 	}
-	at += (size_t)snprintf(data + at, sizeof data - at, ",upperdir=");
-	if (at < sizeof data) at = append_escaped(data, at, sizeof data, s->text[2]);
-	if (at < sizeof data) at += (size_t)snprintf(data + at, sizeof data - at, ",workdir=");
-	if (at < sizeof data) at = append_escaped(data, at, sizeof data, s->text[3]);
-	if (at < sizeof data) at += (size_t)snprintf(data + at, sizeof data - at, "%s%s", *s->text[4] ? "," : "", s->text[4]);
+	if (o->upper) {
+		at += (size_t)snprintf(data + at, sizeof data - at, ",upperdir=");
+		if (at < sizeof data) at = append_escaped(data, at, sizeof data, o->upper);
+		if (at < sizeof data) at += (size_t)snprintf(data + at, sizeof data - at, ",workdir=");
+		if (at < sizeof data) at = append_escaped(data, at, sizeof data, o->work);
+	}
+	if (at < sizeof data) at += (size_t)snprintf(data + at, sizeof data - at, "%s%s", *o->options ? "," : "", o->options);
 	if (at + 3 >= sizeof data) {
 		errno = E2BIG;
 		return -1;
 	}
-	if (mount("overlay", s->text[0], "overlay", 0, data)) return -1;
-	return open(s->text[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return mount("overlay", target, "overlay", o->upper ? 0 : MS_RDONLY, data);
 }
 
 /* Asked of the version, since an older kernel would write a complaint into its log at every start. One that has it backported takes the other way. */
@@ -154,11 +163,13 @@ static bool knows_layers(void) {
 }
 
 int step_overlay(const struct step *s) {
+	struct overlay overlay = {s->text[1], s->list[0], s->text[2], s->text[3], s->text[4]};
 	int made = -1;
 	errno = EINVAL;
-	if (knows_layers()) made = overlay_by_layers(s);
+	if (knows_layers()) made = overlay_by_layers(&overlay);
 	if (made < 0 && errno == EINVAL) {
-		setup.root = overlay_by_names(s);
+		if (overlay_by_names(&overlay, s->text[0])) return -1;
+		setup.root = open(s->text[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return setup.root < 0 ? -1 : 0;
 	}
 	if (made < 0) return -1;
@@ -167,45 +178,46 @@ int step_overlay(const struct step *s) {
 	return 0;
 }
 
+/* The part of the layers that is wanted, as a mount nobody sees yet. A part can only be taken of what is mounted somewhere: for that moment, here, over the
+ * directory of the layers themselves, which nobody else sees. */
+static int part_of_layers(const struct overlay *o, int made, const char *subpath) {
+	int base = made < 0 ? -1 : open(o->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (made < 0 ? overlay_by_names(o, o->base) : base < 0 || sys_move_mount(made, base)) return closing(base, -1);
+	close_quietly(base);
+	int whole = open(o->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int found = whole < 0 ? -1 : open_below(whole, subpath, O_PATH);
+	if (found < 0) setup.detail = DETAIL_SUBPATH;
+	int tree = found < 0 ? -1 : sys_open_tree(found, "", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
+	close_quietly(found);
+	close_quietly(whole);
+	int error = errno;
+	if (umount2(o->base, MNT_DETACH)) return closing(tree, -1);
+	errno = error;
+	return tree;
+}
+
+int step_mount_layers(const struct step *s) {
+	struct overlay overlay = {s->text[1], s->list[0], NULL, NULL, s->text[2]};
+	const char *target = s->text[0], *subpath = s->text[3];
+	struct stat st;
+	int made = -1;
+	errno = EINVAL;
+	if (knows_layers()) made = overlay_by_layers(&overlay);
+	if (made < 0 && errno != EINVAL) return -1;
+	int tree = made >= 0 && !*subpath ? made : part_of_layers(&overlay, made, *subpath ? subpath : "/");
+	if (made != tree) close_quietly(made);
+	if (tree < 0) return -1;
+	int result = fstat(tree, &st);
+	if (result == 0) result = make_mount_point(target, S_ISDIR(st.st_mode));
+	return closing(tree, result ? result : mount_over(tree, target));
+}
+
 int step_bind_root(const struct step *s) {
 	int tree = sys_open_tree(AT_FDCWD, s->text[0], KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | KERNEL_AT_RECURSIVE);
 	if (tree < 0) return -1;
 	if (mount_over(tree, s->text[0])) return closing(tree, -1);
 	setup.root = tree;
 	return 0;
-}
-
-static int make_mount_point(const char *path, bool directory) {
-	int there = root_open(path, O_PATH);
-	if (there >= 0) return close(there);
-	if (errno != ENOENT) return -1;
-	if (directory) return root_mkdirs(path, 0755, 0, 0);
-	char buffer[PATH_MAX];
-	const char *name;
-	int parent = root_parent(path, &name, buffer, sizeof buffer);
-	if (parent < 0 && errno == ENOENT) {
-		if (root_mkdirs(*buffer ? buffer : "/", 0755, 0, 0)) return -1;
-		parent = root_parent(path, &name, buffer, sizeof buffer);
-	}
-	if (parent < 0) return -1;
-	int fd = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0755);
-	close_quietly(parent);
-	return fd < 0 ? -1 : close(fd);
-}
-
-int step_bind(const struct step *s) {
-	bool recursive = s->number[0], create = s->number[4];
-	uint64_t flags = s->number[1];
-	int tree = sys_open_tree(AT_FDCWD, s->text[0], KERNEL_OPEN_TREE_CLONE | O_CLOEXEC | (recursive ? KERNEL_AT_RECURSIVE : 0));
-	struct stat source;
-	if (tree < 0) return -1;
-	int result = fstat(tree, &source);
-	if (result == 0 && create) result = make_mount_point(s->text[1], S_ISDIR(source.st_mode));
-	if (result == 0) result = mount_over(tree, s->text[1]);
-	if (result == 0) result = set_attributes(tree, flags, false);
-	if (result == 0 && s->number[2]) result = set_attributes(tree, MS_RDONLY, true);
-	if (result == 0) result = set_propagation(tree, s->number[3]);
-	return closing(tree, result);
 }
 
 int step_tmpfs_copyup(const struct step *s) {
@@ -225,8 +237,8 @@ int step_pivot(const struct step *s) {
 	if (fchdir(setup.root) || syscall(SYS_pivot_root, ".", ".")) return -1;
 	close(setup.root);
 	setup.root = -1;
-	/* "." is now the old root, on top of the new one. A slave first, so that the unmount does not travel to the host. */
-	if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) || umount2(".", MNT_DETACH)) return -1;
+	/* umount2 takes the topmost mount at ".", the old root. That does not travel to the host: `propagation` has parted the two. */
+	if (umount2(".", MNT_DETACH)) return -1;
 	return chdir("/");
 }
 

@@ -35,7 +35,9 @@ void join_take(struct cursor *c, struct join *join) {
 /* What the interpreter takes for granted about a step's values. */
 static bool step_valid(const struct step *s) {
 	switch (s->code) {
-	case STEP_UNSHARE: return (s->number[0] & ~KERNEL_CLONE_NAMESPACES) == 0;
+	case STEP_UNSHARE:
+	case STEP_JOIN: return (s->number[0] & ~KERNEL_CLONE_NAMESPACES) == 0;
+	case STEP_BIND: return s->list[0].count % 3 == 0 && s->list[1].count % 3 == 0;
 	case STEP_SECCOMP: return s->bytes_length % 8 == 0 && s->bytes_length > 0 && s->bytes_length <= 4096 * 8;
 	case STEP_USER: return s->list[0].count <= 65536;
 	case STEP_EXEC: return s->list[0].count > 0;

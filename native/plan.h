@@ -19,7 +19,7 @@
 	X(OVERLAY, 4, "sslsss") /* target lowerBase lowers upper work options */ \
 	X(BIND_ROOT, 5, "s") /* source */ \
 	X(MOUNT, 6, "sssus") /* fstype source target flags data */ \
-	X(BIND, 7, "ssuuuuu") /* source target recursive flags recursiveReadOnly propagation create */ \
+	X(BIND, 7, "sssuuuuuunn") /* source subpath target recursive flags recursiveReadOnly propagation create taken uidMap gidMap */ \
 	X(MKDIR, 8, "suuu") /* target mode uid gid */ \
 	X(MKNOD, 9, "suuuuu") /* target mode major minor uid gid */ \
 	X(SYMLINK, 10, "ss") /* target text */ \
@@ -40,7 +40,10 @@
 	X(USER, 25, "uunu") /* uid gid groups umask */ \
 	X(CAPABILITIES, 26, "qqqq") /* effective permitted inheritable ambient */ \
 	X(CHDIR, 27, "s") /* path */ \
-	X(EXEC, 28, "lls") /* argv env path */
+	X(EXEC, 28, "lls") /* argv env path */ \
+	X(JOIN, 29, "su") /* path nstype */ \
+	X(TAKE_TREE, 30, "ssu") /* source subpath recursive */ \
+	X(MOUNT_LAYERS, 31, "sslss") /* target lowerBase lowers options subpath */
 
 #define PLAN_CODE(name, code, fields) STEP_##name = code,
 enum { PLAN_STEPS(PLAN_CODE) STEP_LIMIT };
@@ -50,7 +53,7 @@ enum { PLAN_STEPS(PLAN_CODE) STEP_LIMIT };
 struct step {
 	uint8_t code;
 	const char *text[5];
-	uint64_t number[5];
+	uint64_t number[6];
 	struct list list[2];
 	const uint8_t *bytes;
 	uint32_t bytes_length;

@@ -104,6 +104,8 @@
 #define DETAIL_NOT_IN_PATH 1 /* exec: no such name in PATH */
 #define DETAIL_LOOKUP 2      /* exec: the named file is missing, a directory or not executable */
 #define DETAIL_EXECVE 3      /* exec: the file is there, execve refused it */
+#define DETAIL_SUBPATH 4     /* a mount: its subpath cannot be found */
+#define DETAIL_IDMAP 5       /* bind: its owners cannot be mapped */
 
 /* Exit status of gantry-launcher when another one holds the exec root. */
 #define EXIT_LOCK_HELD 75

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int root_open(const char *path, int flags) {
-	if (setup.root < 0) return open(path, flags | O_CLOEXEC, 0755);
+int open_below(int directory, const char *path, int flags) {
 	struct kernel_open_how how = {
 		.flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
 		.mode = flags & O_CREAT ? 0755 : 0,
@@ -15,8 +14,12 @@ int root_open(const char *path, int flags) {
 	int fd;
 	/* EAGAIN: somebody renamed on the way; the kernel asks to try again. */
 	for (int i = 0; i < 100; i++)
-		if ((fd = sys_openat2(setup.root, path, &how)) >= 0 || errno != EAGAIN) break;
+		if ((fd = sys_openat2(directory, path, &how)) >= 0 || errno != EAGAIN) break;
 	return fd;
+}
+
+int root_open(const char *path, int flags) {
+	return setup.root < 0 ? open(path, flags | O_CLOEXEC, 0755) : open_below(setup.root, path, flags);
 }
 
 int root_parent(const char *path, const char **name, char *buffer, size_t size) {

@@ -9,6 +9,8 @@ struct setup {
 	int report;    /* to the monitor, see spawn.h */
 	bool filtered; /* a seccomp filter is loaded: no system call beyond what is needed */
 	uint32_t detail;
+	int *trees; /* of `take-tree`, for the binds to come */
+	uint32_t tree_count;
 };
 extern struct setup setup;
 
@@ -16,6 +18,8 @@ int step_run(const struct step *s);
 
 /* root.c: paths of the container. Before `pivot` nothing in them can lead out of the new root. */
 int root_open(const char *path, int flags);
+/* The same below any directory: absolute paths and links are those of the directory. */
+int open_below(int directory, const char *path, int flags);
 /* Directory of the last component (O_PATH) and its name, which is never "." or "..". */
 int root_parent(const char *path, const char **name, char *buffer, size_t size);
 int root_mkdirs(const char *path, mode_t mode, uid_t uid, gid_t gid);
@@ -25,13 +29,20 @@ int step_propagation(const struct step *s);
 int step_overlay(const struct step *s);
 int step_bind_root(const struct step *s);
 int step_mount(const struct step *s);
-int step_bind(const struct step *s);
+int step_mount_layers(const struct step *s);
 int step_tmpfs_copyup(const struct step *s);
 int step_pivot(const struct step *s);
 int step_mask(const struct step *s);
 int step_readonly(const struct step *s);
 int step_readonly_root(const struct step *s);
 int mount_over(int tree, const char *path);
+int set_attributes(int fd, uint64_t flags, bool recursive);
+int set_propagation(int fd, uint64_t propagation);
+
+/* binds.c */
+int make_mount_point(const char *path, bool directory);
+int step_take_tree(const struct step *s);
+int step_bind(const struct step *s);
 
 /* copyup.c: what is below the directory `from` into the directory `to`. */
 int copy_tree(int from, int to, bool with_mode);

@@ -58,6 +58,14 @@ static int make_link(int parent, const char *name, const struct step *s) {
 	return symlinkat(s->text[1], parent, name) && errno != EEXIST ? -1 : 0;
 }
 
+static int step_join(const struct step *s) {
+	int fd = open(s->text[0], O_RDONLY | O_CLOEXEC);
+	if (fd < 0) return -1;
+	int result = setns(fd, (int)s->number[0]);
+	close_quietly(fd);
+	return result;
+}
+
 static int step_keyring(const struct step *s) {
 	if (syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, s->text[0]) >= 0) return 0;
 	return errno == ENOSYS || errno == EPERM ? 0 : -1;
@@ -93,6 +101,9 @@ int step_run(const struct step *s) {
 	case STEP_CAPABILITIES: return step_capabilities(s);
 	case STEP_CHDIR: return step_chdir(s);
 	case STEP_EXEC: return step_exec(s);
+	case STEP_JOIN: return step_join(s);
+	case STEP_TAKE_TREE: return step_take_tree(s);
+	case STEP_MOUNT_LAYERS: return step_mount_layers(s);
 	}
 	errno = ENOSYS;
 	return -1;

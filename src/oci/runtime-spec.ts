@@ -57,6 +57,19 @@ export interface Mount {
   readonly type?: string;
   readonly source?: string;
   readonly options?: readonly string[];
+  /** `containerID`s are those of the file system, `hostID`s what they look like through the mount (MOUNT_ATTR_IDMAP). Binds only. */
+  readonly uidMappings?: readonly IdMapping[];
+  readonly gidMappings?: readonly IdMapping[];
+  /** Not OCI's: what is below `source` to be bound (below the merged layers to be mounted), resolved inside it when the container starts. */
+  readonly subpath?: string;
+  /** Not OCI's, with type `layers`: directories, topmost first, relative to the directory `source`, mounted as one read-only overlay. At least two. */
+  readonly layers?: readonly string[];
+}
+
+export interface IdMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
 }
 
 export type NamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time';

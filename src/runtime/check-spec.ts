@@ -1,7 +1,7 @@
 /** What a spec may not ask: things that would change the host, and things that a plan has no step for. Refused by name, never left out. */
 import { posix } from 'node:path';
 import { invalid, notImplemented } from '../base/errors.ts';
-import type { NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
+import type { Mount, NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { sysctlNamespace } from './sysctl-names.ts';
 
 export function checkSpec(spec: RuntimeSpec): void {
@@ -9,7 +9,7 @@ export function checkSpec(spec: RuntimeSpec): void {
   if (!hasOwn(spec, 'mount')) throw invalid('A container needs a mount namespace of its own');
   if (spec.hostname !== undefined && !has(spec, 'uts')) throw invalid('A hostname needs a UTS namespace of its own');
   checkPropagation(spec);
-  for (const { destination } of spec.mounts) checkDestination(destination);
+  for (const mount of spec.mounts) checkMount(mount);
   for (const name of Object.keys(spec.linux.sysctl ?? {})) checkSysctl(spec, name);
 }
 
@@ -43,7 +43,8 @@ function hasOwn(spec: RuntimeSpec, type: NamespaceType): boolean {
   return spec.linux.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
 }
 
-const propagations: readonly string[] = ['', 'private', 'rprivate', 'slave', 'rslave'];
+/** Shared is taken as slave: binds that ask to be shared are, and nothing else of the container reaches the host. */
+const propagations: readonly string[] = ['', 'private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared'];
 
 function checkPropagation({ linux: { rootfsPropagation = '' } }: RuntimeSpec): void {
   if (!propagations.includes(rootfsPropagation)) throw notImplemented(`Root propagation "${rootfsPropagation}" is not supported yet`);
@@ -55,6 +56,20 @@ const allowedInProc: ReadonlySet<string> = new Set(
     (name) => `/proc/${name}`,
   ),
 );
+
+function checkMount({ destination, subpath = '', uidMappings = [], gidMappings = [] }: Mount): void {
+  checkDestination(destination);
+  if (posix.isAbsolute(subpath)) throw invalid(`The subpath "${subpath}" of the mount ${destination} must be relative`);
+  for (const { containerID, hostID, size } of [...uidMappings, ...gidMappings]) {
+    const fits = [containerID, hostID, size].every((n) => Number.isInteger(n) && n >= 0) && size > 0;
+    if (!fits || containerID + size > maxIds || hostID + size > maxIds) {
+      throw invalid(`The owner mapping ${containerID}-${hostID}-${size} of the mount ${destination} is not within 0-${maxIds - 1}`);
+    }
+  }
+}
+
+/** 4294967295 is no id. */
+const maxIds = 2 ** 32 - 1;
 
 function checkDestination(destination: string): void {
   if (!posix.isAbsolute(destination)) throw invalid(`invalid mount path: '${destination}' mount path must be absolute`);

@@ -10,6 +10,7 @@ import {
   MS_PRIVATE,
   MS_RDONLY,
   MS_REC,
+  MS_SHARED,
   MS_SLAVE,
 } from '../linux/constants.ts';
 import type { Linux, Mount, Process, RuntimeSpec } from '../oci/runtime-spec.ts';
@@ -254,6 +255,83 @@ test('compilePlan: binds carry their flags and propagation', () => {
   assert.equal(findStep(plan, 'propagation')?.flags, MS_SLAVE | MS_REC);
 });
 
+test("compilePlan: shared binds are taken while their mounts are still the host's, in the order of the mounts", () => {
+  const bind = (name: string, propagation: string): Mount => ({
+    destination: `/${name}`,
+    type: 'bind',
+    source: `/host/${name}`,
+    options: ['rbind', propagation],
+  });
+  const mounts = [bind('a', 'rshared'), bind('b', 'rprivate'), { ...bind('c', 'shared'), subpath: 'x' }];
+  const plan = compile({ spec: { mounts }, linux: { rootfsPropagation: 'shared' } });
+  const taken = steps(plan).filter((step) => step.op === 'take-tree');
+  assert.deepEqual(
+    taken.map(({ source, subpath, recursive }) => [source, subpath, recursive]),
+    [
+      ['/host/a', '', true],
+      ['/host/c', 'x', true],
+    ],
+  );
+  const binds = steps(plan).filter((step) => step.op === 'bind');
+  assert.deepEqual(
+    binds.map((step) => [step.taken, step.propagation]),
+    [
+      [1, MS_SHARED | MS_REC],
+      [0, MS_PRIVATE | MS_REC],
+      [2, MS_SHARED],
+    ],
+  );
+  assert.ok(positionOf(plan, (step) => step.op === 'take-tree') < positionOf(plan, (step) => step.op === 'propagation'));
+  assert.equal(findStep(plan, 'propagation')?.flags, MS_SLAVE | MS_REC, 'what the container mounts elsewhere stays in it');
+});
+
+test('compilePlan: subpaths and mapped owners of binds', () => {
+  const mount: Mount = { destination: '/a', type: 'bind', source: '/host/a', options: ['rbind'] };
+  const bindOf = (changes: Partial<Mount>) => findStep(compile({ spec: { mounts: [{ ...mount, ...changes }] } }), 'bind');
+  const plain = bindOf({});
+  assert.deepEqual([plain?.subpath, plain?.uidMap, plain?.gidMap, plain?.taken], ['', [], [], 0]);
+  const mapped = bindOf({ subpath: 'x/y', uidMappings: [{ containerID: 0, hostID: 1000, size: 1 }] });
+  assert.deepEqual([mapped?.subpath, mapped?.uidMap, mapped?.gidMap], ['x/y', [0, 1000, 1], [0, 0, 4294967295]]);
+  assert.throws(() => bindOf({ subpath: '/etc' }), /must be relative/);
+  assert.throws(() => bindOf({ gidMappings: [{ containerID: 0, hostID: 4294967295, size: 1 }] }), /owner mapping 0-4294967295-1/);
+  assert.throws(() => bindOf({ gidMappings: [{ containerID: 0, hostID: 0, size: 0 }] }), /owner mapping 0-0-0/);
+});
+
+test('compilePlan: layers of an image, at least two of them', () => {
+  const mount: Mount = {
+    destination: '/image',
+    type: 'layers',
+    source: '/layers',
+    layers: ['b', 'a'],
+    subpath: 'etc',
+    options: ['index=off'],
+  };
+  const plan = compile({ spec: { mounts: [mount] } });
+  assert.deepEqual(findStep(plan, 'mount-layers'), {
+    op: 'mount-layers',
+    target: '/image',
+    lowerBase: '/layers',
+    lowers: ['b', 'a'],
+    options: 'index=off',
+    subpath: 'etc',
+  });
+  assert.throws(() => compile({ spec: { mounts: [{ ...mount, layers: ['a'] }] } }), /at least two/);
+});
+
+test('compilePlan: a network namespace alone is joined by the child, before sysfs and sysctls; with others by the middle process', () => {
+  const joined = (...types: string[]) =>
+    ownNamespaces.map(({ type }) => (types.includes(type) ? { type, path: `/proc/7/ns/${type}` } : { type }));
+  const alone = compile({ linux: { namespaces: joined('network'), sysctl: { 'net.core.somaxconn': '1' } } });
+  assert.deepEqual(alone.joins, []);
+  assert.equal(alone.cloneFlags & CLONE_NEWNET, 0);
+  const at = positionOf(alone, (step) => step.op === 'join');
+  assert.ok(at < positionOf(alone, (step) => step.op === 'mount') && at < positionOf(alone, (step) => step.op === 'propagation'));
+  assert.ok(!ops(alone).includes('loopback-up'));
+  const both = compile({ linux: { namespaces: joined('network', 'pid') } });
+  assert.equal(both.joins.length, 2);
+  assert.ok(!ops(both).includes('join'));
+});
+
 test('compilePlan: tmpfs, with and without the content that it covers', () => {
   const tmpfs = (...options: string[]) => compile({ spec: { mounts: [{ destination: '/run', type: 'tmpfs', source: 'tmpfs', options }] } });
   assert.equal(findStep(tmpfs('noexec', 'size=1m', 'rprivate'), 'mount')?.data, 'size=1m');
@@ -306,9 +384,9 @@ test('compilePlan: what has no step is refused by name', () => {
   missing({ linux: { namespaces: [...ownNamespaces, { type: 'time' }] } }, /A time namespace/);
   missing({ process: { apparmorProfile: 'docker-default' } }, /AppArmor profile "docker-default"/);
   missing({ process: { selinuxLabel: 'x' } }, /SELinux label "x"/);
-  missing({ linux: { rootfsPropagation: 'shared' } }, /Root propagation "shared"/);
+  missing({ linux: { rootfsPropagation: 'unbindable' } }, /Root propagation "unbindable"/);
   missing({ spec: { mounts: [{ destination: '/x', type: 'ext4', source: '/dev/vda' }] } }, /type "ext4"/);
-  missing({ spec: { mounts: [{ destination: '/x', type: 'bind', source: '/y', options: ['rbind', 'rshared'] }] } }, /Shared propagation/);
+  missing({ spec: { mounts: [{ destination: '/x', type: 'tmpfs', options: ['shared'] }] } }, /Shared propagation/);
 });
 
 test('compilePlan: a bundle is a directory bound on itself', () => {

@@ -4,6 +4,8 @@
  * The order, and why:
  *
  *   oom score, cgroups      while /proc and /sys/fs/cgroup are the host's; a cgroup must be joined before a cgroup namespace is made, or its root is the daemon's
+ *   network                 a joined one, before anything that shows or sets a part of it (sysfs, sysctls)
+ *   shared trees            before the mounts are parted from those of the host
  *   propagation             before the first mount, so that none reaches the host
  *   root, mounts, devices   below the new root, resolved inside it (RESOLVE_IN_ROOT): an image's links lead nowhere
  *   working directory       made before the root may become read-only
@@ -30,7 +32,7 @@ import {
 import type { NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { checkExecSpec, checkSpec } from './check-spec.ts';
 import { deviceSteps } from './device-steps.ts';
-import { type CgroupView, mountSteps } from './mount-steps.ts';
+import { type CgroupView, mountSteps, sharedBinds, takeTreeStep } from './mount-steps.ts';
 import type { Join, Plan, PlannedStep, Step } from './plan.ts';
 import { processSteps, terminalStep } from './process-steps.ts';
 import type { Rootfs } from './runtime.ts';
@@ -63,7 +65,9 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
     joins,
     steps: [
       ...(joins.length > 0 ? [] : early),
+      ...networkSteps(spec),
       ...cgroupNamespaceSteps(spec),
+      ...sharedBinds(spec.mounts).map(takeTreeStep),
       ...rootSteps(spec, context.rootfs),
       ...mountedSteps(spec, context),
       ...workingDirectorySteps(spec),
@@ -118,10 +122,24 @@ function ownsNew(spec: RuntimeSpec, type: NamespaceType): boolean {
   return spec.linux.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
 }
 
+/** By the middle process. A network namespace alone is joined by the child itself, which saves one. */
 function namespaceJoins(spec: RuntimeSpec): Join[] {
+  if (joinedNetwork(spec) !== null) return [];
   return spec.linux.namespaces.flatMap(({ type, path }) =>
     path === undefined ? [] : [{ kind: 'path' as const, path, nstype: namespaceFlags[type] }],
   );
+}
+
+/** Path of the network namespace when it is the only one that is joined. */
+function joinedNetwork({ linux: { namespaces } }: RuntimeSpec): string | null {
+  const joined = namespaces.filter(({ path }) => path !== undefined);
+  return joined.length === 1 && joined[0]?.type === 'network' ? (joined[0].path ?? null) : null;
+}
+
+function networkSteps(spec: RuntimeSpec): PlannedStep[] {
+  const path = joinedNetwork(spec);
+  if (path === null) return [];
+  return [planned({ op: 'join', path, nstype: CLONE_NEWNET }, 'its network is prepared', `enter the network namespace ${path}`)];
 }
 
 /** A process without threads writing itself into `tasks` does not wait for the kernel's grace period, as writing another pid to `cgroup.procs` does. */
@@ -148,7 +166,7 @@ function cgroupNamespaceSteps(spec: RuntimeSpec): PlannedStep[] {
 }
 
 function rootSteps(spec: RuntimeSpec, rootfs: Rootfs): PlannedStep[] {
-  const slave = spec.linux.rootfsPropagation?.endsWith('slave') === true;
+  const slave = /slave|shared/.test(spec.linux.rootfsPropagation ?? '');
   const propagation = planned(
     { op: 'propagation', flags: MS_REC | (slave ? MS_SLAVE : MS_PRIVATE) },
     slave ? 'mounts of the host arrive, none of ours leaves' : 'no mount of ours reaches the host',
@@ -166,8 +184,12 @@ function rootSteps(spec: RuntimeSpec, rootfs: Rootfs): PlannedStep[] {
 function mountedSteps(spec: RuntimeSpec, context: PlanContext): PlannedStep[] {
   const devIsOurs = spec.mounts.some(isDevTmpfs);
   const devices = deviceSteps(spec, { ownDev: devIsOurs, hasKcore: context.hasKcore ?? kernelHasKcore });
+  const shared = sharedBinds(spec.mounts);
   return [
-    ...spec.mounts.flatMap((mount) => [...mountSteps(mount, context.cgroup), ...(isDevTmpfs(mount) ? devices : [])]),
+    ...spec.mounts.flatMap((mount) => [
+      ...mountSteps(mount, context.cgroup, shared.indexOf(mount) + 1),
+      ...(isDevTmpfs(mount) ? devices : []),
+    ]),
     ...(devIsOurs ? [] : devices),
   ];
 }

@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { invalid, notImplemented } from '../base/errors.ts';
 import type { CgroupPlacement } from '../linux/cgroups.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_SHARED } from '../linux/constants.ts';
-import type { Mount } from '../oci/runtime-spec.ts';
+import type { IdMapping, Mount } from '../oci/runtime-spec.ts';
 import { type MountOptions, parseMountOptions } from './mount-options.ts';
 import type { PlannedStep, Step } from './plan.ts';
 
@@ -13,16 +13,36 @@ export type CgroupView = Pick<CgroupPlacement, 'joinFiles' | 'v2Directory' | 'pa
 /** File systems a container may have mounted for it. Others could make the kernel read a disk image of the container's making. */
 const kernelTypes: ReadonlySet<string> = new Set(['proc', 'sysfs', 'devpts', 'mqueue', 'tmpfs']);
 
-export function mountSteps(mount: Mount, cgroup: CgroupView): PlannedStep[] {
+/** `taken`: the number of the mount's `take-tree` step, see `sharedBinds`; 0: it has none. */
+export function mountSteps(mount: Mount, cgroup: CgroupView, taken = 0): PlannedStep[] {
   const options = parseMountOptions(mount.options ?? []);
-  if ((options.propagation & MS_SHARED) !== 0)
-    throw notImplemented(`Shared propagation of the mount ${mount.destination} is not supported yet`);
-  if (options.bind !== 'no' || mount.type === 'bind') return [bindStep(mount, options)];
+  if (isBind(mount, options)) return [bindStep(mount, options, taken)];
+  if ((options.propagation & MS_SHARED) !== 0) {
+    throw notImplemented(`Shared propagation of the mount ${mount.destination} is not supported: it is not a bind`);
+  }
+  if (mount.type === 'layers') return [layersStep(mount, options)];
   if (mount.type === 'cgroup' || mount.type === 'cgroup2') return cgroupSteps(mount, options, cgroup);
   const type = mount.type ?? '';
   if (!kernelTypes.has(type)) throw notImplemented(`A mount of type "${type}" (${mount.destination}) is not supported`);
   if (type === 'tmpfs') return tmpfsSteps(mount, options);
   return [mkdirStep(mount.destination, 0o755), mountStep(type, mount, options)];
+}
+
+/** Binds through which mounts travel: their trees are taken before the container's mounts are parted from the host's. */
+export function sharedBinds(mounts: readonly Mount[]): readonly Mount[] {
+  return mounts.filter((mount) => {
+    const options = parseMountOptions(mount.options ?? []);
+    return isBind(mount, options) && (options.propagation & MS_SHARED) !== 0;
+  });
+}
+
+export function takeTreeStep({ source = '', subpath = '', options = [] }: Mount): PlannedStep {
+  const step: Step = { op: 'take-tree', source, subpath, recursive: parseMountOptions(options).bind !== 'bind' };
+  return planned(step, 'mounts made in it reach the host', `open the shared mount ${source}`);
+}
+
+function isBind(mount: Mount, options: MountOptions): boolean {
+  return options.bind !== 'no' || mount.type === 'bind';
 }
 
 function planned(step: Step, reason: string, failure: string): PlannedStep {
@@ -57,15 +77,40 @@ function tmpfsSteps(mount: Mount, options: MountOptions): PlannedStep[] {
   return [directory, planned(step, "starts with the image's files", `mount a tmpfs on ${target}`)];
 }
 
-function bindStep(mount: Mount, options: MountOptions): PlannedStep {
-  const { destination: target, source = '' } = mount;
+function bindStep(mount: Mount, options: MountOptions, taken: number): PlannedStep {
+  const { destination: target, source = '', subpath = '' } = mount;
   if (!posix.isAbsolute(source)) throw invalid(`The bind mount ${target} has no absolute source: "${source}"`);
   const [unknown] = options.data;
   if (unknown !== undefined) throw invalid(`The bind mount ${target} has the unknown option "${unknown}"`);
-  const { flags, propagation, recursiveReadOnly } = options;
-  const recursive = options.bind !== 'bind';
-  const step: Step = { op: 'bind', source, target, recursive, flags, recursiveReadOnly, propagation, create: true };
+  const step: Step = {
+    op: 'bind',
+    source,
+    subpath,
+    target,
+    recursive: options.bind !== 'bind',
+    flags: options.flags,
+    recursiveReadOnly: options.recursiveReadOnly,
+    propagation: options.propagation,
+    create: true,
+    taken,
+    ...ownerMaps(mount),
+  };
   return planned(step, 'a file or directory of the host', `bind ${source} to ${target}`);
+}
+
+/** A mapping of users only leaves groups as they are, and the other way round. */
+function ownerMaps({ uidMappings = [], gidMappings = [] }: Mount): { readonly uidMap: number[]; readonly gidMap: number[] } {
+  if (uidMappings.length === 0 && gidMappings.length === 0) return { uidMap: [], gidMap: [] };
+  const triples = (mappings: readonly IdMapping[]): number[] =>
+    mappings.length === 0 ? [0, 0, 2 ** 32 - 1] : mappings.flatMap(({ containerID, hostID, size }) => [containerID, hostID, size]);
+  return { uidMap: triples(uidMappings), gidMap: triples(gidMappings) };
+}
+
+function layersStep({ destination: target, source = '', layers = [], subpath = '' }: Mount, { data }: MountOptions): PlannedStep {
+  if (!posix.isAbsolute(source)) throw invalid(`The layers of the mount ${target} have no absolute directory: "${source}"`);
+  if (layers.length < 2) throw invalid(`The mount ${target} has ${layers.length} layers: at least two make an overlay`);
+  const step: Step = { op: 'mount-layers', target, lowerBase: source, lowers: layers, options: data.join(','), subpath };
+  return planned(step, "an image's files, read-only", `mount image layers on ${target}`);
 }
 
 function cgroupSteps(mount: Mount, options: MountOptions, cgroup: CgroupView): PlannedStep[] {
@@ -97,12 +142,16 @@ function hierarchyBind(source: string, target: string, options: MountOptions): P
   const step: Step = {
     op: 'bind',
     source,
+    subpath: '',
     target,
     recursive: false,
     flags: options.flags,
     recursiveReadOnly: false,
     propagation: 0,
     create: false,
+    taken: 0,
+    uidMap: [],
+    gidMap: [],
   };
   return planned(step, 'its own limits and counters', `bind the cgroup ${source}`);
 }

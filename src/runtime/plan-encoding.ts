@@ -18,12 +18,16 @@ export const stepLayouts: { readonly [Op in Step['op']]: Layout<Extract<Step, { 
   bind: [
     7,
     ['source', 's'],
+    ['subpath', 's'],
     ['target', 's'],
     ['recursive', 'u'],
     ['flags', 'u'],
     ['recursiveReadOnly', 'u'],
     ['propagation', 'u'],
     ['create', 'u'],
+    ['taken', 'u'],
+    ['uidMap', 'n'],
+    ['gidMap', 'n'],
   ],
   mkdir: [8, ['target', 's'], ['mode', 'u'], ['uid', 'u'], ['gid', 'u']],
   mknod: [9, ['target', 's'], ['mode', 'u'], ['major', 'u'], ['minor', 'u'], ['uid', 'u'], ['gid', 'u']],
@@ -46,6 +50,9 @@ export const stepLayouts: { readonly [Op in Step['op']]: Layout<Extract<Step, { 
   capabilities: [26, ['effective', 'q'], ['permitted', 'q'], ['inheritable', 'q'], ['ambient', 'q']],
   chdir: [27, ['path', 's']],
   exec: [28, ['argv', 'l'], ['env', 'l'], ['path', 's']],
+  join: [29, ['path', 's'], ['nstype', 'u']],
+  'take-tree': [30, ['source', 's'], ['subpath', 's'], ['recursive', 'u']],
+  'mount-layers': [31, ['target', 's'], ['lowerBase', 's'], ['lowers', 'l'], ['options', 's'], ['subpath', 's']],
 };
 
 export function encodePlan(plan: Plan): Buffer {

@@ -51,6 +51,8 @@ export type Step =
   /** open(O_WRONLY|O_CLOEXEC [|O_NOFOLLOW]) + one write. cgroup v1 join ("0" into `tasks`), sysctls, oom_score_adj. `optional`: ENOENT is fine. */
   | { readonly op: 'write-file'; readonly path: string; readonly data: string; readonly optional: boolean }
   | { readonly op: 'unshare'; readonly flags: number }
+  /** setns(open(path), nstype), in the child itself: saves the middle process where a namespace holds at once. `path` is a `host` path. */
+  | { readonly op: 'join'; readonly path: string; readonly nstype: number }
   /** mount(NULL, "/", NULL, flags): MS_REC | MS_PRIVATE or MS_SLAVE, so nothing of ours reaches the host. */
   | { readonly op: 'propagation'; readonly flags: number }
   /**
@@ -88,6 +90,8 @@ export type Step =
   | {
       readonly op: 'bind';
       readonly source: string;
+      /** Followed below the source (RESOLVE_IN_ROOT); '': the source itself. */
+      readonly subpath: string;
       readonly target: string;
       readonly recursive: boolean;
       /** MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC|MS_NOATIME… to be set on the new mount (and, when `recursiveReadOnly`, below it). */
@@ -96,6 +100,25 @@ export type Step =
       /** MS_PRIVATE|MS_SLAVE|MS_SHARED, with MS_REC or not; 0: leave. */
       readonly propagation: number;
       readonly create: boolean;
+      /** n: the tree of the n-th `take-tree` instead of opening source and subpath now; 0: none. */
+      readonly taken: number;
+      /** Triples: owner in the file system, owner seen through the mount, how many. Empty: as they are. */
+      readonly uidMap: readonly number[];
+      readonly gidMap: readonly number[];
+    }
+  /**
+   * Opens a tree for a later `bind`, before `propagation` parts this namespace's mounts from the host's: the clone stays in the peer group of a shared mount,
+   * so what is mounted in it travels both ways.
+   */
+  | { readonly op: 'take-tree'; readonly source: string; readonly subpath: string; readonly recursive: boolean }
+  /** A read-only overlay of `lowers` (topmost first, relative to `lowerBase`; at least two) or of what `subpath` leads to in it; makes the mount point. */
+  | {
+      readonly op: 'mount-layers';
+      readonly target: string;
+      readonly lowerBase: string;
+      readonly lowers: readonly string[];
+      readonly options: string;
+      readonly subpath: string;
     }
   /** mkdir -p below the root; only created directories get `mode`, `uid`, `gid`. */
   | { readonly op: 'mkdir'; readonly target: string; readonly mode: number; readonly uid: number; readonly gid: number }

@@ -1,5 +1,6 @@
 /** START_FAILED as the `StartError` a person reads, with the texts that Docker's clients look for ("executable file not found", "permission denied", ...). */
 import { getSystemErrorName } from 'node:util';
+import { mountOfPath } from '../linux/mount-of-path.ts';
 import type { Plan, PlannedStep } from './plan.ts';
 import { detail, type PayloadReader, phase, setup } from './protocol.ts';
 import { StartError } from './runtime.ts';
@@ -64,7 +65,7 @@ function execFailure(failure: StartFailure, name: string): { text: string; exitC
 
 function describe(failure: StartFailure, plan: Plan, step: PlannedStep | null): string {
   const errno = errnoName(failure.errno);
-  if (step !== null) return `cannot ${step.failure}: ${errno}`;
+  if (step !== null) return describeStep(failure, step, errno);
   switch (failure.phase) {
     case phase.join: {
       const join = plan.joins[failure.index];
@@ -77,6 +78,32 @@ function describe(failure: StartFailure, plan: Plan, step: PlannedStep | null): 
       return `the process was killed while it was set up (wait status 0x${failure.errno.toString(16)})`;
     default:
       return `cannot ${setupTexts[failure.index] ?? 'set the monitor up'}: ${errno}`;
+  }
+}
+
+function describeStep(failure: StartFailure, { step, failure: text }: PlannedStep, errno: string): string {
+  if (failure.detail === detail.subpath && 'subpath' in step) {
+    const where = step.op === 'mount-layers' ? 'the image' : step.source;
+    return `cannot find the subpath "${step.subpath}" in ${where}: ${texts[errno] ?? errno}`;
+  }
+  if (failure.detail === detail.idmap && step.op === 'bind')
+    return `cannot map the owners of ${step.source}: ${whyNoIdmap(step.source, errno)}`;
+  return `cannot ${text}: ${errno}`;
+}
+
+/** The kernel says EINVAL for a file system that cannot, and for a mapping with overlaps. */
+function whyNoIdmap(source: string, errno: string): string {
+  if (errno === 'ENOSYS') return 'this kernel (before 5.12) has no idmapped mounts';
+  if (errno === 'ENOSPC') return 'no user namespace can be made (user.max_user_namespaces)';
+  if (errno !== 'EINVAL') return errno;
+  return `its file system (${fileSystemOf(source)}) has no idmapped mounts on this kernel, or the mapping names an id twice`;
+}
+
+function fileSystemOf(path: string): string {
+  try {
+    return mountOfPath(path).fileSystem;
+  } catch {
+    return 'unknown';
   }
 }
 

@@ -33,18 +33,17 @@ static void touch_list(struct list list) {
 }
 
 static void touch_step(const struct step *s) {
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 5; i++)
 		if (s->text[i]) touch_text(s->text[i]);
-		sink += s->number[i];
-	}
-	if (s->code == STEP_OVERLAY || s->code == STEP_EXEC) {
+	for (int i = 0; i < 6; i++) sink += s->number[i];
+	if (s->code == STEP_OVERLAY || s->code == STEP_MOUNT_LAYERS || s->code == STEP_EXEC) {
 		for (int l = 0; l < 2; l++) {
 			struct cursor c = list_cursor(s->list[l]);
 			for (uint32_t i = 0; i < s->list[l].count; i++) touch_text(take_text(&c));
 			if (c.bad) abort();
 		}
 	} else {
-		touch_list(s->list[0]);
+		for (int l = 0; l < 2; l++) touch_list(s->list[l]);
 	}
 	for (uint32_t i = 0; i < s->bytes_length; i++) sink += s->bytes[i];
 }
