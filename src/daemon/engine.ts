@@ -1,13 +1,17 @@
 /**
  * The composition root: builds every part from the data root up, in the order of what stands on what, and takes them down in reverse.
  *
- *   database ─ blobs ─ layers ─ image catalogue ─┐
+ *   database ┬ blobs ─ layers ─ image catalogue ─┐
+ *            ├ volumes ──────────────────────────┤
+ *            └ networks (net worker) ────────────┤
  *   launcher's cgroup ─ native runtime ──────────┴─ containers ─▶ ApiServices
+ *
+ * What starts threads is begun first, beside the rest. Descriptors: a container takes a few of ours (namespace, DNS, ports); Node itself raises the soft limit to
+ * the hard one, which is the service manager's to give.
  */
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { builtinNetworks } from '../api/builtin-networks.ts';
 import { EngineEvents } from '../api/engine-events.ts';
 import type { ApiServices } from '../api/services.ts';
 import { EngineError, errorText } from '../base/errors.ts';
@@ -19,11 +23,17 @@ import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
 import { peerHasHungUp } from '../linux/peer-hangup.ts';
+import type { NetNotice } from '../network/net-calls.ts';
+import { openNetWorker } from '../network/net-worker-client.ts';
+import { createNetworks } from '../network/network-service.ts';
+import type { NetworkService } from '../network/network-service-options.ts';
 import { NativeRuntime } from '../runtime/native-runtime.ts';
 import { createBlobStore } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import type { LayerStore } from '../store/layer-store.ts';
 import { createLayerStore, type OpenLayerStore } from '../store/layers.ts';
+import { createVolumes } from '../volumes/volume-service.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
 import { leaveOwnCgroups } from './own-cgroup.ts';
@@ -43,12 +53,20 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   await using cleanup = new AsyncDisposableStack();
   const database = await openDatabase(join(dataRoot.path, 'gantry.db'));
   cleanup.defer(() => database.close());
+  // Until it is known what runs, everything of the network stays: a daemon that cannot start must not cut off containers.
+  let containersRun = true;
+  const opening = {
+    networks: openNetworks(options, dataRoot, database, logger),
+    volumes: createVolumes({ database, dataRoot: dataRoot.path, logger }),
+  };
+  closeLater(cleanup, opening.volumes, (volumes) => volumes.close());
+  closeLater(cleanup, opening.networks, (networks) => networks.close(containersRun));
   const images = await openImages(dataRoot, database, logger);
   cleanup.defer(() => images.layers.close());
-  let containersRun = false;
   cleanup.defer(() => (containersRun ? undefined : removeIdleCgroups(dataRoot)));
   const runtime = await startRuntime(dataRoot, logger);
   cleanup.defer(() => runtime.close());
+  const [networks, volumes] = await Promise.all([opening.networks, opening.volumes]);
   const containers = await createContainers({
     dataRoot: dataRoot.path,
     execRoot: dataRoot.execRoot,
@@ -57,6 +75,8 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     images: images.catalogue,
     layers: images.layers,
     runtime,
+    networks,
+    daemonDns: options.network.dns,
     host: readHostFacts(),
     logger,
   });
@@ -66,16 +86,19 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   });
   images.catalogue.setUsers((id) => containers.imageUsers(id));
   await images.sweepBeside(containers);
-  const events = joinEvents(containers, images.catalogue);
-  const system = systemFactsOfHost(options, dataRoot, cgroupFacts());
-  const networks = builtinNetworks(dataRoot.daemonId, system.startedAt);
+  const system = systemFactsOfHost(options, dataRoot, cgroupFacts(), {
+    facts: networks.facts,
+    addressPools: options.network.addressPools,
+    firewall: options.network.firewall,
+  });
   const services = {
     containers,
     images: images.catalogue,
     embedded: images.embedded,
-    events,
+    events: joinEvents(containers, images.catalogue, networks, volumes),
     system,
     networks,
+    volumes,
     hasHungUp: peerHasHungUp,
     logger,
   };
@@ -85,6 +108,27 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     stopContainers: (timeoutSeconds) => stopAll(containers, timeoutSeconds, logger),
     close: () => parts.disposeAsync(),
   };
+}
+
+async function openNetworks(options: DaemonOptions, dataRoot: DataRoot, database: Database, logger: Logger): Promise<NetworkService> {
+  const calls = openNetWorker();
+  const early: NetNotice[] = [];
+  let tell = (notice: NetNotice): void => void early.push(notice);
+  calls.onNotice((notice) => tell(notice));
+  const { daemonId, globalName } = dataRoot;
+  const service = await createNetworks({ database, calls, settings: options.network, daemonId, globalName, logger });
+  tell = (notice) => service.notice(notice);
+  early.forEach(tell);
+  return service;
+}
+
+/** Of what is still being opened; what could not be opened told why where it was awaited. */
+function closeLater<T>(cleanup: AsyncDisposableStack, opening: Promise<T>, close: (part: T) => Promise<void>): void {
+  const opened = opening.catch(() => null);
+  cleanup.defer(async () => {
+    const part = await opened;
+    if (part !== null) await close(part);
+  });
 }
 
 async function openImages(dataRoot: DataRoot, database: Database, logger: Logger) {
@@ -152,10 +196,17 @@ function nativeProgram(name: string): string | null {
   return places.find(existsSync) ?? null;
 }
 
-function joinEvents(containers: ContainerService, catalogue: ApiServices['images']): EngineEvents {
+function joinEvents(
+  containers: ContainerService,
+  catalogue: ApiServices['images'],
+  networks: NetworkService,
+  volumes: Volumes,
+): EngineEvents {
   const events = new EngineEvents();
   containers.onEvent((event) => events.publish({ ...event, type: 'container' }));
   catalogue.onEvent(({ action, id, attributes }) => events.publish({ type: 'image', action, id, attributes }));
+  networks.onEvent(({ action, id, attributes }) => events.publish({ type: 'network', action, id, attributes }));
+  volumes.onEvent(({ action, id, attributes }) => events.publish({ type: 'volume', action, id, attributes }));
   return events;
 }
 
