@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { errorText, hasErrnoCode, invalid, notImplemented } from '../base/errors.ts';
+import { defaultNetworkSettings, type NetworkSettings } from '../network/network-settings.ts';
 import { parseSwitch, refuseUnbuilt, type Setting, settings } from './daemon-settings.ts';
 
 export type ListenAddress = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'passed' };
@@ -19,6 +20,7 @@ export interface DaemonOptions {
   readonly shutdownTimeoutSeconds: number;
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
+  readonly network: NetworkSettings;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -159,6 +161,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     shutdownTimeoutSeconds: wholeNumber(one('shutdown-timeout') ?? '15', '--shutdown-timeout'),
     logLevel: debug ? 'debug' : oneOf(one('log-level') ?? 'info', ['debug', 'info', 'warn', 'error', 'fatal'], '--log-level'),
     logFormat: oneOf(one('log-format') ?? 'text', ['text', 'json'], '--log-format'),
+    network: defaultNetworkSettings,
   };
 }
 
