@@ -5,7 +5,8 @@
  */
 import { rename } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
+import { conflict, EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
+import { readMountPoints } from '../linux/mount-table.ts';
 import { isPlain } from './local-driver.ts';
 import { findInPlugins, noSuchVolume, refuseUsed, sizeOf, type VolumeContext } from './volume-context.ts';
 import { volumePruneTest } from './volume-filters.ts';
@@ -29,6 +30,7 @@ async function removeLocal(context: VolumeContext, record: VolumeRecord): Promis
   const { paths, threads } = context;
   // One that could not be unmounted when its last user left.
   await context.drivers.local.unmount(record);
+  await refuseMounts(paths.directory(record.name), record.name);
   const removed = paths.removed(record.name);
   const empty = () => threads.trees.run({ kind: 'remove', parent: paths.root, names: [basename(removed)] });
   await empty();
@@ -43,6 +45,12 @@ async function removeLocal(context: VolumeContext, record: VolumeRecord): Promis
       'the content of a removed volume stays on the disk',
     );
   });
+}
+
+/** Somebody's own, in or on the volume: what is mounted there is not ours to remove, and the kernel does not let go of the directories. */
+async function refuseMounts(directory: string, name: string): Promise<void> {
+  const mounted = (await readMountPoints()).find((point) => point === directory || point.startsWith(`${directory}/`));
+  if (mounted !== undefined) throw conflict(`remove ${name}: something is mounted on ${mounted}: unmount it first`);
 }
 
 async function removeFromPlugin(context: VolumeContext, record: VolumeRecord, force: boolean): Promise<void> {
