@@ -3,6 +3,7 @@ import type { ContainerId } from '../base/brand.ts';
 import type { Database, Statement } from '../store/database.ts';
 import type { EndpointSpec, PortResult, PortSpec } from './net-calls.ts';
 import type { DnsWishes, EndpointState, NetworkView } from './networks.ts';
+import type { WishedPort } from './port-wishes.ts';
 
 export interface NetworkRecord {
   readonly id: string;
@@ -49,6 +50,8 @@ export interface SandboxRecord {
   readonly dns: DnsWishes;
   /** `80/tcp` */
   readonly exposed: readonly string[];
+  /** What was asked, and what the worker was told for it: one for one, or nothing while no network of the container leads to the host. */
+  readonly wishes: readonly WishedPort[];
   readonly ports: readonly PortSpec[];
   readonly published: readonly PortResult[];
   /** In the order of their interfaces. */
