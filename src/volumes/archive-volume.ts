@@ -1,7 +1,7 @@
 /** `volume export` and `volume import`, which Docker does not have: a tar of the content, streamed. */
 import type { Readable } from 'node:stream';
 import { conflict } from '../base/errors.ts';
-import { settleContent, withStaging } from './fill-volume.ts';
+import { isEmpty, settleContent, withStaging } from './fill-volume.ts';
 import { explaining, requireVolume, type VolumeContext, withContent } from './volume-context.ts';
 import { exportStream, importStream } from './volume-streams.ts';
 
@@ -25,11 +25,11 @@ export async function exportVolume(context: VolumeContext, name: string, streams
 
 export async function importVolume(context: VolumeContext, name: string, archive: Readable, merge: boolean): Promise<void> {
   const record = await requireVolume(context, name);
-  const { filling, streams } = context.threads;
+  const { streams } = context.threads;
   const notEmpty = () => conflict('the volume is not empty: import into an empty one, or merge');
   await explaining('import into', name, () =>
     withContent(context, record, 'imported into', async (content) => {
-      if (!merge && !(await filling.run<boolean>({ kind: 'is-empty', path: content.path }))) throw notEmpty();
+      if (!merge && !(await isEmpty(context, content))) throw notEmpty();
       await withStaging(context, content, async () => {
         const target = { staging: content.staging, target: content.path, merge };
         await importStream(archive, (readEnd, cancel) => streams.run({ kind: 'import', readEnd, ...target }, cancel));

@@ -1,6 +1,8 @@
 /** Content for an empty volume: staged beside it, complete, then let in. The volume's queue is taken for the last step alone. */
+import { opendir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { errorText } from '../base/errors.ts';
+import { layerStackOf } from '../store/layer-stack.ts';
 import { type Content, requireVolume, type VolumeContext, withContent } from './volume-context.ts';
 import type { VolumeRecord } from './volume-records.ts';
 import type { PopulateSource } from './volumes.ts';
@@ -9,13 +11,30 @@ import type { PopulateSource } from './volumes.ts';
 export async function populateVolume(context: VolumeContext, name: string, source: PopulateSource): Promise<boolean> {
   const record = await requireVolume(context, name);
   const { filling } = context.threads;
+  if (isMissing(source)) return false;
   return await withContent(context, record, 'filled from an image', async (content) => {
-    if (!(await filling.run<boolean>({ kind: 'is-empty', path: content.path }))) return false;
+    if (!(await isEmpty(context, content))) return false;
     return await withStaging(context, content, async () => {
       const found = await filling.run<boolean>({ kind: 'populate', source, staging: content.staging });
       return found && (await settleContent(context, record, content));
     });
   });
+}
+
+/** Most volumes are mounted where the image has nothing: a few looks tell, without waking up a thread. */
+function isMissing({ base, lowers, path }: PopulateSource): boolean {
+  return !path.includes('\0') && layerStackOf(base, lowers).resolve(path) === null;
+}
+
+/** What is mounted may be a server that does not answer: a thread of ours waits for it then, not one of Node's. */
+export async function isEmpty(context: VolumeContext, content: Content): Promise<boolean> {
+  if (!content.plain) return await context.threads.filling.run<boolean>({ kind: 'is-empty', path: content.path });
+  const directory = await opendir(content.path, { bufferSize: 1 });
+  try {
+    return (await directory.read()) === null;
+  } finally {
+    await directory.close();
+  }
 }
 
 /** False: it is not empty any more. */
