@@ -95,6 +95,11 @@ x cmd -a b
 --network bridge --mac-address 02:42:ac:11:00:02 x
 --mac-address 02:42:ac:11:00:02 x
 --network a --network b --network c x
+--network none --ip 1.2.3.4 x
+--ip 1.2.3.4 --link-local-ip 169.254.1.1 x
+--network bridge --ip 1.2.3.4 x
+--network name=host --link a -p 80:80 x
+-v rel/x:/b -v .:/c -v /a:/b:c:d x
 -v named:/data:ro,nocopy -v /h:/c:z,rshared -v other:/o:Z x
 -v /anon1 -v /anon2 -v /h:/c:consistent x
 --volumes-from a:ro,z x
@@ -165,6 +170,12 @@ create --network n --network n x
 create --network bridge --network n x
 create --network-alias a x
 create --mount type=volume x
+create --network n --network host x
+create --network container:a --network b x
+create --network container:a --network-alias x x
+create -v /a: x
+create -v :/a x
+create -v "" x
 create --mount type=tmpfs,dst=/t,volume-nocopy x
 `
   .split('\n')

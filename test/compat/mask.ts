@@ -4,8 +4,8 @@ export function mask(text: string): string {
     text
       .replace(/\r\n/g, '\n')
       .split('\n')
-      // The default network is not built yet; the notice goes away with the networks issue.
-      .filter((line) => !line.startsWith('WARNING: ') || !/network|swap limit|capabilit/i.test(line))
+      // What the host withholds is told on one side or the other.
+      .filter((line) => !line.startsWith('WARNING: ') || !/swap limit|capabilit/i.test(line))
       .map(maskLine)
       .join('\n')
   );

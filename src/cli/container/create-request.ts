@@ -44,7 +44,7 @@ export function buildCreateRequest(
   const [image = '', ...command] = args;
   const attach = planAttach(flags);
   const ports = complainAbout(() => planPorts(flags.list('publish'), flags.list('expose')));
-  const volumes = planVolumes(flags.list('volume'), io.cwd);
+  const volumes = complainAbout(() => planVolumes(flags.list('volume'), io.cwd));
   const networks = planNetworks(flags);
   const config = {
     ...containerConfig(flags, io, attach, (given) => proxyEnvironment(settings, address, given)),

@@ -9,6 +9,8 @@ export interface VolumePlan {
 export function planVolumes(given: readonly string[], cwd: string): VolumePlan {
   const plan: VolumePlan = { anonymous: Object.create(null), binds: [] };
   for (const text of given) {
+    if (text === '') throw new Error('invalid empty volume spec');
+    if (text.split(':').includes('')) throw new Error(`invalid spec: ${text}: empty section between colons`);
     const colon = text.indexOf(':');
     if (colon === -1) plan.anonymous[text] = {};
     else plan.binds.push(text.startsWith('.') ? resolve(cwd, text.slice(0, colon)) + text.slice(colon) : text);
