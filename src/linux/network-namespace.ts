@@ -4,6 +4,7 @@
  *
  * A descriptor alone keeps a namespace alive. The kernel destroys what is in it some time after the last one is closed.
  */
+import { fstatSync } from 'node:fs';
 import { CLONE_NEWNET } from './constants.ts';
 import { bind, checked } from './ffi.ts';
 import { AT_FDCWD, closeDescriptor, O_RDONLY, openAt } from './file-calls.ts';
@@ -35,6 +36,12 @@ export function inNetworkNamespace<T>(namespace: number, work: () => T): T {
 /** Of a process; the caller's to close. */
 export function openNetworkNamespace(pid: number): number {
   return openAt(AT_FDCWD, `/proc/${pid}/ns/net`, O_RDONLY);
+}
+
+/** Whether it is the namespace of this thread. */
+export function isHomeNamespace(namespace: number): boolean {
+  home ??= currentNetworkNamespace();
+  return fstatSync(namespace).ino === fstatSync(home).ino;
 }
 
 function currentNetworkNamespace(): number {

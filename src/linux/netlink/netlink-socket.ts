@@ -124,6 +124,11 @@ export function openNetlink(protocol: number, options: NetlinkOptions = {}): Net
   }
 }
 
+/** All of them with one send. Throws the first error; what came before it is done then, and mostly what came after it too. */
+export function carryOut(socket: NetlinkSocket, messages: readonly BatchMessage[], what: string): void {
+  for (const error of socket.requestAll(messages, what)) if (error) throw error;
+}
+
 class Netlink implements NetlinkSocket {
   readonly fd: number;
   #sequence = 0;

@@ -69,12 +69,10 @@ export class PortTable {
   /** What an earlier daemon reserved: with its socket when the monitor kept it, else bound anew. */
   adopt(sandboxId: string, results: readonly PortResult[], kept: ReadonlyMap<string, number>): void {
     for (const result of results) {
-      const descriptor = kept.get(labelOf(result)) ?? null;
       try {
-        const fd = descriptor ?? this.#bind(result, sandboxId);
-        this.#add(sandboxId, result, fd);
+        // Closed by `#add` when it fails.
+        this.#add(sandboxId, result, kept.get(labelOf(result)) ?? this.#bind(result, sandboxId));
       } catch (thrown) {
-        if (descriptor !== null) closeDescriptor(descriptor);
         this.#options.log.warn(
           { sandbox: sandboxId, port: labelOf(result), error: String(thrown) },
           'a published port could not be reserved again',
