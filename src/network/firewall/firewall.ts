@@ -51,7 +51,8 @@ export interface Firewall {
 export interface FirewallState {
   readonly bridges: readonly BridgeSpec[];
   readonly endpoints: readonly EndpointAddresses[];
-  readonly ports: readonly { readonly bridge: string; readonly ports: readonly PortResult[] }[];
+  /** The endpoints tell which bridge each leads to. */
+  readonly ports: readonly PortResult[];
 }
 
 export interface FirewallFacts {
@@ -158,9 +159,10 @@ class NftFirewall implements Firewall {
       this.#want(partOfBridge(spec), elementsOfBridge(spec, this.#choices));
     }
     for (const endpoint of endpoints) this.#want(partOfEndpoint(endpoint), elementsOfEndpoint(endpoint, this.#choices));
-    for (const { bridge, ports: some } of ports) {
-      const spec = this.#bridges.get(bridge) ?? null;
-      for (const port of some) this.#want(partOfPort(port), elementsOfPort(port, spec, this.#choices));
+    const bridgeOf = new Map(endpoints.flatMap(({ bridge, ipv4, ipv6 }) => [ipv4, ipv6].map((address) => [address, bridge] as const)));
+    for (const port of ports) {
+      const spec = this.#bridges.get(bridgeOf.get(port.targetIp) ?? '') ?? null;
+      this.#want(partOfPort(port), elementsOfPort(port, spec, this.#choices));
     }
     this.#restore();
   }
