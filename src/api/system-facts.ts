@@ -40,7 +40,7 @@ export interface SystemFacts {
   readonly network: {
     /** By Docker's names: bridge, host, ipvlan, macvlan, null. */
     readonly drivers: readonly string[];
-    /** Where subnets of new networks come from. */
+    /** Where subnets of new networks come from, if somebody said so. */
     readonly addressPools: readonly { readonly base: string; readonly size: number }[];
     readonly firewallBackend: 'nftables' | 'none';
   };

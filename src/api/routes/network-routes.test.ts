@@ -194,6 +194,14 @@ describe('ports', () => {
   });
 });
 
+it('GET /info tells what networks and volumes stand on', async () => {
+  const { Plugins, DefaultAddressPools, FirewallBackend } = (await ask('GET', '/info')).json;
+  assert.deepEqual([Plugins.Network, Plugins.Volume], [['bridge', 'host', 'null'], ['local']]);
+  assert.deepEqual(DefaultAddressPools, [{ Base: '172.16.0.0/12', Size: 24 }]);
+  assert.deepEqual(FirewallBackend, { Driver: 'nftables' });
+  assert.equal('FirewallBackend' in (await ask('GET', '/v1.48/info')).json, false);
+});
+
 describe('the network of a container', () => {
   const endpoint = {
     ...emptyEndpoint,

@@ -120,7 +120,10 @@ function limitFacts({ limits }: SystemFacts, apiMinor: number): object {
 
 async function networkFacts({ network }: SystemFacts, apiMinor: number): Promise<object> {
   return {
-    DefaultAddressPools: network.addressPools.map(({ base, size }) => ({ Base: base, Size: size })),
+    // Docker tells what was configured; the built-in ranges are nobody's choice.
+    ...(network.addressPools.length === 0
+      ? {}
+      : { DefaultAddressPools: network.addressPools.map(({ base, size }) => ({ Base: base, Size: size })) }),
     ...(apiMinor >= 49 ? { FirewallBackend: { Driver: network.firewallBackend } } : {}),
     IPv4Forwarding: await kernelSwitch('/proc/sys/net/ipv4/ip_forward'),
     ...(apiMinor >= 50
