@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -292,6 +293,80 @@ test('DnsServer: names follow containers that come, are renamed and go; a remove
     server.addSandbox('c9', spec, { udp: 9_999, tcp: bound('tcp').fd }, openInetSocket),
     /cannot serve DNS to container c9/,
   );
+});
+
+test('DnsServer: upstreams by IPv6', async (t) => {
+  const { resolvConf } = await fixture(t, []);
+  const upstream = await fakeUpstream('::1', 0, yes);
+  t.after(() => upstream.close());
+  writeFileSync(resolvConf, 'nameserver ::1%lo\n');
+  const six = new DnsServer({ logger: silentLogger, resolvConf, upstreamPort: upstream.port });
+  t.after(() => six.close());
+  const [udp, tcp] = [bound('udp'), bound('tcp')];
+  await six.addSandbox('c1', spec, { udp: udp.fd, tcp: tcp.fd }, openInetSocket);
+  assert.equal((await askUdp(udp.port, question('a.example', 'A')))?.answers.length, 1);
+  six.updateSandbox('c1', { ...spec, servers: ['::1'] });
+  assert.equal((await askUdp(udp.port, question('b.example', 'A')))?.answers.length, 1);
+  assert.equal((await askTcp(tcp.port, [question('b.example', 'A')]))[0]?.answers.length, 1);
+  assert.deepEqual([upstream.asked, upstream.askedTcp], [['a.example', 'b.example'], ['b.example']]);
+});
+
+test('DnsServer: one container has so many questions under way, and others their own', async (t) => {
+  const { sandbox } = await fixture(t, [silent], 'options timeout:1 attempts:1');
+  const { udp } = await sandbox('c1', spec);
+  const other = await sandbox('c2', spec);
+  const client = createSocket('udp4');
+  t.after(() => client.close());
+  const codes: number[] = [];
+  client.on('message', (bytes) => codes.push((bytes[3] ?? 0) & 15));
+  for (let count = 0; count < 1100; count++) {
+    client.send(question(`q${count}.example`, 'A', { id: count }), udp, '127.0.0.1');
+    if (count % 50 === 0) await sleep(2);
+  }
+  await sleep(100);
+  assert.deepEqual([codes.length, new Set(codes)], [1100 - 1024, new Set([5])]);
+  assert.equal((await askUdp(udp, question('web', 'A')))?.answers.length, 1);
+  assert.equal((await askUdp(other.udp, question('x.example', 'A')))?.rcode, 2);
+});
+
+test('DnsServer: rotate takes the servers in turn', async (t) => {
+  const { sandbox, upstreams } = await fixture(t, [yes, yes], 'options rotate');
+  const { udp } = await sandbox('c1', spec);
+  for (let count = 0; count < 4; count++) await askUdp(udp, question('a.example', 'A'));
+  assert.deepEqual(
+    upstreams.map(({ asked }) => asked.length),
+    [2, 2],
+  );
+});
+
+test('DnsServer: garbage by UDP and TCP ends nothing and leaves no descriptor', async (t) => {
+  const { sandbox, server } = await fixture(t, [yes]);
+  const before = readdirSync('/proc/self/fd').length;
+  const { udp, tcp } = await sandbox('c1', spec);
+  const client = createSocket('udp4');
+  const seed = question('web', 'A', { ednsSize: 1232 });
+  for (let count = 0; count < 2000; count++) {
+    const bytes = count % 2 === 0 ? randomBytes(count % 300) : Buffer.from(seed);
+    if (count % 2 === 1) bytes[count % bytes.length] = count % 256;
+    client.send(bytes, udp, '127.0.0.1');
+    if (count % 100 === 0) await sleep(1);
+  }
+  await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const socket = connect(tcp, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.end(randomBytes(700));
+      socket.resume();
+      await once(socket, 'close');
+    }),
+  );
+  client.close();
+  assert.equal((await askUdp(udp, question('web', 'A')))?.answers.length, 1);
+  assert.equal((await askTcp(tcp, [question('web', 'A')]))[0]?.answers.length, 1);
+  server.removeSandbox('c1');
+  server.close();
+  await sleep(200);
+  assert.ok(readdirSync('/proc/self/fd').length <= before + 4, 'descriptors are left');
 });
 
 test('DnsServer: TCP: half-closed clients are answered, overlong questions end the connection', async (t) => {

@@ -65,7 +65,7 @@ export async function fakeUpstream(address: string, port: number, answer: FakeAn
   const askedTcp: string[] = [];
   const sources: { port: number; id: number }[] = [];
   const packets: Buffer[] = [];
-  const udp = createSocket('udp4');
+  const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   udp.on('message', (packet, from) => {
     asked.push(nameOf(packet));
     packets.push(packet);
