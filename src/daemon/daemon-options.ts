@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { errorText, hasErrnoCode, invalid, notImplemented } from '../base/errors.ts';
-import { defaultNetworkSettings, type NetworkSettings } from '../network/network-settings.ts';
-import { parseSwitch, refuseUnbuilt, type Setting, settings } from './daemon-settings.ts';
+import type { NetworkSettings } from '../network/network-settings.ts';
+import { refuseUnbuilt, type Setting, settings } from './daemon-settings.ts';
+import { networkSettings } from './network-options.ts';
+import { parseSwitch } from './switch-text.ts';
 
 export type ListenAddress = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'passed' };
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -122,6 +124,7 @@ function configValues(config: object, path: string): RawValues {
 }
 
 function configTexts(setting: Setting, value: unknown, name: string): readonly string[] {
+  if (setting.fromJson !== undefined) return setting.fromJson(value, name);
   // The value of what is not built only has to be shown.
   if (setting.unbuilt !== undefined) return Array.isArray(value) ? value.map((item) => shown(item)) : [shown(value)];
   switch (setting.kind) {
@@ -161,7 +164,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     shutdownTimeoutSeconds: wholeNumber(one('shutdown-timeout') ?? '15', '--shutdown-timeout'),
     logLevel: debug ? 'debug' : oneOf(one('log-level') ?? 'info', ['debug', 'info', 'warn', 'error', 'fatal'], '--log-level'),
     logFormat: oneOf(one('log-format') ?? 'text', ['text', 'json'], '--log-format'),
-    network: defaultNetworkSettings,
+    network: networkSettings(values),
   };
 }
 

@@ -2,22 +2,10 @@
  * What can be told to the daemon: one table for the flags (named as dockerd's) and the keys of the configuration file (dockerd's too). A setting of dockerd
  * that is not built is in the table with what brings it, so that it is refused by name instead of being ignored; any other name is unknown.
  */
-import { invalid, notImplemented } from '../base/errors.ts';
+import { notImplemented } from '../base/errors.ts';
+import type { Setting, SettingKind } from './setting.ts';
+import { networkOptionTable } from './network-option-table.ts';
 
-export type SettingKind = 'text' | 'list' | 'switch' | 'number';
-
-export interface Setting {
-  readonly flag: string;
-  readonly short?: string;
-  /** Key in the configuration file; null: not allowed there. */
-  readonly key: string | null;
-  readonly kind: SettingKind;
-  readonly help: string;
-  /** Values that say what is so anyway; everything else is refused with the reason. Absent: built. */
-  readonly unbuilt?: { readonly accepted: readonly string[]; readonly why: string };
-}
-
-const networks = 'it comes with networks (issue 4)';
 const wholeLife = "it comes with a container's whole life (issue 5)";
 const registries = 'it comes with the registry client (issue 6)';
 const never = 'Gantry has nothing like it';
@@ -44,6 +32,7 @@ export const settings: readonly Setting[] = [
   { flag: 'debug', short: 'D', key: 'debug', kind: 'switch', help: 'the same as --log-level=debug' },
   { flag: 'log-level', short: 'l', key: 'log-level', kind: 'text', help: 'debug, info, warn, error or fatal (info)' },
   { flag: 'log-format', key: 'log-format', kind: 'text', help: 'text or json (text)' },
+  ...networkOptionTable,
 
   unbuilt('default-runtime', 'text', wholeLife, ['native']),
   unbuilt('add-runtime', 'list', wholeLife, [], 'runtimes'),
@@ -57,31 +46,6 @@ export const settings: readonly Setting[] = [
   unbuilt('max-concurrent-downloads', 'number', registries),
   unbuilt('max-concurrent-uploads', 'number', registries),
   unbuilt('max-download-attempts', 'number', registries),
-  unbuilt('iptables', 'switch', networks, ['false']),
-  unbuilt('ip6tables', 'switch', networks, ['false']),
-  unbuilt('ip-forward', 'switch', networks, ['false']),
-  unbuilt('ip-masq', 'switch', networks, ['false']),
-  unbuilt('ipv6', 'switch', networks, ['false']),
-  unbuilt('icc', 'switch', networks),
-  unbuilt('userland-proxy', 'switch', networks, ['false']),
-  ...[
-    'bridge',
-    'bip',
-    'bip6',
-    'fixed-cidr',
-    'fixed-cidr-v6',
-    'default-gateway',
-    'default-gateway-v6',
-    'ip',
-    'mtu',
-    'userland-proxy-path',
-  ].map((flag) => unbuilt(flag, 'text', networks)),
-  unbuilt('default-address-pool', 'list', networks, [], 'default-address-pools'),
-  unbuilt('default-network-opt', 'list', networks, [], 'default-network-opts'),
-  unbuilt('host-gateway-ip', 'list', networks, [], 'host-gateway-ips'),
-  ...['dns', 'dns-opt', 'dns-search'].map((flag) =>
-    unbuilt(flag, 'list', networks, [], flag === 'dns' ? 'dns' : `${flag}${flag === 'dns-opt' ? 's' : ''}`),
-  ),
   unbuilt('default-ulimit', 'list', wholeLife, [], 'default-ulimits'),
   ...['cgroup-parent', 'default-shm-size', 'default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) =>
     unbuilt(flag, 'text', wholeLife),
@@ -109,9 +73,12 @@ export const settings: readonly Setting[] = [
   unbuilt('feature', 'list', never, [], 'features'),
   ...['tls', 'tlsverify'].map((flag) => unbuilt(flag, 'switch', 'the API is served on unix sockets only so far', ['false'])),
   ...['tlscacert', 'tlscert', 'tlskey'].map((flag) => unbuilt(flag, 'text', 'the API is served on unix sockets only so far')),
-  unbuilt('allow-direct-routing', 'switch', networks, ['false']),
-  unbuilt('bridge-accept-fwmark', 'text', networks),
-  unbuilt('firewall-backend', 'text', networks),
+  unbuilt('allow-direct-routing', 'switch', 'use com.docker.network.bridge.trusted_host_interfaces or gateway mode routed of a network', [
+    'false',
+  ]),
+  unbuilt('bridge-accept-fwmark', 'text', 'write the rule into the table gantry-user'),
+  unbuilt('firewall-backend', 'text', 'the kernel is told directly, by nftables', ['nftables']),
+  unbuilt('userland-proxy-path', 'text', 'the proxy is a part of the daemon'),
   unbuilt('http-proxy', 'text', registries, [], null),
   unbuilt('https-proxy', 'text', registries, [], null),
   unbuilt('no-proxy', 'text', registries, [], null),
@@ -125,11 +92,4 @@ export function refuseUnbuilt(setting: Setting, name: string, values: readonly s
   if (refusal === undefined || values.every((value) => refusal.accepted.includes(value))) return;
   const only = refusal.accepted.length === 0 ? '' : ` (only ${refusal.accepted.join(', ')} is)`;
   throw notImplemented(`${name} ${values.join(' ')} is not supported yet${only}: ${refusal.why}`);
-}
-
-export function parseSwitch(text: string, name: string): boolean {
-  const lower = text.toLowerCase();
-  if (['true', '1', 't'].includes(lower)) return true;
-  if (['false', '0', 'f'].includes(lower)) return false;
-  throw invalid(`invalid value for ${name}: ${JSON.stringify(text)} is neither true nor false`);
 }

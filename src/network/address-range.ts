@@ -4,7 +4,7 @@
  * Next-fit: a released address comes back only after all others were given, because for a while neighbours and connection tracking still connect it
  * with its last owner. Invariants: no address has two owners; what is reserved (network, broadcast, gateway, auxiliary addresses) is never given.
  */
-import { type Address, contains, type Family, lastOf, type Subnet, widthOf } from './ip-address.ts';
+import { type Address, contains, type Family, lastOf, type Subnet, unusableHost } from './ip-address.ts';
 
 export interface AddressRangeOptions {
   readonly subnet: Subnet;
@@ -25,7 +25,7 @@ export class AddressRange {
     this.subnet = subnet;
     this.#first = (range ?? subnet).base;
     this.#last = lastOf(range ?? subnet);
-    this.#reserved = new Set([...unusable(subnet), ...reserved.map(({ value }) => value)]);
+    this.#reserved = new Set(reserved.map(({ value }) => value));
     this.#next = this.#first;
   }
 
@@ -62,14 +62,8 @@ export class AddressRange {
   }
 
   #isTaken(value: bigint): boolean {
-    return this.#reserved.has(value) || this.#owned.has(value);
+    return this.#reserved.has(value) || this.#owned.has(value) || unusableHost(this.subnet, { family: this.family, value });
   }
-}
-
-/** Network and broadcast address; in IPv6 the subnet-router anycast address (RFC 4291, 2.6.1). Two addresses have neither (RFC 3021). */
-export function unusable(subnet: Subnet): readonly bigint[] {
-  if (subnet.prefix >= widthOf(subnet.family) - 1) return [];
-  return subnet.family === 4 ? [subnet.base, lastOf(subnet)] : [subnet.base];
 }
 
 /** The first address that can be one: what Docker takes as gateway when none is named. */

@@ -112,3 +112,9 @@ export function containsSubnet(outer: Subnet, inner: Subnet): boolean {
 export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.family === b.family && a.base <= lastOf(b) && b.base <= lastOf(a);
 }
+
+/** The network's or the broadcast address: no host can have it. In IPv6 the subnet-router anycast address (RFC 4291, 2.6.1); /31 has neither (RFC 3021). */
+export function unusableHost(subnet: Subnet, { value }: Address): boolean {
+  if (subnet.prefix >= widthOf(subnet.family) - 1) return false;
+  return value === subnet.base || (subnet.family === 4 && value === lastOf(subnet));
+}

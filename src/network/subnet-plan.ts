@@ -33,7 +33,13 @@ export function takenByHost(hostSubnets: readonly HostSubnet[], except = ''): re
     const subnet = parseSubnet(text);
     if (ours || subnet === null || subnet.prefix === 0 || (except !== '' && device === except)) return [];
     if (linkLocal !== null && overlaps(linkLocal, subnet)) return [];
-    return [{ subnet, owner: index === 0 ? `the host's nameserver (${device})` : `the host's device ${device}`, isDevice: index !== 0 }];
+    return [
+      {
+        subnet,
+        owner: index === 0 ? 'the host (a nameserver, or a route without a device)' : `the host's device ${device}`,
+        isDevice: index !== 0,
+      },
+    ];
   });
 }
 

@@ -6,7 +6,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { EngineError, errorText } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
-import { canMakeLink, newLink } from '../../linux/netlink/links.ts';
+import { canMakeLink, newLink, readLink } from '../../linux/netlink/links.ts';
 import { carryOut, NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, openNetlink } from '../../linux/netlink/netlink-socket.ts';
 import { createNetworkNamespace, inNetworkNamespace } from '../../linux/network-namespace.ts';
 import type { NetSettings } from '../net-calls.ts';
@@ -96,7 +96,8 @@ function probeDrivers(): LinkDrivers {
         [newLink({ kind: bridge ? 'bridge' : 'dummy' }, { name: 'parent', up: true })],
         'make an interface to try others on',
       );
-      const parent = 2;
+      // 2 was the bridge that was tried; other kernels bring devices of their own into each namespace.
+      const parent = readLink(socket, 'parent')?.index ?? 0;
       return {
         bridge,
         dummy,
