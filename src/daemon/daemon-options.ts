@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { errorText, hasErrnoCode, invalid, notImplemented } from '../base/errors.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
-import { refuseUnbuilt, type Setting, settings } from './daemon-settings.ts';
+import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { networkSettings } from './network-options.ts';
+import type { Setting } from './setting.ts';
 import { parseSwitch } from './switch-text.ts';
 
 export type ListenAddress = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'passed' };

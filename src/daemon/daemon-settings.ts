@@ -3,8 +3,8 @@
  * that is not built is in the table with what brings it, so that it is refused by name instead of being ignored; any other name is unknown.
  */
 import { notImplemented } from '../base/errors.ts';
-import type { Setting, SettingKind } from './setting.ts';
 import { networkOptionTable } from './network-option-table.ts';
+import type { Setting, SettingKind } from './setting.ts';
 
 const wholeLife = "it comes with a container's whole life (issue 5)";
 const registries = 'it comes with the registry client (issue 6)';
