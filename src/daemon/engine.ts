@@ -76,6 +76,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     layers: images.layers,
     runtime,
     networks,
+    volumes,
     daemonDns: options.network.dns,
     host: readHostFacts(),
     logger,
