@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { EngineError, errorText, invalid, notImplemented } from '../base/errors.ts';
-import { overlaps } from './ip-address.ts';
+import { overlaps, parseSubnet } from './ip-address.ts';
 import { bridgeSpecOf, optionsOfBridge, parentSpecOf } from './kernel-specs.ts';
 import type { HostSubnet } from './net-calls.ts';
 import type { NetworkContext } from './network-context.ts';
@@ -49,9 +49,11 @@ export async function createNetwork(
   }
 }
 
-function refuseMissingDriver({ facts }: NetworkContext, { driver }: NetworkPlan): void {
+function refuseMissingDriver({ facts }: NetworkContext, { driver, enableIPv6, configOnly }: NetworkPlan): void {
   if ((driver === 'macvlan' || driver === 'ipvlan') && !facts.drivers[driver])
     throw notImplemented(`cannot create a network with the driver ${driver}: the kernel of this host does not have it`);
+  if (enableIPv6 && !configOnly && !facts.ipv6)
+    throw notImplemented('cannot create a network with IPv6: the kernel of this host does not have it');
 }
 
 function recordOf(context: NetworkContext, plan: NetworkPlan, id: string, hostSubnets: readonly HostSubnet[]): NetworkRecord {
@@ -143,10 +145,11 @@ export async function lostToAnother({ calls, logger }: NetworkContext, record: N
   if (record.driver !== 'bridge' || chosen.length === 0) return false;
   const hostSubnets = await calls.hostSubnets();
   const own = hostSubnets.find(({ device }) => device === record.bridge)?.index ?? Number.POSITIVE_INFINITY;
-  const rival = hostSubnets.find(
-    ({ subnet, ours, index, device }) =>
-      !ours && device !== record.bridge && index > 0 && index < own && chosen.some((mine) => overlaps(mine, storedSubnet(subnet))),
-  );
+  const rival = hostSubnets.find(({ subnet: text, ours, index, device }) => {
+    const subnet = parseSubnet(text);
+    if (ours || subnet === null || device === record.bridge || index === 0 || index >= own) return false;
+    return chosen.some((mine) => overlaps(mine, subnet));
+  });
   if (rival === undefined) return false;
   logger.info(
     { network: record.name, subnet: rival.subnet, device: rival.device },

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
-import { errorText, invalid } from '../base/errors.ts';
+import { errorText, invalid, notImplemented } from '../base/errors.ts';
 import { firstUsable } from './address-range.ts';
 import {
   type Address,
@@ -104,6 +104,7 @@ function unlike(context: NetworkContext, stored: NetworkRecord, hostSubnets: rea
 
 function freshPlan(context: NetworkContext, stored: NetworkRecord | null, hostSubnets: readonly HostSubnet[]): DefaultBridgePlan {
   const { settings, globalName, daemonId } = context;
+  if (settings.ipv6 && !context.facts.ipv6) throw notImplemented('--ipv6: the kernel of this host has no IPv6');
   const bridge = settings.bridge ?? defaultDevice(globalName);
   const surroundings = { networks: takenByNetworks(context.registry), host: takenByHost(hostSubnets, bridge) };
   const family = (number: Family) => planFamily(context, number, number === 4 ? (stored?.v4 ?? null) : (stored?.v6 ?? null), surroundings);

@@ -17,6 +17,9 @@ import type { EndpointRecord, NetworkRecord, NetworkSubnet } from './network-rec
 import type { Network } from './network-registry.ts';
 import type { EndpointSettings } from './networks.ts';
 
+/** BR_MAX_PORTS - 1 (net/bridge/br_private.h). */
+const mostBridgePorts = 1023;
+
 export interface EndpointOwner {
   readonly containerId: ContainerId;
   readonly containerName: string;
@@ -33,6 +36,8 @@ export function planEndpoint(
 ): EndpointRecord {
   const { record } = network;
   const wishes = checkEndpoint(record, settings);
+  if (record.driver === 'bridge' && network.members.size >= mostBridgePorts)
+    throw conflict(`network ${record.name} is full: a bridge of the kernel has ${mostBridgePorts} ports, use a second network`);
   const interfaceName = wishes.interfaceName ?? freeInterfaceName(record, others);
   if (others.some(({ spec }) => spec.interfaceName === interfaceName))
     throw invalid(`two networks of container ${owner.containerName} want the interface name ${interfaceName}`);
