@@ -125,19 +125,9 @@ function hostConfigJson(view: ContainerView, apiMinor: number): object {
   return {
     ...rest,
     NetworkMode: networkMode(view, apiMinor),
-    Links: shownLinks(view),
     ...(apiMinor >= 43 && Annotations !== undefined ? { Annotations } : {}),
     ...(apiMinor < 42 ? { KernelMemory: 0, KernelMemoryTCP: 0 } : {}),
   };
-}
-
-/** `db:alias` is shown as `/db:/web/alias`. */
-function shownLinks({ name, hostConfig }: ContainerView): readonly string[] | null {
-  if (hostConfig.Links === null || hostConfig.Links.length === 0) return null;
-  return hostConfig.Links.map((link) => {
-    const [target = '', alias = target] = link.split(':');
-    return `/${target.replace(/^\//, '')}:/${name}/${alias.replace(/^\//, '')}`;
-  });
 }
 
 function networkSettings(view: ContainerView, apiMinor: number): object {

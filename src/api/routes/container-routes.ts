@@ -1,6 +1,5 @@
 /** Containers as things: list, create, inspect, start, stop, kill, rename, remove, prune. Their streams are in container-stream-routes.ts. */
-import { invalid } from '../../base/errors.ts';
-import type { CreateRequest } from '../../containers/containers.ts';
+import { EngineError, invalid } from '../../base/errors.ts';
 import { decodeCreateContainer } from '../../wire/create-container-request.ts';
 import { decodePortChange } from '../../wire/network-requests.ts';
 import { type ContainerJsonContext, containerInspect, containerSummary } from '../container-json.ts';
@@ -107,14 +106,16 @@ async function create(exchange: Exchange, { containers }: ApiServices): Promise<
   const body = await exchange.json();
   if (body === null) throw invalid('config cannot be empty in order to create a container');
   const { config, hostConfig, endpoints, warnings } = decodeCreateContainer(body, exchange.apiMinor);
-  const created = await containers.create({
-    name: exchange.text('name') || null,
-    platform: exchange.text('platform') || null,
-    config,
-    hostConfig,
-    endpoints: endpoints as CreateRequest['endpoints'],
-  });
+  const name = exchange.text('name') || null;
+  const platform = exchange.text('platform') || null;
+  const created = await containers.create({ name, platform, config, hostConfig, endpoints }).catch(refuseWithoutPull);
   exchange.sendJson(201, { Id: created.id, Warnings: [...warnings, ...created.warnings] });
+}
+
+/** The docker CLI takes every 404 of a creation for a missing image, pulls it and tries again: only the image's own absence may be one. */
+function refuseWithoutPull(thrown: unknown): never {
+  const isOther = thrown instanceof EngineError && thrown.code === 'not-found' && !/no such image/i.test(thrown.message);
+  throw isOther ? invalid(thrown.message, { cause: thrown, details: thrown.details }) : thrown;
 }
 
 function stopOptions(exchange: Exchange) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ContainerId } from '../../base/brand.ts';
+import { notFound } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import { createApiServer } from '../api-server.ts';
 import { emptyEndpoint } from '../fixtures/fake-networks.ts';
@@ -159,6 +160,18 @@ it('DELETE and prune', async () => {
   assert.deepEqual((await ask('POST', '/networks/prune', undefined, fake)).json, { NetworksDeleted: null });
 });
 
+it('POST /containers/create answers 404 for a missing image only: the docker CLI would pull', async () => {
+  const create = (message: string) => {
+    const fake = fakeServices();
+    fake.containers.create = async () => {
+      throw notFound(message);
+    };
+    return ask('POST', '/containers/create', { Image: 'x' }, fake);
+  };
+  assert.equal((await create('No such image: x:latest')).status, 404);
+  assert.deepEqual(await create('network n not found'), { status: 400, json: { message: 'network n not found' } });
+});
+
 describe('ports', () => {
   it('POST /containers/{id}/ports names the changes and answers with what is published now', async () => {
     const fake = fakeServices();
@@ -219,7 +232,7 @@ describe('the network of a container', () => {
     const fake = fakeServices();
     fake.view = {
       ...fake.view,
-      hostConfig: { ...fake.view.hostConfig, NetworkMode: 'default', Links: ['db', '/cache:c'] },
+      hostConfig: { ...fake.view.hostConfig, NetworkMode: 'default' },
       networks: { bridge: { ...endpoint, settings: { ...endpoint.settings, Aliases: null } }, mine: endpoint },
       ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }], '443/tcp': null },
       sandboxKey: '/proc/7/ns/net',
@@ -251,10 +264,9 @@ describe('the network of a container', () => {
     assert.deepEqual([at48.mine.DNSNames, at48.mine.GwPriority], [['web', 'al'], 3]);
   });
 
-  it('shows links by both names, and the mode as the version knows it', async () => {
+  it('shows the mode as the version knows it', async () => {
     const at41 = (await ask('GET', '/v1.41/containers/web/json', undefined, running())).json.HostConfig;
     const at44 = (await ask('GET', '/v1.44/containers/web/json', undefined, running())).json.HostConfig;
-    assert.deepEqual(at41.Links, ['/db:/web/db', '/cache:/web/c']);
     assert.deepEqual([at41.NetworkMode, at44.NetworkMode], ['default', 'bridge']);
   });
 
