@@ -3,6 +3,7 @@
  * Published ports lead to the same endpoint, because answers leave there.
  */
 import { ipvlanOptions } from './driver-options.ts';
+import { leadsOut } from './kernel-specs.ts';
 import type { DefaultGateways, EndpointAddress } from './net-calls.ts';
 import type { EndpointRecord, NetworkRecord } from './network-record.ts';
 
@@ -25,7 +26,7 @@ export function chooseGateways(endpoints: readonly PlacedEndpoint[]): DefaultGat
 }
 
 function canLeadOut(address: EndpointAddress | null, network: NetworkRecord): boolean {
-  if (address === null || network.internal) return false;
+  if (address === null || !leadsOut(network)) return false;
   return address.gateway !== '' || (network.driver === 'ipvlan' && ipvlanOptions(network.options).mode !== 'l2');
 }
 

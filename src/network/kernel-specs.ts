@@ -42,3 +42,9 @@ export function parentSpecOf(record: NetworkRecord): ParentSpec {
   const { parent } = driver === 'ipvlan' ? ipvlanOptions(record.options) : macvlanOptions(record.options);
   return { networkId: record.id, driver, parent, internal: record.internal };
 }
+
+/** Internal, or of a driver that lies on an isolated device of its own: no gateway leads out. */
+export function leadsOut(record: NetworkRecord): boolean {
+  if (record.internal) return false;
+  return record.driver === 'bridge' || parentSpecOf(record).parent !== '';
+}

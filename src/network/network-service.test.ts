@@ -243,6 +243,9 @@ describe('create', () => {
     );
     const { endpoints } = await networks.attach(newSandbox('a', ['lan'], publishing({ '80/tcp': [{ HostIp: '', HostPort: '80' }] })));
     assert.deepEqual([endpoints.lan?.ipv4, endpoints.lan?.gateway4], ['192.0.2.128', '192.0.2.1']);
+    await networks.create(newNetwork('isolated', { driver: 'macvlan' }));
+    assert.equal((await networks.attach(newSandbox('b', ['isolated']))).endpoints.isolated?.gateway4, '');
+    assert.deepEqual(calls.sandboxes.get(containerId('b'))?.gateways, { v4: null, v6: null });
     calls.facts.drivers = { ...calls.facts.drivers, ipvlan: false };
     await fails(() => networks.create(newNetwork('x', { driver: 'ipvlan' })), 'not-implemented', /kernel of this host does not have it/);
   });

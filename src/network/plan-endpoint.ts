@@ -9,7 +9,7 @@ import type { AddressRange } from './address-range.ts';
 import { commonOptions, ipvlanOptions, macvlanOptions } from './driver-options.ts';
 import { checkEndpoint, type EndpointWishes } from './endpoint-settings.ts';
 import { type Address, formatAddress, parseAddress } from './ip-address.ts';
-import { optionsOfBridge } from './kernel-specs.ts';
+import { leadsOut, optionsOfBridge } from './kernel-specs.ts';
 import { macOf } from './mac-address.ts';
 import type { EndpointAddress, EndpointSpec } from './net-calls.ts';
 import type { NetworkContext } from './network-context.ts';
@@ -181,7 +181,7 @@ function addressOf(record: NetworkRecord, subnet: NetworkSubnet | null, address:
 
 /** Nothing leads out of an internal network; ipvlan's layer 3 modes route by the device alone. */
 function gatewayOf(record: NetworkRecord, { gateway, router }: NetworkSubnet): string {
-  if (record.internal) return '';
+  if (!leadsOut(record)) return '';
   if (record.driver === 'ipvlan' && ipvlanOptions(record.options).mode !== 'l2') return '';
   return router === '' ? gateway : router;
 }
