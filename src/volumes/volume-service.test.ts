@@ -384,5 +384,7 @@ test('a crash between record and directory is put right at the next start', asyn
   for (let tries = 0; readdirSync(join(root, 'volumes')).length > 5 && tries < 100; tries++)
     await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual(readdirSync(join(root, 'volumes')).sort(), names);
+  for (let tries = 0; readdirSync(place('unmoved')).length > 1 && tries < 100; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual(readdirSync(place('unmoved')), ['_data']);
 });
