@@ -24,6 +24,7 @@ import { ownEndpoints } from './container-networks.ts';
 import { cgroupsPathOf, containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { keepForDaemon } from './container-sandbox.ts';
+import { restoreVolumes } from './container-volumes.ts';
 import { followExec } from './exec-container.ts';
 import type { Exec } from './exec-registry.ts';
 import { removeContainer } from './remove-container.ts';
@@ -44,6 +45,7 @@ export async function adoptContainers(context: ContainerContext): Promise<void> 
   const networksRestored = Promise.withResolvers<void>();
   await Promise.all(records.map((record) => adoptRun(context, record, held.has(record.id), networksRestored.promise)));
   await restoreNetworks(context);
+  await restoreVolumes(context);
   networksRestored.resolve();
   await Promise.all(records.map((record) => finishRemoval(context, record)));
   await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));
@@ -72,7 +74,8 @@ async function finishRemoval(context: ContainerContext, record: ContainerRecord)
   const container = context.registry.resolve(record.id);
   try {
     if (container.hostConfig.AutoRemove && hasRun(container)) await autoRemove(context, container);
-    if (record.state.status === 'removing' || record.state.status === 'dead') await removeContainer(context, container, { force: true });
+    if (record.state.status === 'removing' || record.state.status === 'dead')
+      await removeContainer(context, container, { force: true, volumes: container.hostConfig.AutoRemove });
   } catch (error) {
     logFailure(context, record, error);
   }

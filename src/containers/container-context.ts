@@ -4,11 +4,13 @@ import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import type { ContainerEvents } from './container-events.ts';
 import type { ContainerRecords } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerContext {
   /** Directory that holds one directory per container. */
@@ -25,6 +27,8 @@ export interface ContainerContext {
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;
   readonly networks: Networks;
+  readonly volumes: Volumes;
+  readonly volumeClaims: VolumeClaims;
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
   readonly daemonDns: DnsWishes;
   readonly host: HostFacts;

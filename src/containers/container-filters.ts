@@ -4,6 +4,7 @@ import { parseUntil } from '../base/until.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { Networks } from '../network/networks.ts';
 import type { Container } from './container.ts';
+import { mountPointsOf } from './container-mounts.ts';
 import type { StoredEndpoint } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { ContainerFilters } from './containers.ts';
@@ -53,7 +54,7 @@ const listMatchers: Readonly<Record<string, MakeMatcher>> = {
       values,
       (value) =>
         ({ record }) =>
-          record.mounts.some(({ source, destination }) => [source, destination].includes(value)),
+          mountPointsOf(record.mounts).some(({ name, source, destination }) => [name ?? source, destination].includes(value)),
     ),
 };
 

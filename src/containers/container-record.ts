@@ -5,7 +5,8 @@ import type { EndpointSettings } from '../network/networks.ts';
 import type { Database, Durability, Statement } from '../store/database.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
-import type { MountPoint } from './containers.ts';
+import type { ContainerMount } from './container-mounts.ts';
+import { plainMounts } from './mounts.ts';
 
 export interface ContainerRecord {
   readonly version: 1;
@@ -29,7 +30,7 @@ export interface ContainerRecord {
   readonly networks: readonly StoredEndpoint[];
   /** `--link` on the default bridge, resolved at creation: the other may be renamed. */
   readonly links: readonly StoredLink[];
-  readonly mounts: readonly MountPoint[];
+  readonly mounts: readonly ContainerMount[];
   readonly state: StoredState;
 }
 
@@ -96,6 +97,8 @@ function durabilityOf(record: ContainerRecord): Durability {
 function parseRecord(id: string, text: string): ContainerRecord {
   const record = JSON.parse(text) as ContainerRecord & Partial<Pick<ContainerRecord, 'networks' | 'links'>>;
   if (record.version !== 1) throw new EngineError('system', `container ${id} was written by a newer version of Gantry; run that version`);
-  // Records from before there were networks have neither.
-  return { ...record, networks: record.networks ?? [], links: record.links ?? [] };
+  // Records from before there were networks have neither, and mounts as inspect lists them.
+  const mounts =
+    record.mounts.every((mount) => 'kind' in mount) && record.networks !== undefined ? record.mounts : plainMounts(record.hostConfig);
+  return { ...record, networks: record.networks ?? [], links: record.links ?? [], mounts };
 }

@@ -40,6 +40,14 @@ export function lowersOf(
   return { base, lowers: [layers.initLayer, ...lowers] };
 }
 
+/** What the image itself has. */
+export function lowersOfImage(
+  { layers }: Pick<ContainerContext, 'layers'>,
+  image: Container['record']['layers'],
+): { readonly base: string; readonly lowers: readonly string[] } {
+  return layers.mountOrder(image);
+}
+
 /** The container's `/` looks like the upper directory, whatever lies below: it takes over what the image says about `/`. */
 async function makeUpper({ layers }: ContainerContext, { record, paths }: Container): Promise<void> {
   try {

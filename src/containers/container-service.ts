@@ -14,6 +14,7 @@ import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Database } from '../store/database.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import { adoptContainers } from './adopt-containers.ts';
 import { attachContainer } from './attach-container.ts';
 import { changePorts, connectNetwork, disconnectNetwork } from './change-networks.ts';
@@ -21,11 +22,13 @@ import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { ContainerEvents } from './container-events.ts';
 import { listMatcher, pruneMatcher } from './container-filters.ts';
+import { imageMountsOf } from './container-mounts.ts';
 import { usesNetwork } from './container-networks.ts';
 import { ContainerRecords } from './container-record.ts';
 import { ContainerRegistry } from './container-registry.ts';
 import { requireRunning } from './container-state.ts';
 import { containerView } from './container-view.ts';
+import { volumeUsers } from './container-volumes.ts';
 import type { Containers, ListOptions, StopOptions, WaitResult } from './containers.ts';
 import { createContainer } from './create-container.ts';
 import { directorySize } from './directory-size.ts';
@@ -40,6 +43,7 @@ import { parseSignal } from './signals.ts';
 import { startContainer } from './start-container.ts';
 import { killContainer, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
 import { validateContainerName } from './validate-create.ts';
+import { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerDependencies {
   /** `<data-root>/containers` is ours. */
@@ -53,6 +57,7 @@ export interface ContainerDependencies {
   readonly layers: OpenLayerStore;
   readonly runtime: Runtime;
   readonly networks: Networks & Pick<NetworkService, 'setContainerLookup'>;
+  readonly volumes: Volumes;
   /** The daemon's `--dns`, `--dns-search` and `--dns-opt`. */
   readonly daemonDns: DnsWishes;
   readonly host: HostFacts;
@@ -80,7 +85,9 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     records: new ContainerRecords(dependencies.database),
     events: new ContainerEvents(),
     execs: new Execs(),
+    volumeClaims: new VolumeClaims(),
   };
+  dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);
   await adoptContainers(context);
   return new Service(context);
@@ -215,7 +222,11 @@ class Service implements ContainerService {
   /** Somebody may have started or removed it since it was listed: no reason to fail a prune. */
   async #removeIfStopped(container: Container): Promise<boolean> {
     try {
-      await container.lane.submit({ kind: 'remove', force: false, run: () => removeContainer(this.#context, container, { force: false }) });
+      await container.lane.submit({
+        kind: 'remove',
+        force: false,
+        run: () => removeContainer(this.#context, container, { force: false, volumes: false }),
+      });
       return true;
     } catch (error) {
       if (error instanceof EngineError && error.code === 'conflict') return false;
@@ -310,14 +321,12 @@ class Service implements ContainerService {
   }
 
   imageUsers(id: ImageId): readonly ImageUser[] {
-    return this.#context.registry
-      .all()
-      .filter(({ record }) => record.imageId === id)
-      .map(({ id: containerId, state, imageReference }) => ({
-        containerId,
-        running: state.status === 'running',
-        reference: imageReference,
-      }));
+    return this.#context.registry.all().flatMap((container) => {
+      const { record, state } = container;
+      const mounted = imageMountsOf(record.mounts).find(({ imageId }) => imageId === id);
+      const reference = record.imageId === id ? record.imageReference : mounted?.image;
+      return reference === undefined ? [] : [{ containerId: container.id, running: state.status === 'running', reference }];
+    });
   }
 
   networkUsers(id: string, name: string): readonly ContainerId[] {
@@ -333,7 +342,8 @@ class Service implements ContainerService {
   }
 
   layerDirectories(): ReadonlySet<string> {
-    return new Set(this.#context.registry.all().flatMap(({ record }) => record.layers.map(({ directory }) => directory)));
+    const layersOf = ({ record }: Container) => [...record.layers, ...imageMountsOf(record.mounts).flatMap(({ layers }) => layers)];
+    return new Set(this.#context.registry.all().flatMap((container) => layersOf(container).map(({ directory }) => directory)));
   }
 
   async close(): Promise<void> {

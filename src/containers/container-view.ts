@@ -2,6 +2,7 @@
 import type { EndpointState, Networks } from '../network/networks.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { mountPointsOf } from './container-mounts.ts';
 import { joinsContainer } from './container-networks.ts';
 import type { StoredEndpoint } from './container-record.ts';
 import { lowersOf } from './container-rootfs.ts';
@@ -32,7 +33,7 @@ export async function containerView(context: ContainerContext, container: Contai
     imageReference: record.imageReference,
     config: record.config,
     hostConfig: shownHostConfig(context, container),
-    mounts: record.mounts,
+    mounts: mountPointsOf(record.mounts),
     networks: endpointViews(context, container),
     ports: context.networks.sandbox(container.id)?.ports ?? {},
     sandboxKey: sandboxKeyOf(container),

@@ -18,13 +18,15 @@ import type { ContainerContext } from './container-context.ts';
 import { sandboxRequest, storedEndpoints } from './container-networks.ts';
 import { containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
+import { lowersOfImage } from './container-rootfs.ts';
 import { neverRan, storedState } from './container-state.ts';
-import type { CreateRequest, MountPoint } from './containers.ts';
+import { makeVolumes } from './container-volumes.ts';
+import type { CreateRequest } from './containers.ts';
 import { hostnameOf } from './hostname.ts';
 import { resolveLinks } from './links.ts';
 import { mergeImageConfig } from './merge-image-config.ts';
-import { requestedMounts } from './mounts.ts';
 import { generateName } from './name-generator.ts';
+import { planMounts } from './plan-mounts.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { storedHostConfig } from './stored-host-config.ts';
 import { validateContainerName, validateCreate } from './validate-create.ts';
@@ -39,12 +41,13 @@ export async function createContainer(
   const warnings = validateCreate(request.config, request.hostConfig, {
     host: context.host,
     pathExists: existsSync,
-    imageVolumes: Object.keys(image.config.config.Volumes ?? {}),
   });
   const id = newContainerId();
   const config = storedConfig(context, id, request, image);
   const networks = storedEndpoints(config, request.hostConfig, request.endpoints, context.networks);
   const links = resolveLinks(request.hostConfig, (reference) => context.registry.find(reference));
+  const layers = lowersOfImage(context, image.layers);
+  const planned = planMounts(context, config, request.hostConfig, layers);
   const [path = '', ...args] = commandOf(config);
   await using undo = new AsyncDisposableStack();
   const reserved = reserveName(context, undo, id, name);
@@ -64,11 +67,13 @@ export async function createContainer(
     hostConfig: storedHostConfig(request.hostConfig, context.host),
     networks,
     links,
-    mounts: mountPoints(request.hostConfig),
+    mounts: [],
     state: storedState({ status: 'created', last: neverRan }),
   };
   checkNetworks(context, record);
-  await makeContainer(context, undo, record);
+  const mounts = await makeVolumes(context, undo, id, planned, layers);
+  await makeContainer(context, undo, { ...record, mounts });
+  context.volumeClaims.drop(id);
   undo.move();
   return { id, warnings };
 }
@@ -130,16 +135,4 @@ function goArchitecture(name: string): string {
 
 function platformOf({ os, architecture, variant }: ImageConfig): string {
   return join(os, architecture, variant ?? '');
-}
-
-/** What inspect lists: binds and `--mount type=tmpfs`; `--tmpfs` is only in the host configuration. */
-function mountPoints(hostConfig: HostConfig): MountPoint[] {
-  return requestedMounts(hostConfig).flatMap((mount): MountPoint[] => {
-    if (mount.kind === 'bind') {
-      const { source, destination, mode, readOnly, propagation } = mount;
-      return [{ type: 'bind', source, destination, mode, rw: !readOnly, propagation }];
-    }
-    if (!mount.listed) return [];
-    return [{ type: 'tmpfs', source: '', destination: mount.destination, mode: '', rw: !mount.options.includes('ro'), propagation: '' }];
-  });
 }

@@ -99,6 +99,8 @@ function specOf(
       user: resolveUser(container.config.User, groups, files),
       host: context.host,
       files: container.paths,
+      // Made when it was started.
+      mounts: [],
       cgroupsPath: cgroupsPathOf(context, container),
       // Entered by the init's pidfd whatever they were made from.
       joined: { network: `/proc/${pid}/ns/net`, pid: `/proc/${pid}/ns/pid` },

@@ -1,14 +1,15 @@
 /**
  * What `-v`, `--mount` and `--tmpfs` ask for, as one list: parsed and checked with Docker's rules and texts. Pure; whether a bind's source exists is the
- * caller's to find out (`createSource` says what to do when it doesn't).
+ * caller's to find out (`createSource` says what to do when it doesn't), and so are volumes and images (`container-volumes.ts`).
  */
 import { posix } from 'node:path';
 import { invalid, notImplemented } from '../base/errors.ts';
 import { mergeTmpfsOptions } from '../runtime/mount-options.ts';
 import type { HostConfig, MountRequest } from './config.ts';
-import { parseVolume } from './volume-syntax.ts';
+import { parseIdmap } from './mapped-owners.ts';
+import { parseVolume, type VolumeText } from './volume-syntax.ts';
 
-export type RequestedMount = RequestedBind | RequestedTmpfs;
+export type RequestedMount = RequestedBind | RequestedTmpfs | RequestedVolume | RequestedImage;
 
 export interface RequestedBind {
   readonly kind: 'bind';
@@ -24,6 +25,34 @@ export interface RequestedBind {
   readonly mode: string;
   /** `-v` makes a missing source directory; `--mount` refuses. */
   readonly createSource: boolean;
+  /** See `mapped-owners.ts`; absent: as they are. */
+  readonly idmap?: string;
+}
+
+export interface RequestedVolume {
+  readonly kind: 'volume';
+  /** Null: an anonymous one. */
+  readonly name: string | null;
+  /** '': the default one, or that of the volume that is there. */
+  readonly driver: string;
+  readonly driverOptions: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly destination: string;
+  readonly readOnly: boolean;
+  /** Filled from the image when it is empty. */
+  readonly copy: boolean;
+  /** Below the volume's root; '': all of it. */
+  readonly subpath: string;
+  readonly mode: string;
+  readonly idmap?: string;
+}
+
+/** The files of an image, read-only. */
+export interface RequestedImage {
+  readonly kind: 'image';
+  readonly image: string;
+  readonly destination: string;
+  readonly subpath: string;
 }
 
 export interface RequestedTmpfs {
@@ -35,9 +64,11 @@ export interface RequestedTmpfs {
 }
 
 /** In the order asked; duplicates are refused. */
-export function requestedMounts(hostConfig: Pick<HostConfig, 'Binds' | 'Mounts' | 'Tmpfs'>): RequestedMount[] {
+export function requestedMounts(
+  hostConfig: Pick<HostConfig, 'Binds' | 'Mounts' | 'Tmpfs'> & Partial<Pick<HostConfig, 'VolumeDriver'>>,
+): RequestedMount[] {
   const mounts: RequestedMount[] = [
-    ...(hostConfig.Binds ?? []).map(bindOf),
+    ...(hostConfig.Binds ?? []).map((raw) => bindOf(raw, hostConfig.VolumeDriver ?? '')),
     ...(hostConfig.Mounts ?? []).map(mountOf),
     ...Object.entries(hostConfig.Tmpfs ?? {}).map(([destination, options]) => tmpfsOf(destination, options)),
   ];
@@ -49,16 +80,17 @@ export function requestedMounts(hostConfig: Pick<HostConfig, 'Binds' | 'Mounts' 
   return mounts;
 }
 
-function bindOf(raw: string): RequestedBind {
+/** What needs nothing prepared: the rest are volumes and images. */
+export function plainMounts(hostConfig: Parameters<typeof requestedMounts>[0]): (RequestedBind | RequestedTmpfs)[] {
+  return requestedMounts(hostConfig).filter((mount) => mount.kind === 'bind' || mount.kind === 'tmpfs');
+}
+
+function bindOf(raw: string, driver: string): RequestedBind | RequestedVolume {
   const volume = parseVolume(raw);
   const type = volume.source.startsWith('/') ? 'bind' : 'volume';
-  const problem = destinationProblem(volume.destination) ?? (type === 'bind' ? absoluteProblem(volume.source) : null);
+  const problem = destinationProblem(volume.destination) ?? (type === 'bind' ? bindTextProblem(volume) : volumeTextProblem(volume));
   if (problem !== null) throw invalid(`invalid volume specification: '${raw}': invalid mount config for type "${type}": ${problem}`);
-  if (type === 'volume') {
-    const which = volume.source === '' ? 'The anonymous volume' : `The named volume "${volume.source}"`;
-    throw notImplemented(`${which} (-v ${raw}) is not supported yet: volumes come with issue 4. A host path works`);
-  }
-  refuseShared(volume.propagation);
+  if (type === 'volume') return namedVolume(volume, driver);
   return {
     kind: 'bind',
     source: clean(volume.source),
@@ -72,6 +104,37 @@ function bindOf(raw: string): RequestedBind {
   };
 }
 
+function bindTextProblem({ source, noCopy }: VolumeText): string | null {
+  return absoluteProblem(source) ?? (noCopy ? 'field VolumeOptions must not be specified' : null);
+}
+
+function volumeTextProblem({ propagation }: VolumeText): string | null {
+  return propagation === '' ? null : 'field BindOptions must not be specified';
+}
+
+function namedVolume({ source, destination, readOnly, noCopy, mode }: VolumeText, driver: string): RequestedVolume {
+  return {
+    kind: 'volume',
+    name: source === '' ? null : source,
+    driver,
+    driverOptions: {},
+    labels: {},
+    destination: clean(destination),
+    readOnly,
+    copy: !noCopy,
+    subpath: '',
+    mode,
+  };
+}
+
+/** `-v /path`, and the VOLUMEs of the image: `Config.Volumes`. Nothing leads out of the container's root. */
+export function anonymousVolume(path: string, driver: string): RequestedVolume {
+  if (path.includes('\0')) throw invalidMount('volume', 'invalid mount path: a path cannot hold a NUL byte');
+  const destination = clean(posix.join('/', path));
+  if (destination === '/') throw invalidMount('volume', "invalid specification: destination can't be '/'");
+  return namedVolume({ source: '', destination, mode: '', readOnly: false, propagation: '', noCopy: false }, driver);
+}
+
 function mountOf(request: MountRequest): RequestedMount {
   const problem = request.Target === '' ? 'field Target must not be empty' : destinationProblem(request.Target);
   if (problem !== null) throw invalidMount(request.Type, problem);
@@ -81,9 +144,9 @@ function mountOf(request: MountRequest): RequestedMount {
     case 'tmpfs':
       return tmpfsMountOf(request);
     case 'volume':
-      throw notImplemented(`A mount of type "volume" (${request.Target}) is not supported yet: volumes come with issue 4`);
+      return volumeMountOf(request);
     case 'image':
-      throw notImplemented(`A mount of type "image" (${request.Target}) is not supported yet: it comes with issue 4`);
+      return imageMountOf(request);
     case 'npipe':
     case 'cluster':
       throw notImplemented(`A mount of type "${request.Type}" (${request.Target}) is not supported: it belongs to Windows or Swarm`);
@@ -101,7 +164,6 @@ function bindMountOf(request: MountRequest): RequestedBind {
       ? 'field Source must not be empty'
       : (absoluteProblem(source) ?? foreignOptions(request, 'BindOptions') ?? propagationProblem(propagation) ?? readOnlyProblem(request));
   if (problem !== null) throw invalidMount('bind', problem);
-  refuseShared(propagation);
   return {
     kind: 'bind',
     source: clean(source),
@@ -112,7 +174,59 @@ function bindMountOf(request: MountRequest): RequestedBind {
     propagation: propagation === '' ? 'rprivate' : propagation,
     mode: '',
     createSource: options.CreateMountpoint === true,
+    ...idmapOf(options.Idmap),
   };
+}
+
+function volumeMountOf(request: MountRequest): RequestedVolume {
+  const name = (request.Source ?? '') === '' ? null : (request.Source ?? '');
+  const options = request.VolumeOptions ?? {};
+  const problem = foreignOptions(request, 'VolumeOptions') ?? volumeProblem(request, name === null);
+  if (problem !== null) throw invalidMount('volume', problem);
+  return {
+    kind: 'volume',
+    name,
+    driver: options.DriverConfig?.Name ?? '',
+    driverOptions: options.DriverConfig?.Options ?? {},
+    labels: options.Labels ?? {},
+    destination: clean(request.Target),
+    readOnly: request.ReadOnly === true,
+    copy: options.NoCopy !== true,
+    subpath: options.Subpath ?? '',
+    mode: '',
+    ...idmapOf(options.Idmap),
+  };
+}
+
+function volumeProblem({ ReadOnly: readOnly, VolumeOptions: options = {} }: MountRequest, isAnonymous: boolean): string | null {
+  const { Subpath: subpath = '' } = options;
+  if (subpath !== '' && isAnonymous) return 'must not set Subpath when using anonymous volumes';
+  if (!isLocal(subpath)) return 'subpath must be a relative path within the volume';
+  return readOnly === true && isAnonymous ? 'must not set ReadOnly mode when using anonymous volumes' : null;
+}
+
+function imageMountOf(request: MountRequest): RequestedImage {
+  const { Source: image = '', ImageOptions: { Subpath: subpath = '' } = {} } = request;
+  const problem =
+    image === ''
+      ? 'field Source must not be empty'
+      : (foreignOptions(request, 'ImageOptions') ?? (isLocal(subpath) ? null : 'subpath must be a relative path within the image'));
+  if (problem !== null) throw invalidMount('image', problem);
+  return { kind: 'image', image, destination: clean(request.Target), subpath };
+}
+
+/** Neither absolute nor above its start; what links make of it is the kernel's to hold (RESOLVE_IN_ROOT). */
+function isLocal(subpath: string): boolean {
+  if (subpath === '') return true;
+  if (subpath.includes('\0') || subpath.startsWith('/')) return false;
+  return posix.normalize(subpath).split('/')[0] !== '..';
+}
+
+/** Parsed here for its error, and again when the container starts. */
+function idmapOf(text: string | undefined): { readonly idmap?: string } {
+  if (text === undefined || text === '') return {};
+  parseIdmap(text);
+  return { idmap: text };
 }
 
 function readOnlyProblem({ ReadOnly: readOnly, BindOptions: options = {} }: MountRequest): string | null {
@@ -166,11 +280,12 @@ function quoteOption(option: string): string {
   return parts.map((part) => JSON.stringify(part)).join(' ');
 }
 
-function foreignOptions(request: MountRequest, own: 'BindOptions' | 'TmpfsOptions'): string | null {
-  const fields = ['BindOptions', 'VolumeOptions', 'TmpfsOptions'] as const;
-  const foreign = fields.find((field) => field !== own && request[field] !== undefined);
+function foreignOptions(request: MountRequest, own: (typeof optionFields)[number]): string | null {
+  const foreign = optionFields.find((field) => field !== own && request[field] !== undefined);
   return foreign === undefined ? null : `field ${foreign} must not be specified`;
 }
+
+const optionFields = ['BindOptions', 'VolumeOptions', 'ImageOptions', 'TmpfsOptions'] as const;
 
 function destinationProblem(destination: string): string | null {
   if (destination.startsWith('/') && clean(destination) === '/') return "invalid specification: destination can't be '/'";
@@ -186,13 +301,6 @@ const propagations: ReadonlySet<string> = new Set(['', 'private', 'rprivate', 's
 
 function propagationProblem(propagation: string): string | null {
   return propagations.has(propagation) ? null : `invalid propagation mode: ${propagation}`;
-}
-
-function refuseShared(propagation: string): void {
-  if (propagation !== 'shared' && propagation !== 'rshared') return;
-  throw notImplemented(
-    `Bind propagation "${propagation}" is not supported yet: mounts made in the container would have to reach the host. Use rslave or rprivate`,
-  );
 }
 
 function invalidMount(type: string, problem: string): Error {

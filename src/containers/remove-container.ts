@@ -1,11 +1,12 @@
 /**
- * Removal:   running? ──force: SIGKILL, exit──▶ state removing, stored ──▶ files ──▶ record ──▶ `destroy`, waits answered
+ * Removal:   running? ──force: SIGKILL, exit──▶ state removing, stored ──▶ files ──▶ anonymous volumes, when asked for ──▶ record ──▶ `destroy`, waits answered
  *
  * The record goes last, so that a crash leaves something that the next boot finds and finishes.
  */
 import { conflict, EngineError, errorText } from '../base/errors.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { removeAnonymousVolumes } from './container-volumes.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { killAndWait } from './stop-container.ts';
 
@@ -13,7 +14,7 @@ import { killAndWait } from './stop-container.ts';
 export async function removeContainer(
   context: ContainerContext,
   container: Container,
-  options: { readonly force: boolean },
+  options: { readonly force: boolean; readonly volumes: boolean },
 ): Promise<void> {
   if (container.state.status === 'running') {
     if (!options.force) throw runningConflict(container);
@@ -23,6 +24,7 @@ export async function removeContainer(
   try {
     await container.released;
     await removeDirectory(container.paths.directory);
+    if (options.volumes) await removeAnonymousVolumes(context, container);
     await context.records.delete(container.record);
   } catch (error) {
     throw await enterDead(context, container, error);

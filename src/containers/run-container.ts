@@ -15,6 +15,7 @@ import { leaveNetworks } from './container-sandbox.ts';
 import type { ContainerState, LastRun, Running } from './container-state.ts';
 import type { WaitResult } from './containers.ts';
 import { LogFeed } from './log-news.ts';
+import { releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
 import type { StdioRelay } from './stdio-relay.ts';
 
@@ -56,12 +57,17 @@ async function followToEnd(
   const exit = await running.process.exited;
   await announced;
   const last = lastRunAfter(running.last.startedAt, exit);
-  await recordEnd(context, container, last, leaveNetworks(context, container, running.process));
+  await recordEnd(context, container, last, leaveAll(context, container, running.process));
   container.released = release(context, container, running.process);
   tellEnd(last);
   await deliverOutput(running.streams);
   container.waiters.exited(waitResultOf(last));
   if (container.hostConfig.AutoRemove && !running.restarting) await autoRemove(context, container);
+}
+
+/** Who is told of the end finds its ports, addresses and volumes free. */
+async function leaveAll(context: ContainerContext, container: Container, process: RunningContainer): Promise<void> {
+  await Promise.all([leaveNetworks(context, container, process), releaseMounts(context, container)]);
 }
 
 /** Stores an end and tells it. Memory goes on even when the disk refuses: the process is gone whatever the database says. */
@@ -96,7 +102,7 @@ export function waitResultOf(last: LastRun): WaitResult {
 
 /** `--rm`: the waits for the removal are answered by it. Somebody else's removal under way is as good. */
 export async function autoRemove(context: ContainerContext, container: Container): Promise<void> {
-  const remove = () => removeContainer(context, container, { force: false });
+  const remove = () => removeContainer(context, container, { force: false, volumes: true });
   try {
     await container.lane.submit({ kind: 'remove', force: false, run: remove });
   } catch (error) {

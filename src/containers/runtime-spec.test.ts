@@ -7,6 +7,7 @@ import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import { defaultContainerConfig, defaultHostConfig } from './config-defaults.ts';
 import type { HostFacts } from './host-facts.ts';
+import { plainMounts } from './mounts.ts';
 import { runtimeSpec } from './runtime-spec.ts';
 
 const id = 'abcdef0123456789'.repeat(4) as ContainerId;
@@ -31,6 +32,7 @@ function specOf(config: Partial<ContainerConfig> = {}, hostConfig: Partial<HostC
     user: { uid, gid: uid, additionalGids: [uid], home: '/home' },
     host,
     files: { resolvConf: '/c/resolv.conf', hostname: '/c/hostname', hosts: '/c/hosts' },
+    mounts: plainMounts(defaultHostConfig(hostConfig)),
     cgroupsPath: `/gantry/${id}`,
     joined: { network: null, pid: null },
     findDevices: () => [],

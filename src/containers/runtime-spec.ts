@@ -14,10 +14,9 @@ import { deviceAccess, type FindDevices } from './devices.ts';
 import { environmentOf } from './environment.ts';
 import type { HostFacts } from './host-facts.ts';
 import { hostnameOf } from './hostname.ts';
-import { requestedMounts } from './mounts.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
-import { type ContainerFiles, specMounts } from './spec-mounts.ts';
+import { type ContainerFiles, type MountToMake, specMounts } from './spec-mounts.ts';
 import { type JoinedNamespaces, sharesWithHost, specNamespaces } from './spec-namespaces.ts';
 import { maskedPaths, readonlyPaths } from './system-paths.ts';
 import type { ResolvedUser } from './users.ts';
@@ -30,6 +29,8 @@ export interface RuntimeSpecInput {
   readonly user: ResolvedUser;
   readonly host: HostFacts;
   readonly files: ContainerFiles;
+  /** What `-v`, `--mount`, `--tmpfs` and the image ask for, prepared on the host. */
+  readonly mounts: readonly MountToMake[];
   /** Below each controller's mount, starting with `/`. */
   readonly cgroupsPath: string;
   /** `/proc/PID/ns/...` of the containers that `container:X` modes name; the network namespace that was prepared for this one. */
@@ -48,7 +49,7 @@ export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
     process: specProcess(input, hostname),
     root: { path: 'rootfs', ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(sharesWithHost(hostConfig, 'uts') ? {} : { hostname }),
-    mounts: specMounts(hostConfig, requestedMounts(hostConfig), input.files),
+    mounts: specMounts(hostConfig, input.mounts, input.files),
     ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }),
     linux: specLinux(input, config.Domainname),
   };
@@ -104,12 +105,17 @@ function specLinux(input: RuntimeSpecInput, domainname: string): Linux {
     namespaces: specNamespaces(hostConfig, input.joined, host.cgroupVersion),
     ...(devices.length === 0 ? {} : { devices }),
     ...(seccomp === null ? {} : { seccomp }),
-    ...(requestedMounts(hostConfig).some((mount) => mount.kind === 'bind' && mount.propagation.endsWith('slave'))
-      ? { rootfsPropagation: 'rslave' }
-      : {}),
+    ...rootPropagation(input.mounts),
     maskedPaths: unmasked ? [] : (hostConfig.MaskedPaths ?? maskedPaths(host)),
     readonlyPaths: unmasked ? [] : (hostConfig.ReadonlyPaths ?? readonlyPaths),
   };
+}
+
+/** As Docker marks it: what binds want of the host's mounts. */
+function rootPropagation(mounts: readonly MountToMake[]): Pick<Linux, 'rootfsPropagation'> {
+  const wanted = (suffix: string): boolean => mounts.some((mount) => mount.kind === 'bind' && mount.propagation.endsWith(suffix));
+  if (wanted('shared')) return { rootfsPropagation: 'shared' };
+  return wanted('slave') ? { rootfsPropagation: 'rslave' } : {};
 }
 
 function securityOf(hostConfig: HostConfig): SecurityOptions {

@@ -1,7 +1,7 @@
 /** The mounts of a spec, in the order they are made: Docker's own, less what the user covers, then the user's and the /etc files, parents first. Pure. */
 import type { Mount } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
-import type { RequestedMount } from './mounts.ts';
+import type { RequestedBind, RequestedTmpfs } from './mounts.ts';
 
 /** Host paths of the files that Gantry writes for the container. */
 export interface ContainerFiles {
@@ -10,9 +10,28 @@ export interface ContainerFiles {
   readonly hosts: string;
 }
 
+/** Volumes are binds by now, images their layers. */
+export type MountToMake = BindToMake | RequestedTmpfs | LayersToMake;
+
+export interface BindToMake
+  extends Pick<RequestedBind, 'kind' | 'source' | 'destination' | 'readOnly' | 'recursiveReadOnly' | 'recursive' | 'propagation'> {
+  readonly subpath?: string;
+  readonly owners?: Pick<Mount, 'uidMappings' | 'gidMappings'>;
+}
+
+export interface LayersToMake {
+  readonly kind: 'layers';
+  readonly base: string;
+  /** Topmost first, relative to `base`. */
+  readonly lowers: readonly string[];
+  readonly destination: string;
+  readonly subpath: string;
+}
+
+const layerOptions = ['redirect_dir=off', 'metacopy=off', 'index=off'];
 const defaultShmBytes = 64 * 1024 * 1024;
 
-export function specMounts(hostConfig: HostConfig, requested: readonly RequestedMount[], files: ContainerFiles): Mount[] {
+export function specMounts(hostConfig: HostConfig, requested: readonly MountToMake[], files: ContainerFiles): Mount[] {
   const covered = new Set(requested.map(({ destination }) => destination));
   const own = defaultMounts(hostConfig).filter(({ destination }) => {
     const underOwnDev = covered.has('/dev') && destination.startsWith('/dev/');
@@ -61,11 +80,16 @@ function etcMounts(files: ContainerFiles, hostConfig: HostConfig, covered: Reado
   return mounts.filter(({ destination }) => !covered.has(destination));
 }
 
-function mountOf(mount: RequestedMount): Mount {
+function mountOf(mount: MountToMake): Mount {
   if (mount.kind === 'tmpfs') return { destination: mount.destination, type: 'tmpfs', source: 'tmpfs', options: mount.options };
+  const part = mount.subpath === undefined || mount.subpath === '' ? {} : { subpath: mount.subpath };
+  if (mount.kind === 'layers') {
+    const { destination, base: source, lowers: layers } = mount;
+    return { destination, type: 'layers', source, layers, options: layerOptions, ...part };
+  }
   const access = mount.recursiveReadOnly ? ['rro'] : mount.readOnly ? ['ro'] : [];
   const options = [mount.recursive ? 'rbind' : 'bind', ...access, mount.propagation];
-  return { destination: mount.destination, type: 'bind', source: mount.source, options };
+  return { destination: mount.destination, type: 'bind', source: mount.source, options, ...mount.owners, ...part };
 }
 
 function depth(path: string): number {

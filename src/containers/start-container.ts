@@ -5,8 +5,7 @@
  *
  * A start that fails leaves the container as it was and off its networks, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
  */
-import { mkdir, stat } from 'node:fs/promises';
-import { conflict, EngineError, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
+import { conflict, EngineError, errorText } from '../base/errors.ts';
 import type { Sandbox } from '../network/networks.ts';
 import { maxAttachments } from '../runtime/protocol.ts';
 import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
@@ -19,10 +18,11 @@ import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked 
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
 import { logLimits } from './log-config.ts';
-import { requestedMounts } from './mounts.ts';
+import { prepareMounts, releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
 import { enterRunning } from './run-container.ts';
 import { runtimeSpec } from './runtime-spec.ts';
+import type { MountToMake } from './spec-mounts.ts';
 import { startErrorText } from './start-error-text.ts';
 import { resolveUser } from './users.ts';
 
@@ -40,13 +40,15 @@ export async function startContainer(context: ContainerContext, container: Conta
   const network = prepareNetwork(context, container);
   // Whoever fails first is told; this one is looked at below.
   network.catch(() => {});
+  const mounts = prepareMounts(context, container);
+  mounts.catch(() => {});
   try {
-    const request = await startRequest(context, container, attachments, network);
+    const request = await startRequest(context, container, attachments, network, mounts);
     const process = await context.runtime.start(request);
     await enterStarted(context, container, process, attachments);
     return 'started';
   } catch (error) {
-    await leaveAfterFailure(context, container, network);
+    await leaveAfterFailure(context, container, network, mounts);
     throw await enterFailed(context, container, attachments, error);
   }
 }
@@ -68,10 +70,17 @@ async function prepareNetwork(context: ContainerContext, container: Container): 
   return { namespace: sandbox?.namespacePath ?? null, files: container.paths, keep: sandbox?.keep ?? [] };
 }
 
-async function leaveAfterFailure(context: ContainerContext, container: Container, network: Promise<PreparedNetwork>): Promise<void> {
+async function leaveAfterFailure(
+  context: ContainerContext,
+  container: Container,
+  network: Promise<PreparedNetwork>,
+  mounts: Promise<unknown>,
+): Promise<void> {
   await network.catch(() => {});
-  // A process that runs although its start could not be told: its end looks after the network.
-  if (container.state.status !== 'running') await leaveNetworks(context, container, null);
+  // A process that runs although its start could not be told: its end looks after network and mounts.
+  if (container.state.status === 'running') return;
+  await leaveNetworks(context, container, null);
+  await releaseMounts(context, container, mounts);
 }
 
 async function startRequest(
@@ -79,10 +88,11 @@ async function startRequest(
   container: Container,
   attachments: readonly WaitingAttachment[],
   prepared: Promise<PreparedNetwork>,
+  preparedMounts: Promise<readonly MountToMake[]>,
 ): Promise<StartRequest> {
   const { config, hostConfig } = container;
   const joinedPid = joinedContainer(context, hostConfig.PidMode, 'PID');
-  const [{ rootfs, userFiles }, network] = await Promise.all([prepareRootfs(context, container), prepared, prepareBinds(container)]);
+  const [{ rootfs, userFiles }, network, mounts] = await Promise.all([prepareRootfs(context, container), prepared, preparedMounts]);
   const spec = runtimeSpec({
     id: container.id,
     config,
@@ -90,6 +100,7 @@ async function startRequest(
     user: resolveUser(config.User, hostConfig.GroupAdd ?? [], userFiles),
     host: context.host,
     files: network.files,
+    mounts,
     cgroupsPath: cgroupsPathOf(context, container),
     joined: { network: network.namespace, pid: joinedPid === null ? null : `/proc/${joinedPid.pid}/ns/pid` },
     linkVariables: linkVariablesOf(context, container),
@@ -122,26 +133,6 @@ function joinedContainer(context: ContainerContext, mode: string, what: 'network
   const other = context.registry.resolve(mode.slice('container:'.length));
   if (other.state.status !== 'running') throw conflict(`cannot join ${what} of a non running container: ${other.id}`);
   return { paths: other.paths, pid: other.state.process.pid };
-}
-
-async function prepareBinds({ hostConfig }: Container): Promise<void> {
-  for (const mount of requestedMounts(hostConfig)) if (mount.kind === 'bind') await prepareBindSource(mount.source, mount.createSource);
-}
-
-/** `-v` makes a missing directory, `--mount` wants it there; that it was there at create says nothing about now. */
-async function prepareBindSource(source: string, create: boolean): Promise<void> {
-  try {
-    await stat(source);
-    return;
-  } catch (error) {
-    if (!hasErrnoCode(error, 'ENOENT', 'ENOTDIR')) throw new EngineError('system', `cannot use bind source ${source}: ${errorText(error)}`);
-  }
-  if (!create) throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
-  try {
-    await mkdir(source, { recursive: true, mode: 0o755 });
-  } catch (error) {
-    throw new EngineError('system', `error while creating mount source path '${source}': ${errorText(error)}`, { cause: error });
-  }
 }
 
 function takeAttachments(container: Container, limit = Number.POSITIVE_INFINITY): readonly WaitingAttachment[] {
@@ -207,7 +198,7 @@ async function enterFailed(
   for (const { relay } of [...attachments, ...takeAttachments(container)]) relay.finish();
   container.waiters.exited({ statusCode: exitCode, error: null });
   if (container.hostConfig.AutoRemove) {
-    await removeContainer(context, container, { force: false }).catch((error) => {
+    await removeContainer(context, container, { force: false, volumes: true }).catch((error) => {
       context.logger.warn({ container: container.id, error: errorText(error) }, 'cannot remove a container that did not start (--rm)');
     });
   }

@@ -7,10 +7,7 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 
 /** A value that asks for something, by the name of the row's field. */
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
-  'Config.Volumes': { Volumes: { '/data': {} } },
   'Config.Healthcheck': { Healthcheck: { Test: ['CMD', 'true'] } },
-  'HostConfig.VolumesFrom': { VolumesFrom: ['other'] },
-  'HostConfig.VolumeDriver': { VolumeDriver: 'nfs' },
   'HostConfig.IpcMode': { IpcMode: 'container:db' },
   'HostConfig.RestartPolicy': { RestartPolicy: { Name: 'always', MaximumRetryCount: 0 } },
   'HostConfig.LogConfig.Type': { LogConfig: { Type: 'syslog', Config: {} } },
@@ -49,7 +46,7 @@ test('refuseUnsupported: every row refuses by its name and nothing else does', (
 test('refuseUnsupported: defaults, and what clients send without asking for anything', () => {
   refuseUnsupported(defaultContainerConfig(), defaultHostConfig());
   refuseUnsupported(
-    defaultContainerConfig({ Volumes: {}, Healthcheck: { Test: ['NONE'] }, ExposedPorts: { '80/tcp': {} } }),
+    defaultContainerConfig({ Volumes: { '/data': {} }, Healthcheck: { Test: ['NONE'] }, ExposedPorts: { '80/tcp': {} } }),
     defaultHostConfig({
       NetworkMode: 'default',
       RestartPolicy: { Name: 'no', MaximumRetryCount: 0 },

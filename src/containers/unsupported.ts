@@ -13,7 +13,6 @@ interface UnsupportedField {
   readonly asked: (config: ContainerConfig, hostConfig: HostConfig) => boolean;
 }
 
-const volumes = 'volumes come with issue 4';
 const lifecycle = 'it comes with issue 5';
 const windows = 'it exists on Windows only';
 
@@ -21,10 +20,7 @@ const filled = (list: readonly unknown[] | null | undefined): boolean => (list ?
 const entries = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0;
 
 export const unsupportedFields: readonly UnsupportedField[] = [
-  { field: 'Config.Volumes (-v /path)', brings: volumes, asked: ({ Volumes }) => entries(Volumes) },
   { field: 'Config.Healthcheck (--health-cmd)', brings: lifecycle, asked: ({ Healthcheck }) => asksHealth(Healthcheck?.Test) },
-  { field: 'HostConfig.VolumesFrom (--volumes-from)', brings: volumes, asked: (_, { VolumesFrom }) => filled(VolumesFrom) },
-  { field: 'HostConfig.VolumeDriver (--volume-driver)', brings: volumes, asked: (_, { VolumeDriver }) => VolumeDriver !== '' },
   { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
   {
     field: 'HostConfig.RestartPolicy (--restart)',

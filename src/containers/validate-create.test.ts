@@ -25,7 +25,6 @@ function validate(config: Partial<ContainerConfig>, hostConfig: Partial<HostConf
   return validateCreate(defaultContainerConfig(config), defaultHostConfig({ NetworkMode: 'none', ...hostConfig }), {
     host: facts,
     pathExists: (path) => path === '/there',
-    imageVolumes: [],
   });
 }
 
@@ -152,13 +151,6 @@ test('validateCreate: what has no effect is told, when it is not refused', () =>
   assert.deepEqual(validate({}, { NetworkMode: 'host', PublishAllPorts: true }), [
     'Published ports are discarded when using host network mode',
   ]);
-  const warnings = validateCreate(defaultContainerConfig(), defaultHostConfig({ NetworkMode: 'host', Tmpfs: { '/a': '' } }), {
-    host,
-    pathExists: () => true,
-    imageVolumes: ['/a', '/b'],
-  });
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? '', /declares volumes \(\/b\)/);
 });
 
 test('validateContainerName: the pattern and text of Docker', () => {

@@ -17,8 +17,6 @@ import { validateResources } from './validate-resources.ts';
 export interface CreateFacts {
   readonly host: HostFacts;
   readonly pathExists: (hostPath: string) => boolean;
-  /** Paths of the image's VOLUME instructions. */
-  readonly imageVolumes: readonly string[];
 }
 
 /** `config` as requested, not yet merged with the image's. */
@@ -38,7 +36,6 @@ export function validateCreate(config: ContainerConfig, hostConfig: HostConfig, 
     ...security.warnings,
     ...capabilityWarnings(hostConfig, facts.host),
     ...networkWarnings(hostConfig),
-    ...volumeWarnings(hostConfig, facts.imageVolumes),
   ];
 }
 
@@ -156,13 +153,4 @@ function capabilityWarnings(hostConfig: HostConfig, host: HostFacts): string[] {
 function networkWarnings({ NetworkMode: mode, PortBindings: bindings, PublishAllPorts: all }: HostConfig): string[] {
   const published = all || Object.keys(bindings).length > 0;
   return mode === 'host' && published ? ['Published ports are discarded when using host network mode'] : [];
-}
-
-function volumeWarnings(hostConfig: HostConfig, imageVolumes: readonly string[]): string[] {
-  const covered = new Set(requestedMounts(hostConfig).map(({ destination }) => destination));
-  const left = imageVolumes.filter((path) => !covered.has(path));
-  if (left.length === 0) return [];
-  return [
-    `The image declares volumes (${left.join(', ')}), which are not built yet (issue 4): data written there lives in the container's own layer and is removed with it.`,
-  ];
 }

@@ -9,6 +9,7 @@ import type { ContainerId } from '../../src/base/brand.ts';
 import { defaultContainerConfig, defaultHostConfig } from '../../src/containers/config-defaults.ts';
 import type { HostFacts } from '../../src/containers/host-facts.ts';
 import { mergeImageConfig } from '../../src/containers/merge-image-config.ts';
+import { plainMounts } from '../../src/containers/mounts.ts';
 import { runtimeSpec } from '../../src/containers/runtime-spec.ts';
 import { resolveUser } from '../../src/containers/users.ts';
 import { capabilityNames } from '../../src/linux/constants.ts';
@@ -131,8 +132,10 @@ function ourSpec({ config, hostConfig }: SpecCase, peer: RuntimeSpec): RuntimeSp
     user: resolveUser(merged.User, asked.GroupAdd ?? [], files),
     host,
     files: containerFiles(peer),
+    mounts: plainMounts(asked),
     cgroupsPath: '/docker/<id>',
-    joined: { network: '/proc/<other-pid>/ns/net', pid: '/proc/<other-pid>/ns/pid' },
+    // A namespace of its own comes from the network at a start; here only another container's is compared.
+    joined: { network: asked.NetworkMode.startsWith('container:') ? '/proc/<other-pid>/ns/net' : null, pid: '/proc/<other-pid>/ns/pid' },
     findDevices: (path) => devicesOf(path, peer),
   });
 }

@@ -21,6 +21,7 @@ import { NativeRuntime } from '../../src/runtime/native-runtime.ts';
 import { createBlobStore } from '../../src/store/blobs.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { createLayerStore } from '../../src/store/layers.ts';
+import { createVolumes } from '../../src/volumes/volume-service.ts';
 import { FrameDecoder } from '../../src/wire/stream-frames.ts';
 
 const launcherPath = fileURLToPath(new URL('../../build/native/gantry-launcher', import.meta.url));
@@ -70,6 +71,7 @@ suite('containers', { skip }, () => {
       await catalogue.importTar(busyboxTar(), { reference: 'box', message: '', changes: [], platform: null }, () => {});
     const runtime = new NativeRuntime({ execRoot: join(directory, 'run'), launcherPath });
     await runtime.boot();
+    const volumes = await createVolumes({ database, dataRoot: join(directory, 'data'), logger: silentLogger });
     const service = await createContainers({
       dataRoot: join(directory, 'data'),
       execRoot: join(directory, 'run'),
@@ -80,12 +82,14 @@ suite('containers', { skip }, () => {
       runtime,
       // Networks have their own suites: here a container has its own or none.
       networks: new FakeNetworks(),
+      volumes,
       daemonDns: { servers: [], search: [], options: [] },
       host: readHostFacts(),
       logger: silentLogger,
     });
     const close = async () => {
       await service.close();
+      await volumes.close();
       await runtime.close();
       await layers.close();
       await blobs.close();

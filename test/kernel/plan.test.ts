@@ -12,6 +12,7 @@ import type { ContainerConfig, HostConfig } from '../../src/containers/config.ts
 import { defaultContainerConfig, defaultHostConfig } from '../../src/containers/config-defaults.ts';
 import { hostDevices } from '../../src/containers/devices.ts';
 import { readHostFacts } from '../../src/containers/host-facts.ts';
+import { plainMounts } from '../../src/containers/mounts.ts';
 import { runtimeSpec } from '../../src/containers/runtime-spec.ts';
 import type { JoinedNamespaces } from '../../src/containers/spec-namespaces.ts';
 import { resolveUser } from '../../src/containers/users.ts';
@@ -52,7 +53,8 @@ suite('plans of Docker options', { skip }, () => {
     const user = resolveUser(config.User ?? '', hostConfig.GroupAdd ?? [], { passwd, group: null });
     const file = (name: string): string => join(fixture.directory, name);
     const files = { resolvConf: file('resolv.conf'), hostname: file('hostname'), hosts: file('hosts') };
-    const input = { id, config: defaultContainerConfig(config), hostConfig, user, host, files, joined };
+    const mounts = plainMounts(hostConfig);
+    const input = { id, config: defaultContainerConfig(config), hostConfig, user, host, files, mounts, joined };
     const spec = runtimeSpec({ ...input, cgroupsPath: `${cgroup}/${id}`, findDevices: hostDevices });
     const attachments = [{ stdin: false, stdout: true, stderr: true }];
     const process = await fixture.runtime.start({ id, spec, rootfs: fixture.rootfs(), log: null, stdin: 'null', attachments });

@@ -19,6 +19,7 @@ import type { AttachOptions, ContainerEvent, CreateRequest, LogOptions } from '.
 import { readHostFacts } from '../host-facts.ts';
 import { FakeNetworks } from './fake-networks.ts';
 import { FakeRuntime } from './fake-runtime.ts';
+import { FakeVolumes } from './fake-volumes.ts';
 
 export const allStreams: AttachOptions = { stream: true, logs: false, stdin: true, stdout: true, stderr: true, detachKeys: null };
 
@@ -37,6 +38,7 @@ export interface Fixture {
   readonly directory: string;
   readonly runtime: FakeRuntime;
   readonly networks: FakeNetworks;
+  readonly volumes: FakeVolumes;
   readonly database: MemoryDatabase;
   readonly service: ContainerService;
   readonly events: ContainerEvent[];
@@ -62,6 +64,7 @@ export async function serviceFixture(
   writeFileSync(join(directory, 'layers', 'base', 'etc', 'passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:7:8::/home/app:/bin/sh\n');
   const runtime = new FakeRuntime(join(directory, 'exec'));
   const networks = new FakeNetworks();
+  const volumes = new FakeVolumes();
   const database = new MemoryDatabase();
   const open = () =>
     createContainers({
@@ -73,6 +76,7 @@ export async function serviceFixture(
       layers: fakeLayers(directory),
       runtime,
       networks,
+      volumes,
       daemonDns: { servers: [], search: [], options: [] },
       host: readHostFacts(),
       logger: silentLogger,
@@ -85,6 +89,7 @@ export async function serviceFixture(
     directory,
     runtime,
     networks,
+    volumes,
     database,
     service,
     events,
