@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import Type from 'typebox';
 import { decodeCreateContainer } from './create-container-request.ts';
 import { decoderOf, Int64, KeySet, StringMap, Words } from './decode.ts';
+import { decodeNetworkConnect, decodeNetworkCreate, decodeNetworkDisconnect, decodePortChange } from './network-requests.ts';
+import { decodeVolumeCopy, decodeVolumeCreate } from './volume-requests.ts';
 
 const decode = decoderOf(
   Type.Object({
@@ -65,6 +67,43 @@ it('SEC-18: no JSON crashes decodeCreateContainer, and what passes is whole', ()
         assert.equal(typeof hostConfig.Memory, 'number');
       } catch (error) {
         assert.match(String(error), /EngineError/);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it('SEC-18: no JSON crashes the decoders of networks, ports and volumes', () => {
+  const decoders: readonly ((body: unknown) => unknown)[] = [
+    (body) => decodeNetworkCreate(body, 51),
+    decodeNetworkConnect,
+    decodeNetworkDisconnect,
+    decodePortChange,
+    decodeVolumeCreate,
+    decodeVolumeCopy,
+  ];
+  const keys = fc.constantFrom(
+    'Name',
+    'IPAM',
+    'Config',
+    'Container',
+    'EndpointConfig',
+    'IPAMConfig',
+    'Add',
+    'Remove',
+    'Labels',
+    'Options',
+    '__proto__',
+  );
+  const bodies = fc.dictionary(keys, fc.oneof(fc.jsonValue(), fc.dictionary(keys, fc.jsonValue())));
+  fc.assert(
+    fc.property(bodies, (body) => {
+      for (const decodeBody of decoders) {
+        try {
+          decodeBody(body);
+        } catch (error) {
+          assert.match(String(error), /EngineError/);
+        }
       }
     }),
     { numRuns: 500 },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
@@ -84,6 +85,99 @@ suite('client libraries', { skip }, () => {
     await docker.getImage('rode:v1').remove();
   });
 
+  test('dockerode: a port as Testcontainers asks for it', async () => {
+    const bridge = (await docker.getNetwork('bridge').inspect()) as { IPAM: { Config: { Gateway: string }[] } };
+    assert.match(bridge.IPAM.Config[0]?.Gateway ?? '', /^\d+\.\d+\.\d+\.\d+$/);
+    const container = await docker.createContainer({
+      Image: 'busybox',
+      Cmd: ['sh', '-c', 'echo served >/tmp/index.html; exec httpd -f -p 80 -h /tmp'],
+      ExposedPorts: { '80': {} },
+      HostConfig: { PortBindings: { '80': [{ HostPort: '0' }] } },
+    });
+    await container.start();
+    // What is published is known when the start has answered.
+    const { Ports } = (await container.inspect()).NetworkSettings;
+    assert.deepEqual(Object.keys(Ports), ['80/tcp']);
+    const [first] = Ports['80/tcp'] ?? [];
+    for (const address of ['127.0.0.1', bridge.IPAM.Config[0]?.Gateway ?? '']) {
+      const answer = await fetchWhenReady(`http://${address}:${first?.HostPort}/`);
+      assert.equal(answer, 'served\n', address);
+    }
+    await container.stop({ t: 0 });
+    await container.remove({ v: true });
+  });
+
+  test('dockerode: networks and volumes', async () => {
+    const network = await docker.createNetwork({ Name: 'rodenet', CheckDuplicate: true, Labels: { a: 'b' }, Attachable: true });
+    await assert.rejects(docker.createNetwork({ Name: 'rodenet', CheckDuplicate: true }), { statusCode: 409 });
+    assert.equal((await docker.listNetworks({ filters: { label: ['a=b'] } })).length, 1);
+    const volume = await docker.createVolume({ Name: 'rodevol', Labels: { a: 'b' } });
+    const container = await docker.createContainer({
+      Image: 'busybox',
+      Cmd: ['sh', '-c', 'echo kept >/data/f; exec sleep 100'],
+      HostConfig: { NetworkMode: 'rodenet', Binds: ['rodevol:/data'] },
+      NetworkingConfig: { EndpointsConfig: { rodenet: { Aliases: ['al'] } } },
+    });
+    await network.disconnect({ Container: container.id });
+    await network.connect({ Container: container.id, EndpointConfig: { Aliases: ['other'] } });
+    await container.start();
+    const { NetworkSettings, Mounts } = await container.inspect();
+    assert.ok(NetworkSettings.Networks.rodenet?.Aliases?.includes('other'));
+    assert.equal(Mounts[0]?.Name, 'rodevol');
+    await assert.rejects(network.remove(), { statusCode: 403 });
+    await assert.rejects(volume.remove(), { statusCode: 409 });
+    await container.remove({ force: true, v: true });
+    assert.equal((await docker.listVolumes({ filters: { name: ['rodevol'] } })).Volumes.length, 1);
+    await volume.remove();
+    await network.remove();
+    await assert.rejects(docker.getNetwork('rodenet').inspect(), { statusCode: 404 });
+    await assert.rejects(docker.getVolume('rodevol').inspect(), { statusCode: 404 });
+  });
+
+  test('docker-py: networks, ports, volumes', { skip: noPythonDocker }, async () => {
+    const program = `
+import docker
+c = docker.DockerClient(base_url=__import__('os').environ['DOCKER_HOST'])
+n = c.networks.create('pynet', driver='bridge', check_duplicate=True, labels={'a': 'b'}, ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet='10.79.0.0/24', gateway='10.79.0.1')]))
+n.reload()
+print(n.name, n.attrs['IPAM']['Config'], n.attrs['Labels'], n.containers)
+v = c.volumes.create('pyvol', labels={'k': 'v'})
+print(v.name, v.attrs['Labels'], v.attrs['Driver'])
+d = c.containers.run('busybox', 'sleep 100', detach=True, name='pyc', network='pynet', ports={'80/tcp': None, '53/udp': ('127.0.0.1', 18530)}, volumes={'pyvol': {'bind': '/data', 'mode': 'rw'}})
+d.reload()
+print(sorted(d.ports), d.ports['53/udp'], len(d.ports['80/tcp']), d.attrs['Mounts'][0]['Name'], list(d.attrs['NetworkSettings']['Networks']))
+n.reload()
+print([x.name for x in n.containers])
+n.disconnect(d)
+n.connect(d, aliases=['x'], ipv4_address='10.79.0.44')
+d.reload()
+print(d.attrs['NetworkSettings']['Networks']['pynet']['IPAddress'])
+try:
+    n.remove()
+except docker.errors.APIError as e:
+    print(e.status_code)
+d.remove(force=True)
+v.remove()
+n.remove()
+print(c.networks.prune(), c.volumes.prune()['SpaceReclaimed'])
+`;
+    const { status, stdout, stderr } = await runCommand(['python3', '-c', program], { env: { ...process.env, DOCKER_HOST: daemon.host } });
+    assert.equal(status, 0, stderr);
+    assert.equal(
+      stdout,
+      [
+        "pynet [{'Subnet': '10.79.0.0/24', 'Gateway': '10.79.0.1'}] {'a': 'b'} []",
+        "pyvol {'k': 'v'} local",
+        "['53/udp', '80/tcp'] [{'HostIp': '127.0.0.1', 'HostPort': '18530'}] 2 pyvol ['pynet']",
+        "['pyc']",
+        '10.79.0.44',
+        '403',
+        "{'NetworksDeleted': None} 0",
+        '',
+      ].join('\n'),
+    );
+  });
+
   // docker-py reads the answer's head through a buffered reader and the stream past it: output that arrives together with the head is lost in that buffer. It
   // happens with every engine that is quick enough, hence the pause in the exec whose output counts.
   test('docker-py: containers.run, exec_run, logs, wait, archives of images, prune', { skip: noPythonDocker }, async () => {
@@ -113,7 +207,7 @@ except docker.errors.NotFound:
     print('container not found')
 data = b''.join(c.images.get('busybox').save(named=True))
 print([i.tags for i in c.images.load(data)])
-print(c.containers.list(all=True), c.volumes.list(), sorted(n.name for n in c.networks.list())[:2], c.containers.prune()['SpaceReclaimed'])
+print(c.containers.list(all=True), c.volumes.list(), sorted(n.name for n in c.networks.list()), c.containers.prune()['SpaceReclaimed'])
 `;
     const { status, stdout, stderr } = await runCommand(['python3', '-c', program], { env: { ...process.env, DOCKER_HOST: daemon.host } });
     assert.equal(status, 0, stderr);
@@ -128,12 +222,24 @@ print(c.containers.list(all=True), c.volumes.list(), sorted(n.name for n in c.ne
         'image not found',
         'container not found',
         "[['busybox:latest']]",
-        "[] [] ['host', 'none'] 0",
+        "[] [] ['bridge', 'host', 'none'] 0",
         '',
       ].join('\n'),
     );
   });
 });
+
+/** A server in a container needs a moment after the start. */
+async function fetchWhenReady(url: string): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await (await fetch(url, { signal: AbortSignal.timeout(2000) })).text();
+    } catch (error) {
+      if (attempt === 50) throw error;
+      await delay(100);
+    }
+  }
+}
 
 function collect(): { readonly stream: PassThrough; text(): string } {
   const stream = new PassThrough();
