@@ -66,10 +66,11 @@ const ticksPerLegacyLook = 75;
 /** The part of what a former daemon left in the table. */
 const formerPart = 'former';
 
-export function openFirewall(settings: NetSettings, log: Logger): Firewall {
+/** `protect: false`: the table can be flushed by others, as on kernels before 6.9. */
+export function openFirewall(settings: NetSettings, log: Logger, { protect = true }: { readonly protect?: boolean } = {}): Firewall {
   const socket = openNetlink(NETLINK_NETFILTER);
   try {
-    if (settings.firewall) return new NftFirewall(socket, settings, log);
+    if (settings.firewall) return new NftFirewall(socket, settings, log, protect);
     removeLeftTable(socket, settings.globalName);
   } catch (thrown) {
     socket.close();
@@ -108,14 +109,15 @@ class NftFirewall implements Firewall {
   #warnings: readonly string[] = [];
   #generation = 0;
   #ticks = 0;
+  #closed = false;
 
-  constructor(socket: NetlinkSocket, settings: NetSettings, log: Logger) {
+  constructor(socket: NetlinkSocket, settings: NetSettings, log: Logger, protect: boolean) {
     this.#socket = socket;
     this.#settings = settings;
     this.#log = log;
     this.#choices = { ipv6: settings.firewall6, marking: false };
     this.#ownTables = [settings.globalName, userTableName(settings.globalName)];
-    this.#table = openKernelTable(socket, settings.globalName, settings.firewall6);
+    this.#table = openKernelTable(socket, { name: settings.globalName, ipv6: settings.firewall6, protect });
     // What a former daemon put there counts as present until `sync` says what should be.
     this.#want(formerPart, this.#table.elements());
     this.#jump = forwardJump(socket, settings.globalName, this.#ownTables, log);
@@ -172,6 +174,8 @@ class NftFirewall implements Firewall {
   }
 
   close(keep: boolean): void {
+    if (this.#closed) return;
+    this.#closed = true;
     clearInterval(this.#watch);
     try {
       if (keep) return;

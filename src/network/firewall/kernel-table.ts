@@ -29,8 +29,15 @@ export interface KernelTable {
   remove(): void;
 }
 
+export interface KernelTableOptions {
+  readonly name: string;
+  readonly ipv6: boolean;
+  /** False: as on a kernel that cannot protect it. */
+  readonly protect: boolean;
+}
+
 /** Takes over a table of this name with its elements when it is of our version; else makes it. */
-export function openKernelTable(socket: NetlinkSocket, name: string, ipv6: boolean): KernelTable {
+export function openKernelTable(socket: NetlinkSocket, { name, ipv6, protect }: KernelTableOptions): KernelTable {
   const text = tableText(ipv6);
   const comment = `gantry ${tableVersion}${ipv6 ? '' : ', IPv4 only'}`;
   const present = findTable(socket, name);
@@ -39,7 +46,7 @@ export function openKernelTable(socket: NetlinkSocket, name: string, ipv6: boole
       `The nft table inet ${name} belongs to another running process (netlink port ${present.owner}). Is a daemon with the same data root still running?`,
     );
   }
-  const flags = install(socket, { name, text, comment }, present);
+  const flags = install(socket, { name, text, comment }, present, protect);
 
   return {
     isProtected: flags === protectedFlags,
@@ -78,13 +85,15 @@ interface Installation {
 }
 
 /** Returns the flags that the kernel took. */
-function install(socket: NetlinkSocket, installation: Installation, present: TableInfo | undefined): number {
-  try {
-    sendText(socket, installation, present, protectedFlags);
-    return protectedFlags;
-  } catch (thrown) {
-    // Unknown flags.
-    if (!isErrno(thrown, 'EOPNOTSUPP', 'ENOTSUP', 'EINVAL')) throw thrown;
+function install(socket: NetlinkSocket, installation: Installation, present: TableInfo | undefined, protect: boolean): number {
+  if (protect) {
+    try {
+      sendText(socket, installation, present, protectedFlags);
+      return protectedFlags;
+    } catch (thrown) {
+      // Unknown flags.
+      if (!isErrno(thrown, 'EOPNOTSUPP', 'ENOTSUP', 'EINVAL')) throw thrown;
+    }
   }
   sendText(socket, installation, present, 0);
   return 0;

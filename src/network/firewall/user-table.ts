@@ -2,7 +2,7 @@
  * The administrator's table beside ours (Docker's DOCKER-USER): nobody owns it, we make it empty and never change what is in it. Its chain sees forwarded
  * packets before ours does; a drop there is final:
  *
- *     nft add rule inet gantry-user forward ct original proto-dst 8080 ip saddr != 192.0.2.0/24 drop
+ *     nft add rule inet gantry-user forward meta l4proto tcp ct original proto-dst 8080 ip saddr != 192.0.2.0/24 drop
  */
 import type { NetlinkSocket } from '../../linux/netlink/netlink-socket.ts';
 import { NftBatch } from '../../linux/nftables/batch.ts';
