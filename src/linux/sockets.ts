@@ -4,9 +4,10 @@
  * (`dgram.bind({fd})`, `net.Server.listen({fd})`), which then closes it.
  */
 import { isIPv4 } from 'node:net';
+import { constants } from 'node:os';
 import { EngineError } from '../base/errors.ts';
 import { bytesToIp, ipToBytes } from '../base/ip-bytes.ts';
-import { bind, checked, isErrno, systemCallError } from './ffi.ts';
+import { bind, checked, isErrno, lastErrno, systemCallError } from './ffi.ts';
 import { closeDescriptor } from './file-calls.ts';
 
 export const AF_INET = 2;
@@ -27,7 +28,7 @@ const SO_REUSEADDR = 2;
 const SOL_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
-export const MSG_DONTWAIT = 0x40;
+const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
 
 const IPPROTO_TCP = 6;
@@ -144,6 +145,15 @@ export function sendBytes(fd: number, bytes: Uint8Array, flags: number, what: st
     const error = systemCallError('send', what);
     if (error.errnoName !== 'EINTR') throw error;
   }
+}
+
+/** As `receiveBytes`, without waiting: null when nothing is there. */
+export function receiveWaitingBytes(fd: number, into: Uint8Array, flags: number, what: string): number | null {
+  const received = native.recv(fd, into, into.length, flags | MSG_DONTWAIT);
+  if (received >= 0) return received;
+  // Looked at before an error is made, which costs more than the call.
+  if (lastErrno() === constants.errno.EAGAIN) return null;
+  throw systemCallError('recv', what);
 }
 
 /** The length of what came; with MSG_TRUNC that of the whole datagram, which may be more than `into` holds. */

@@ -208,10 +208,10 @@ class Netlink implements NetlinkSocket {
     let lost = false;
     for (;;) {
       try {
-        const length = sockets.receiveBytes(this.fd, receiveBuffer, sockets.MSG_DONTWAIT | sockets.MSG_TRUNC, 'netlink notices');
+        const length = sockets.receiveWaitingBytes(this.fd, receiveBuffer, sockets.MSG_TRUNC, 'netlink notices');
+        if (length === null) return { messages, lost };
         messages.push(...parseMessages(Buffer.from(whole(length, 'netlink notices'))));
       } catch (thrown) {
-        if (isErrno(thrown, 'EAGAIN')) return { messages, lost };
         if (!isErrno(thrown, 'ENOBUFS')) throw thrown;
         lost = true;
       }

@@ -37,13 +37,14 @@ function makeLinks(parts: NetParts, namespace: OpenNamespace, spec: SandboxSpec,
   let { veth } = namespace;
   // Before anything else: also when making the first interface fails, the namespace's end of it must not keep the host's alive.
   const prepared = veth?.hostIndex;
-  if (prepared !== undefined) undo('taking an interface out of service', () => parts.used.retire([prepared]));
+  if (prepared !== undefined) undo('taking an interface out of service', () => parts.used.retire([prepared], true));
   for (const endpoint of spec.endpoints) {
     const link = addEndpointLink(parts, namespace, endpoint, veth);
     if (link.hostIndex === veth?.hostIndex) veth = null;
     links.set(endpoint.id, link);
     const { hostIndex } = link;
-    if (hostIndex !== null && hostIndex !== prepared) undo('taking an interface out of service', () => parts.used.retire([hostIndex]));
+    if (hostIndex !== null && hostIndex !== prepared)
+      undo('taking an interface out of service', () => parts.used.retire([hostIndex], true));
   }
   return links;
 }

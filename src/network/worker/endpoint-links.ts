@@ -47,7 +47,7 @@ export function addEndpointLink(
 
 /** From a container that runs on. */
 export function removeEndpointLink({ used }: EndpointLinkContext, { route }: OpenNamespace, link: EndpointLink): void {
-  if (link.hostIndex !== null) used.retire([link.hostIndex]);
+  if (link.hostIndex !== null) used.retire([link.hostIndex], false);
   // The other end of a veth goes with its group soon; at once it only has to be out of the way: its addresses and routes go with `down`.
   const messages = link.hostIndex === null ? [deleteLink(link.innerIndex)] : [changeLink(link.innerIndex, { up: false })];
   carryOut(route, messages, `remove interface ${link.spec.interfaceName}`);
@@ -65,7 +65,7 @@ function addBridged(context: EndpointLinkContext, namespace: OpenNamespace, spec
       carryOut(namespace.route, [changeLink(veth.innerIndex, { address: spec.macAddress })], `announce ${spec.macAddress}`);
     return { spec, innerIndex: veth.innerIndex, hostIndex: veth.hostIndex, macAddress: spec.macAddress || veth.macAddress };
   } catch (thrown) {
-    used.retire([veth.hostIndex]);
+    used.retire([veth.hostIndex], false);
     throw thrown;
   }
 }

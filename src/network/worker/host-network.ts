@@ -6,8 +6,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { EngineError, errorText } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
-import { canMakeLink, newLink, readLink } from '../../linux/netlink/links.ts';
-import { carryOut, NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, openNetlink } from '../../linux/netlink/netlink-socket.ts';
+import { canMakeLink, readLink } from '../../linux/netlink/links.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, openNetlink } from '../../linux/netlink/netlink-socket.ts';
 import { createNetworkNamespace, inNetworkNamespace } from '../../linux/network-namespace.ts';
 import type { NetSettings } from '../net-calls.ts';
 
@@ -88,22 +88,17 @@ function probeDrivers(): LinkDrivers {
   try {
     const socket = inNetworkNamespace(namespace, () => openNetlink(NETLINK_ROUTE));
     try {
-      const bridge = canMakeLink(socket, { kind: 'bridge' }, 'probe');
-      const dummy = canMakeLink(socket, { kind: 'dummy' }, 'probe');
-      if (!bridge && !dummy) return { bridge, dummy, macvlan: false, ipvlan: false, vlan: false };
-      carryOut(
-        socket,
-        [newLink({ kind: bridge ? 'bridge' : 'dummy' }, { name: 'parent', up: true })],
-        'make an interface to try others on',
-      );
-      // 2 was the bridge that was tried; other kernels bring devices of their own into each namespace.
-      const parent = readLink(socket, 'parent')?.index ?? 0;
+      const bridge = canMakeLink(socket, { kind: 'bridge' }, 'bridge');
+      const dummy = canMakeLink(socket, { kind: 'dummy' }, 'dummy');
+      const on = readLink(socket, bridge ? 'bridge' : 'dummy');
+      if (on === null) return { bridge, dummy, macvlan: false, ipvlan: false, vlan: false };
+      const parent = on.index;
       return {
         bridge,
         dummy,
-        macvlan: canMakeLink(socket, { kind: 'macvlan', parent, mode: 'bridge' }, 'probe'),
-        ipvlan: canMakeLink(socket, { kind: 'ipvlan', parent, mode: 'l2', flag: 'bridge' }, 'probe'),
-        vlan: canMakeLink(socket, { kind: 'vlan', parent, id: 1 }, 'probe'),
+        vlan: canMakeLink(socket, { kind: 'vlan', parent, id: 1 }, 'vlan'),
+        macvlan: canMakeLink(socket, { kind: 'macvlan', parent, mode: 'bridge' }, 'macvlan'),
+        ipvlan: canMakeLink(socket, { kind: 'ipvlan', parent, mode: 'l2', flag: 'bridge' }, 'ipvlan'),
       };
     } finally {
       socket.close();

@@ -20,7 +20,12 @@ export function removeSandbox(parts: NetParts, id: string): void {
   attempt(log, `unpublishing the ports of container ${id}`, () => withdrawPorts(parts, sandbox, sandbox.ports));
   for (const link of links) attempt(log, `removing endpoint ${link.spec.id}`, () => removeTraces(parts, link));
   attempt(log, `stopping DNS of container ${id}`, () => parts.dns.removeSandbox(id));
-  attempt(log, `disconnecting container ${id}`, () => parts.used.retire(links.flatMap(({ hostIndex }) => hostIndex ?? [])));
+  attempt(log, `disconnecting container ${id}`, () =>
+    parts.used.retire(
+      links.flatMap(({ hostIndex }) => hostIndex ?? []),
+      true,
+    ),
+  );
   attempt(log, `disconnecting container ${id}`, () => silenceStacked(sandbox));
   parts.flows.forgetAddresses(addressesOf(links));
   attempt(log, `closing the network namespace of container ${id}`, () => closeDescriptor(sandbox.fd));

@@ -68,7 +68,10 @@ function removeOwnerless(parts: NetParts): boolean {
   host.log.info({ links: ownerless.map(({ name }) => name) }, 'network interfaces that belong to no container or network are deleted');
   const veths = ownerless.filter(({ kind }) => kind === 'veth');
   attempt(host.log, 'deleting interfaces of former containers', () => {
-    used.retire(veths.map(({ index }) => index));
+    used.retire(
+      veths.map(({ index }) => index),
+      false,
+    );
     used.sweep();
   });
   for (const link of ownerless.filter(({ kind }) => kind !== 'veth')) {

@@ -46,9 +46,9 @@ export async function startDns(parts: NetParts, sandbox: Sandbox, spec: DnsSpec,
 
 export function openDnsSockets(namespace: number): DnsSockets {
   return inNetworkNamespace(namespace, () => {
-    const udp = bindRandom('udp');
+    const udp = bindUsual('udp');
     try {
-      const tcp = bindRandom('tcp');
+      const tcp = bindUsual('tcp');
       try {
         installDnsRedirect(udp.port, tcp.port);
         return { udp: udp.fd, tcp: tcp.fd };
@@ -63,9 +63,16 @@ export function openDnsSockets(namespace: number): DnsSockets {
   });
 }
 
-function bindRandom(protocol: 'udp' | 'tcp'): { fd: number; port: number } {
-  const outcome = bindInetSocket({ protocol, address: embeddedResolver, port: 0 });
+/** What the kernel chose first. In a new namespace every port is free, and the same ones everywhere are less work. */
+const usualPorts = new Map<'udp' | 'tcp', number>();
+
+function bindUsual(protocol: 'udp' | 'tcp'): { fd: number; port: number } {
+  const bindTo = (port: number) => bindInetSocket({ protocol, address: embeddedResolver, port });
+  let outcome = bindTo(usualPorts.get(protocol) ?? 0);
+  // A program of the container has it.
+  if (outcome.kind === 'taken') outcome = bindTo(0);
   if (outcome.kind !== 'bound')
     throw new EngineError('system', `cannot open a DNS socket in a container's network namespace: ${outcome.kind}`);
+  if (!usualPorts.has(protocol)) usualPorts.set(protocol, outcome.port);
   return outcome;
 }
