@@ -24,7 +24,7 @@ import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
 import { peerHasHungUp } from '../linux/peer-hangup.ts';
 import type { NetNotice } from '../network/net-calls.ts';
-import { openNetWorker } from '../network/net-worker-client.ts';
+import { type NetWorker, openNetWorker } from '../network/net-worker-client.ts';
 import { createNetworks } from '../network/network-service.ts';
 import type { NetworkService } from '../network/network-service-options.ts';
 import { NativeRuntime } from '../runtime/native-runtime.ts';
@@ -51,12 +51,13 @@ const busyboxPaths = ['/bin/busybox', '/usr/bin/busybox'];
 
 export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, logger: Logger): Promise<Engine> {
   await using cleanup = new AsyncDisposableStack();
+  const netWorker = openNetWorker();
   const database = await openDatabase(join(dataRoot.path, 'gantry.db'));
   cleanup.defer(() => database.close());
   // Until it is known what runs, everything of the network stays: a daemon that cannot start must not cut off containers.
   let containersRun = true;
   const opening = {
-    networks: openNetworks(options, dataRoot, database, logger),
+    networks: openNetworks(netWorker, options, dataRoot, database, logger),
     volumes: createVolumes({ database, dataRoot: dataRoot.path, logger }),
   };
   closeLater(cleanup, opening.volumes, (volumes) => volumes.close());
@@ -111,8 +112,13 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   };
 }
 
-async function openNetworks(options: DaemonOptions, dataRoot: DataRoot, database: Database, logger: Logger): Promise<NetworkService> {
-  const calls = openNetWorker();
+async function openNetworks(
+  calls: NetWorker,
+  options: DaemonOptions,
+  dataRoot: DataRoot,
+  database: Database,
+  logger: Logger,
+): Promise<NetworkService> {
   const early: NetNotice[] = [];
   let tell = (notice: NetNotice): void => void early.push(notice);
   calls.onNotice((notice) => tell(notice));
