@@ -233,7 +233,7 @@ type MountType = (typeof mountTypes)[number];
 
 function normaliseMount(mount: Static<typeof MountSchema>) {
   const { Type: type = '', Target = '', ...rest } = mount;
-  if (!isMountType(type)) throw invalid(`mount type unknown: ${JSON.stringify(type)} (one of ${mountTypes.join(', ')})`);
+  if (!isMountType(type)) throw invalid(`invalid mount config for type ${JSON.stringify(type)}: mount type unknown`);
   return { ...rest, Type: type, Target };
 }
 

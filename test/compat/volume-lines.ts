@@ -28,17 +28,14 @@ export const volumeLines: readonly CompatLine[] = [
   {
     name: 'volume create: another driver',
     script: 'docker volume create vd; docker volume create -d nope vd; echo $?; docker volume rm vd',
-    differs: 'newer text',
   },
   {
     name: 'volume create: bad names',
     script: 'for n in .. a/b -x /abs "a b" x; do docker volume create -- "$n"; echo $?; done',
-    differs: 'a name of one letter is allowed since 1.44',
   },
   {
     name: 'volume create: bad options',
     script: 'docker volume create -o bogus=1 vo; echo $?; docker volume create -o device=/x vo; echo $?; docker volume ls -q',
-    differs: 'newer text',
   },
   { name: 'volume rm: missing', script: 'docker volume rm nope; echo $?; docker volume rm -f nope; echo $?' },
   {
@@ -53,7 +50,7 @@ export const volumeLines: readonly CompatLine[] = [
   {
     name: 'volume: copy-up',
     script:
-      'docker run --rm -v up:/etc busybox sh -c "cat /etc/passwd | wc -l; stat -c \'%a %u %g\' /etc /etc/passwd"; docker run --rm -v up:/other busybox ls /other; docker run --rm -v up2:/home:nocopy busybox ls /home; docker volume rm up up2',
+      'docker run --rm -v up:/etc busybox sh -c "cat /etc/passwd | wc -l; stat -c \'%a %u %g\' /etc /etc/passwd"; docker run --rm -v up:/other busybox ls /other | grep -v mtab; docker run --rm -v up2:/home:nocopy busybox ls /home; docker volume rm up up2',
   },
   {
     name: 'volume: copy-up keeps the mode of the directory',
@@ -92,7 +89,6 @@ export const volumeLines: readonly CompatLine[] = [
     name: 'volume: a bind of what is not there',
     script:
       'docker volume create -o type=none -o device=/no/such/place -o o=bind vb; docker run --rm -v vb:/b busybox true; echo $?; docker volume rm vb',
-    differs: 'our text says what is missing',
   },
   {
     name: 'volume: of a mount, with labels and options',
@@ -102,14 +98,17 @@ export const volumeLines: readonly CompatLine[] = [
   {
     name: 'volume: unknown driver in a run',
     script: 'docker run --rm --volume-driver nope -v vx:/x busybox true; echo $?; docker volume ls -q',
+    differs: 'the peer answers 404, so that the CLI pulls the image first',
   },
   {
     name: 'mounts: refused',
     script:
       'for m in type=bogus,dst=/a type=bind,src=rel,dst=/a type=bind,src=/a,dst=b type=bind,src=/a,dst=/ type=tmpfs,src=/a,dst=/t type=volume,src=/abs,dst=/v; do docker create --mount $m busybox; echo $?; done; for v in /a:/b:bogus aa:b /a:/b:ro,rw :/a; do docker create -v $v busybox; echo $?; done',
-    differs: 'newer texts',
   },
-  { name: 'mounts: twice the same place', script: 'docker create -v aa:/x -v bb:/x busybox; echo $?; docker volume ls -q' },
+  {
+    name: 'mounts: twice the same place',
+    script: 'docker create -v aa:/x -v bb:/x busybox; echo $?; docker volume rm -f aa bb >/dev/null 2>&1',
+  },
   {
     name: 'mounts: tmpfs options',
     script:
@@ -119,7 +118,6 @@ export const volumeLines: readonly CompatLine[] = [
     name: 'volume prune',
     script:
       'docker volume create vp1; docker volume create --label keep vp2; docker create --name vpc -v vp3:/d busybox true >/dev/null; docker volume prune -f --filter label!=keep; docker volume ls -q; docker rm vpc; docker volume rm -f vp1 vp2 vp3',
-    differs: 'the newest API prunes anonymous volumes only, and -f vp1 is then there',
   },
   {
     name: 'volume prune with 1.41 takes named ones',
