@@ -14,7 +14,7 @@ export const networkLines: readonly CompatLine[] = [
   },
   {
     name: 'network ls: filters',
-    script: `${make} --label a=b --label c nf1 >/dev/null; docker network create nf2 >/dev/null; for f in driver=null driver=bridge type=custom type=builtin label=a label=a=b label=a=x name=nf name=f1 scope=local scope=swarm dangling=true dangling=false; do echo $f: $(docker network ls --filter $f --format "{{.Name}}"); done; docker network ls --filter name=nf1 --filter label=c --format "{{.Name}} {{.Labels}}"; docker network rm nf1 nf2`,
+    script: `${make} --label a=b --label c nf1 >/dev/null; docker network create nf2 >/dev/null; for f in driver=null driver=bridge type=custom type=builtin label=a label=a=b label=a=x name=nf name=f1 scope=local scope=swarm dangling=true dangling=false; do echo $f: $(docker network ls --filter $f --format "{{.Name}}"); done; docker network ls --filter name=nf1 --filter label=c --format "{{.Name}} {{.Label \\"a\\"}}"; docker network rm nf1 nf2`,
   },
   {
     name: 'network ls: unknown filter',
@@ -71,7 +71,7 @@ export const networkLines: readonly CompatLine[] = [
   },
   {
     name: 'network connect and disconnect, running',
-    script: `${make} nc >/dev/null; docker network create --subnet 10.78.0.0/24 ny >/dev/null; docker run -d --name ncc --network ny busybox sleep 100 >/dev/null; docker network disconnect ny ncc; docker network connect --ip 10.77.0.9 --alias al nc ncc; docker exec ncc ip -4 -o addr show dev eth0 | tr -s " " | cut -d" " -f2-4; docker inspect -f "{{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{\\$e.IPAddress}}/{{\\$e.IPPrefixLen}} {{\\$e.MacAddress}} {{json \\$e.IPAMConfig}} {{index \\$e.Aliases 0}} {{len \\$e.EndpointID}} {{end}}" ncc; docker network inspect -f "{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.MacAddress}}{{end}}" nc; docker network disconnect nc ncc; docker exec ncc ip -o link | wc -l; docker inspect -f "{{json .NetworkSettings.Networks}}" ncc; docker rm -f ncc; docker network rm nc ny`,
+    script: `${make} nc >/dev/null; docker network create --subnet 10.78.0.0/24 ny >/dev/null; docker run -d --name ncc --network ny busybox sleep 100 >/dev/null; docker network disconnect ny ncc; docker network connect --ip 10.77.0.9 --alias al nc ncc; sleep 0.3; docker exec ncc ip -4 -o addr | grep -v 127.0.0.1 | tr -s " " | cut -d" " -f3-4; docker inspect -f "{{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{\\$e.IPAddress}}/{{\\$e.IPPrefixLen}} {{\\$e.MacAddress}} {{json \\$e.IPAMConfig}} {{index \\$e.Aliases 0}} {{len \\$e.EndpointID}} {{end}}" ncc; docker network inspect -f "{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.MacAddress}}{{end}}" nc; docker network disconnect nc ncc; sleep 0.3; docker exec ncc ip -o link | wc -l; docker inspect -f "{{json .NetworkSettings.Networks}}" ncc; docker rm -f ncc; docker network rm nc ny`,
   },
   {
     name: 'network connect and disconnect, created (Compose v1)',
@@ -148,7 +148,7 @@ export const networkLines: readonly CompatLine[] = [
   },
   {
     name: 'several networks',
-    script: `${make} ma >/dev/null; docker network create --subnet 10.78.0.0/24 mb >/dev/null; docker create --name mm --network ma busybox sh -c "ip -4 -o addr | grep -v 127 | tr -s ' ' | cut -d' ' -f2,4" >/dev/null; docker network connect mb mm; docker start -a mm; docker inspect -f "{{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{end}}" mm; docker ps -a --filter network=mb --format "{{.Names}} {{.Networks}}"; docker rm mm; docker network rm ma mb`,
+    script: `${make} ma >/dev/null; docker network create --subnet 10.78.0.0/24 mb >/dev/null; docker create --name mm --network ma busybox sh -c "ip -4 -o addr | grep -v 127 | tr -s ' ' | cut -d' ' -f2,4" >/dev/null; docker network connect mb mm; docker start -a mm; docker inspect -f "{{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{end}}" mm; docker ps -a --filter network=mb --format "{{.Networks}}" | tr , "\\n" | sort; docker rm mm; docker network rm ma mb`,
   },
   {
     name: 'rename keeps the network',
