@@ -146,7 +146,7 @@ suite('the sandbox against known escapes', { skip }, () => {
     assert.deepEqual(abstract, []);
     const { stdout } = await shell(`stat -c %a ${daemon.execRoot} ${daemon.execRoot}/m`);
     for (const mode of stdout.trim().split('\n')) assert.match(mode, /^7?[0-7]?[01]?[01]$|^7[01][01]$/);
-    const inside = await run('--network', 'host', 'busybox', 'sh', '-c', `ls ${daemon.execRoot} 2>&1`);
+    const inside = await docker('run', '--rm', '--network', 'host', 'busybox', 'sh', '-c', `ls ${daemon.execRoot} 2>&1`);
     assert.match(inside.stdout, /No such file/);
   });
 
