@@ -24,7 +24,7 @@ export const SOL_SOCKET = 1;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
-const SO_REUSEADDR = 2;
+export const SO_REUSEADDR = 2;
 const SOL_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { EngineError } from '../../base/errors.ts';
@@ -15,6 +17,12 @@ function table(settings = { firewall: true, firewall6: true, proxy: true }): Por
 
 function spec(hostPorts: readonly [number, number], over: Partial<PortSpec> = {}): PortSpec {
   return { protocol: 'tcp', containerPort: 80, hostIp: '127.0.0.1', hostPorts, mode: 'nat', target4: '127.0.0.1', target6: null, ...over };
+}
+
+async function said(port: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of connect({ port, host: '127.0.0.1' })) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
 }
 
 describe('PortTable', () => {
@@ -50,6 +58,43 @@ describe('PortTable', () => {
       (error) => error instanceof EngineError && error.code === 'conflict',
     );
     ports.close();
+  });
+
+  it('a port that moves to another address of its container keeps its socket; one that is given up is free', async () => {
+    const ports = table();
+    const results = ports.reserve('a', [spec([0, 0], { mode: 'proxy', containerPort: 1 })]);
+    const { hostPort = 0 } = results[0] ?? {};
+    const [before] = ports.kept('a');
+    ports.release('a', results);
+    const server = createServer((socket) => socket.end('moved')).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port: containerPort } = server.address() as AddressInfo;
+    ports.reserve('a', [spec([hostPort, hostPort], { mode: 'proxy', containerPort })]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await said(hostPort), 'moved');
+    const [after] = ports.kept('a');
+    ports.release('a', results);
+    ports.reserve('b', [spec([hostPort, hostPort])]);
+    ports.close();
+    server.close();
+    assert.equal(before?.label, after?.label);
+  });
+
+  it('the old connections of a proxy do not hold its port', async () => {
+    const server = createServer((socket) => socket.end('bye')).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port: containerPort } = server.address() as AddressInfo;
+    const ports = table();
+    const { hostPort = 0 } = ports.reserve('a', [spec([0, 0], { mode: 'proxy', containerPort })])[0] ?? {};
+    assert.equal(await said(hostPort), 'bye');
+    ports.release('a', 'all');
+    assert.equal(ports.reserve('b', [spec([hostPort, hostPort])])[0]?.hostPort, hostPort);
+    // Nor does the reservation share it with a server that re-uses addresses.
+    const rival = createServer().listen(hostPort, '127.0.0.1');
+    const [error] = await once(rival, 'error');
+    assert.equal((error as NodeJS.ErrnoException).code, 'EADDRINUSE');
+    ports.close();
+    server.close();
   });
 
   it('undoes all when one port is taken', () => {
@@ -96,6 +141,26 @@ describe('PortTable', () => {
     assert.equal(Buffer.concat(answer).toString(), 'HELLO');
     ports.close();
     server.close();
+  });
+
+  it('proxies datagrams, each client by its own socket', async () => {
+    const echo = createSocket('udp4', (message, from) => echo.send(`${from.port} ${message}`, from.port, from.address));
+    echo.bind(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const ports = table();
+    const wish = spec([0, 0], { protocol: 'udp', mode: 'proxy', containerPort: echo.address().port });
+    const { hostPort = 0 } = ports.reserve('a', [wish])[0] ?? {};
+    const ask = async (client: Socket, text: string): Promise<string> => {
+      client.send(text, hostPort, '127.0.0.1');
+      const [message] = await once(client, 'message');
+      return String(message);
+    };
+    const [one, other] = [createSocket('udp4'), createSocket('udp4')];
+    const [first, second, third] = [await ask(one, 'x'), await ask(other, 'x'), await ask(one, 'x')];
+    assert.equal(first, third);
+    assert.notEqual(first, second);
+    for (const socket of [one, other, echo]) socket.close();
+    ports.close();
   });
 });
 

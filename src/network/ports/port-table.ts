@@ -8,13 +8,16 @@
  * [::1] cannot be rewritten, so the reservation of an IPv6 port listens in any case: only what comes by loopback reaches it. While the daemon is away such
  * connections wait in the kernel's queue.
  *
+ * A released port is free only when the monitor's duplicate is closed, too. A port that moves to another address of the same container (released and reserved
+ * again in the same turn of the event loop) therefore keeps its socket.
+ *
  * After `release` the caller deletes the connection tracking entries of the ports (`linux/netlink/conntrack.ts`): UDP flows would go on otherwise.
  */
-import { conflict, EngineError, invalid, notImplemented } from '../../base/errors.ts';
+import { conflict, type EngineError, invalid, notImplemented } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
 import type { KeptDescriptor } from '../../linux/kept-descriptor.ts';
-import { bindInetSocket } from '../../linux/sockets.ts';
+import { bindInetSocket, SO_REUSEADDR, SOL_SOCKET, setSocketOption } from '../../linux/sockets.ts';
 import type { NetSettings, PortResult, PortSpec } from '../net-calls.ts';
 import { EphemeralPorts } from './ephemeral-ports.ts';
 import { findPortHolder } from './port-holder.ts';
@@ -37,6 +40,12 @@ interface Reservation {
   readonly proxy: PortProxy | null;
 }
 
+/** A socket for a reservation, perhaps one that listens already. */
+interface Holding {
+  readonly fd: number | null;
+  readonly proxy: PortProxy | null;
+}
+
 /** One address that a port is to be bound to, and where it leads. */
 interface Landing {
   readonly hostIp: string;
@@ -49,6 +58,8 @@ export class PortTable {
   readonly #ephemeral = new EphemeralPorts();
   /** By label. */
   readonly #reservations = new Map<string, Reservation>();
+  /** Released in this turn of the event loop, by label. */
+  readonly #released = new Map<string, Reservation>();
 
   constructor(options: PortTableOptions) {
     this.#options = options;
@@ -71,7 +82,10 @@ export class PortTable {
     for (const result of results) {
       try {
         // Closed by `#add` when it fails.
-        this.#add(sandboxId, result, kept.get(labelOf(result)) ?? this.#bind(result, sandboxId));
+        const descriptor = kept.get(labelOf(result));
+        const holding = descriptor === undefined ? this.#bind(sandboxId, result) : { fd: descriptor, proxy: null };
+        if (holding === 'taken') throw this.#conflict(result);
+        this.#add(sandboxId, result, holding);
       } catch (thrown) {
         this.#options.log.warn(
           { sandbox: sandboxId, port: labelOf(result), error: String(thrown) },
@@ -89,12 +103,23 @@ export class PortTable {
   release(sandboxId: string, results: readonly PortResult[] | 'all'): void {
     const labels = results === 'all' ? null : new Set(results.map(labelOf));
     for (const reservation of this.#of(sandboxId)) {
-      if (labels === null || labels.has(labelOf(reservation.result))) this.#drop(reservation);
+      const label = labelOf(reservation.result);
+      if (labels !== null && !labels.has(label)) continue;
+      this.#reservations.delete(label);
+      this.#released.set(label, reservation);
     }
+    if (results === 'all') this.#closeReleased();
+    else setImmediate(() => this.#closeReleased());
   }
 
   close(): void {
     for (const reservation of [...this.#reservations.values()]) this.#drop(reservation);
+    this.#closeReleased();
+  }
+
+  #closeReleased(): void {
+    for (const reservation of this.#released.values()) closeHolding(reservation);
+    this.#released.clear();
   }
 
   #of(sandboxId: string): readonly Reservation[] {
@@ -105,66 +130,73 @@ export class PortTable {
     const landings = this.#landings(spec);
     const [first, last] = spec.hostPorts;
     const candidates = first === 0 ? this.#ephemeral.candidates() : portsFrom(first, last);
-    let refused: EngineError | null = null;
+    let tries = 0;
     for (const hostPort of candidates) {
       const outcome = this.#tryPort(sandboxId, spec, landings, hostPort);
-      if (!(outcome instanceof EngineError)) return outcome;
-      refused = outcome;
+      if (!isTaken(outcome)) return outcome;
       // With one port its holder is the answer; of a range only that all are taken.
-      if (first === last && first !== 0) throw refused;
+      if (first === last && first !== 0) throw this.#conflict(outcome.taken);
+      tries++;
     }
-    const range = first === 0 ? 'ephemeral ports' : `ports ${first}-${last}`;
+    const range = first === 0 ? `${tries} ephemeral ports` : `ports ${first}-${last}`;
     throw conflict(
       `all ${range} of ${spec.hostIp === '' ? 'the host' : spec.hostIp} are taken for ${spec.protocol} port ${spec.containerPort}`,
-      { cause: refused },
     );
   }
 
-  /** On every address at once, or the conflict. */
-  #tryPort(sandboxId: string, spec: PortSpec, landings: readonly Landing[], hostPort: number): readonly Reservation[] | EngineError {
+  /** On every address at once, or on none. */
+  #tryPort(sandboxId: string, spec: PortSpec, landings: readonly Landing[], hostPort: number): readonly Reservation[] | Taken {
     const made: Reservation[] = [];
-    for (const landing of landings) {
-      const result: PortResult = { protocol: spec.protocol, containerPort: spec.containerPort, hostPort, ...landing };
-      try {
-        made.push(this.#add(sandboxId, result, this.#bind(result, sandboxId)));
-      } catch (thrown) {
-        for (const reservation of made) this.#drop(reservation);
-        if (thrown instanceof EngineError && thrown.code === 'conflict') return thrown;
-        throw thrown;
+    try {
+      for (const landing of landings) {
+        const result: PortResult = { protocol: spec.protocol, containerPort: spec.containerPort, hostPort, ...landing };
+        const holding = this.#bind(sandboxId, result);
+        if (holding === 'taken') {
+          for (const reservation of made) this.#drop(reservation);
+          return { taken: result };
+        }
+        made.push(this.#add(sandboxId, result, holding));
       }
+      return made;
+    } catch (thrown) {
+      for (const reservation of made) this.#drop(reservation);
+      throw thrown;
     }
-    return made;
   }
 
-  #bind(result: PortResult, sandboxId: string): number | null {
+  #bind(sandboxId: string, result: PortResult): Holding | 'taken' {
     const { protocol, hostIp, hostPort } = result;
-    // A listener holds its port against everybody; one that only reserves must not be shared.
-    const outcome = bindInetSocket({ protocol, address: hostIp, port: hostPort, reuseAddress: result.mode === 'proxy' });
+    const released = this.#released.get(labelOf(result));
+    if (released?.sandboxId === sandboxId) {
+      this.#released.delete(labelOf(result));
+      return released;
+    }
+    if (released) this.#closeReleased();
+    // Old connections of a proxy (TIME_WAIT) must not keep its port from the next container. Of UDP, sockets that re-use share.
+    const outcome = bindInetSocket({ protocol, address: hostIp, port: hostPort, reuseAddress: protocol === 'tcp' });
     switch (outcome.kind) {
       case 'bound':
-        return outcome.fd;
+        return { fd: outcome.fd, proxy: null };
       case 'no-protocol':
-        this.#refuseHeld(result, sandboxId);
-        return null;
+        return this.#holder(result) === undefined ? { fd: null, proxy: null } : 'taken';
       case 'no-address':
         throw invalid(
           `cannot publish on ${hostIp}:${hostPort}/${protocol}: cannot assign requested address; it is not an address of this host`,
         );
       case 'taken':
-        throw this.#taken(result);
+        return 'taken';
     }
   }
 
-  #refuseHeld(result: PortResult, sandboxId: string): void {
-    const held = this.#reservations.get(labelOf(result));
-    if (held !== undefined && held.sandboxId !== sandboxId) throw this.#taken(result);
-  }
-
-  #taken(result: PortResult): EngineError {
-    const { protocol, hostIp, hostPort } = result;
-    const own = [...this.#reservations.values()].find(
+  #holder({ protocol, hostIp, hostPort }: PortResult): Reservation | undefined {
+    return [...this.#reservations.values()].find(
       ({ result: other }) => other.protocol === protocol && other.hostPort === hostPort && overlaps(other.hostIp, hostIp),
     );
+  }
+
+  #conflict(result: PortResult): EngineError {
+    const { protocol, hostIp, hostPort } = result;
+    const own = this.#holder(result);
     const where = `${hostIp.includes(':') ? `[${hostIp}]` : hostIp}:${hostPort}`;
     const holder = own === undefined ? findPortHolder(protocol, hostPort) : `container ${this.#options.nameOf(own.sandboxId)}`;
     return conflict(`Bind for ${where} failed: port is already allocated${holder === null ? '' : ` (by ${holder})`}`, {
@@ -172,38 +204,35 @@ export class PortTable {
     });
   }
 
-  #add(sandboxId: string, result: PortResult, fd: number | null): Reservation {
-    let proxy: PortProxy | null = null;
+  /** The holding is closed when it fails. */
+  #add(sandboxId: string, result: PortResult, holding: Holding): Reservation {
     try {
-      proxy = this.#proxyFor(result, fd);
+      const proxy = this.#proxyFor(result, holding);
+      // A listener holds its port against everybody. One that only reserves would share it with whoever re-uses addresses, as most servers do.
+      if (holding.fd !== null && proxy === null) {
+        setSocketOption(holding.fd, SOL_SOCKET, SO_REUSEADDR, 0, labelOf(result));
+      }
+      const reservation: Reservation = { result, sandboxId, fd: holding.fd, proxy };
+      this.#reservations.set(labelOf(result), reservation);
+      return reservation;
     } catch (thrown) {
-      if (fd !== null) closeDescriptor(fd);
+      closeHolding(holding);
       throw thrown;
     }
-    const reservation: Reservation = { result, sandboxId, fd, proxy };
-    this.#reservations.set(labelOf(result), reservation);
-    return reservation;
   }
 
-  #proxyFor(result: PortResult, fd: number | null): PortProxy | null {
+  #proxyFor(result: PortResult, { fd, proxy }: Holding): PortProxy | null {
+    const target = { targetIp: result.targetIp, targetPort: result.containerPort };
+    // What listens cannot be made to stop without giving up the port; where the kernel rewrites, nothing comes to it.
+    proxy?.lead(target);
     const forLoopback = result.mode === 'nat' && this.#options.settings.proxy && result.hostIp === '::';
-    if (fd === null || (result.mode === 'nat' && !forLoopback) || result.protocol === 'sctp') return null;
-    return startProxy(
-      {
-        protocol: result.protocol,
-        fd,
-        family: result.hostIp.includes(':') ? 6 : 4,
-        targetIp: result.targetIp,
-        targetPort: result.containerPort,
-      },
-      this.#options.log,
-    );
+    if (proxy !== null || fd === null || (result.mode === 'nat' && !forLoopback) || result.protocol === 'sctp') return proxy;
+    return startProxy({ protocol: result.protocol, fd, family: result.hostIp.includes(':') ? 6 : 4, ...target }, this.#options.log);
   }
 
-  #drop({ result, fd, proxy }: Reservation): void {
-    this.#reservations.delete(labelOf(result));
-    if (proxy !== null) proxy.close();
-    else if (fd !== null) closeDescriptor(fd);
+  #drop(reservation: Reservation): void {
+    this.#reservations.delete(labelOf(reservation.result));
+    closeHolding(reservation);
   }
 
   #landings(spec: PortSpec): readonly Landing[] {
@@ -234,6 +263,19 @@ export function labelOf({ protocol, hostIp, hostPort }: PortResult): string {
   return `port/${protocol}/${hostIp}/${hostPort}`;
 }
 
+interface Taken {
+  readonly taken: PortResult;
+}
+
+function isTaken(outcome: readonly Reservation[] | Taken): outcome is Taken {
+  return 'taken' in outcome;
+}
+
+function closeHolding({ fd, proxy }: Holding): void {
+  if (proxy !== null) proxy.close();
+  else if (fd !== null) closeDescriptor(fd);
+}
+
 function keptOf({ result, fd }: Reservation): readonly KeptDescriptor[] {
   return fd === null ? [] : [{ label: labelOf(result), fd }];
 }
@@ -247,6 +289,7 @@ function whyNot(spec: PortSpec): string {
   if (spec.target4 === null && spec.target6 === null) return 'the container has no address on a network that publishes ports';
   if (spec.protocol === 'sctp')
     return 'SCTP can only be rewritten by the kernel, within one address family; use an address of the family that the container has';
+  if (spec.hostIp === '::1') return 'only the proxy serves [::1], and it is switched off (--userland-proxy=false)';
   return 'the container has no address of that family, and the proxy is switched off (--userland-proxy=false)';
 }
 

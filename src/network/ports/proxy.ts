@@ -8,17 +8,22 @@ import { errorText } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 
 export interface PortProxy {
+  /** New clients go there from now on. */
+  lead(target: ContainerPort): void;
   close(): void;
 }
 
-export interface ProxyTarget {
+export interface ContainerPort {
+  readonly targetIp: string;
+  readonly targetPort: number;
+}
+
+export interface ProxyTarget extends ContainerPort {
   readonly protocol: 'tcp' | 'udp';
   /** Bound; owned by the proxy from here on. */
   readonly fd: number;
   /** Of the bound address. */
   readonly family: 4 | 6;
-  readonly targetIp: string;
-  readonly targetPort: number;
 }
 
 /** A client that says nothing for so long is forgotten. Docker's proxy takes 90 s. */
@@ -29,23 +34,27 @@ export function startProxy(target: ProxyTarget, log: Logger): PortProxy {
   return target.protocol === 'tcp' ? startTcpProxy(target, log) : startUdpProxy(target, log);
 }
 
-function startTcpProxy({ fd, targetIp, targetPort }: ProxyTarget, log: Logger): PortProxy {
+function startTcpProxy({ fd, ...first }: ProxyTarget, log: Logger): PortProxy {
+  let target: ContainerPort = first;
   const open = new Set<Socket>();
   const track = (socket: Socket): void => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    const upstream = connect({ host: targetIp, port: targetPort, allowHalfOpen: true, noDelay: true });
+    const upstream = connect({ host: target.targetIp, port: target.targetPort, allowHalfOpen: true, noDelay: true });
     track(client);
     track(upstream);
     join(client, upstream);
   });
   server.on('error', (error) =>
-    log.warn({ target: `${targetIp}:${targetPort}`, error: errorText(error) }, 'the proxy of a published port failed'),
+    log.warn({ target: `${target.targetIp}:${target.targetPort}`, error: errorText(error) }, 'the proxy of a published port failed'),
   );
   server.listen({ fd, backlog: 511 });
   return {
+    lead(to) {
+      target = to;
+    },
     close() {
       server.close();
       for (const socket of open) socket.destroy();
@@ -63,26 +72,34 @@ function join(one: Socket, other: Socket): void {
   other.on('close', () => one.destroySoon());
 }
 
-function startUdpProxy({ fd, family, targetIp, targetPort }: ProxyTarget, log: Logger): PortProxy {
+function startUdpProxy({ fd, family, ...first }: ProxyTarget, log: Logger): PortProxy {
+  let target: ContainerPort = first;
   const clients = new Map<string, UdpClient>();
   const server = createSocket({ type: family === 6 ? 'udp6' : 'udp4' });
   server.on('error', (error) =>
-    log.warn({ target: `${targetIp}:${targetPort}`, error: errorText(error) }, 'the proxy of a published port failed'),
+    log.warn({ target: `${target.targetIp}:${target.targetPort}`, error: errorText(error) }, 'the proxy of a published port failed'),
   );
   server.on('message', (message, from) => {
     const name = `${from.address} ${from.port}`;
     let client = clients.get(name);
     if (client === undefined) {
       if (clients.size >= maxUdpClients) clients.values().next().value?.close();
-      client = openUdpClient(server, from, { targetIp, targetPort }, () => clients.delete(name));
+      client = openUdpClient(server, from, target, () => clients.delete(name));
       clients.set(name, client);
     }
     client.send(message);
   });
   server.bind({ fd });
+  const forgetClients = (): void => {
+    for (const client of [...clients.values()]) client.close();
+  };
   return {
+    lead(to) {
+      target = to;
+      forgetClients();
+    },
     close() {
-      for (const client of [...clients.values()]) client.close();
+      forgetClients();
       server.close();
     },
   };
@@ -94,12 +111,7 @@ interface UdpClient {
 }
 
 /** One socket towards the container for each client, so that answers find their way back. */
-function openUdpClient(
-  server: UdpSocket,
-  from: RemoteInfo,
-  { targetIp, targetPort }: Pick<ProxyTarget, 'targetIp' | 'targetPort'>,
-  closed: () => void,
-): UdpClient {
+function openUdpClient(server: UdpSocket, from: RemoteInfo, { targetIp, targetPort }: ContainerPort, closed: () => void): UdpClient {
   const socket = createSocket(isIPv6(targetIp) ? 'udp6' : 'udp4');
   let open = true;
   const close = (): void => {
