@@ -83,7 +83,8 @@ async function placeDefaultBridge(
     return false;
   }
   context.registry.add(plan.record, 'ready');
-  await context.database.write('full', [saveNetwork(plan.record)]);
+  // A daemon that starts as it was last time waits for no disk.
+  if (JSON.stringify(plan.record) !== JSON.stringify(stored)) await context.database.write('full', [saveNetwork(plan.record)]);
   return plan.isFreshChoice;
 }
 
