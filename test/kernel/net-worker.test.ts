@@ -53,19 +53,21 @@ function amount(): string {
   return `${links.length} links, ${descriptors} descriptors`;
 }
 
-async function talk(address: string, hostPort: number): Promise<string> {
+/** What a listener says, or the error of the connection. */
+function talk(address: string, hostPort: number): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
   const socket = connect(hostPort, address);
   let text = '';
   socket.on('data', (chunk) => {
     text += chunk;
   });
-  const outcome = await Promise.race([
-    once(socket, 'end').then(() => text),
-    once(socket, 'error').then(([error]) => String(error.code)),
-    sleep(3000, 'silence'),
-  ]);
-  socket.destroy();
-  return outcome;
+  socket.on('end', () => resolve(text));
+  socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  socket.setTimeout(3000, () => {
+    socket.destroy();
+    resolve('silence');
+  });
+  return promise;
 }
 
 before(async () => {
