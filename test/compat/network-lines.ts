@@ -147,8 +147,9 @@ export const networkLines: readonly CompatLine[] = [
       'docker run -d --name hh --network host busybox sleep 100 >/dev/null; docker inspect -f "{{.HostConfig.NetworkMode}} {{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{\\$e.IPAddress}}{{end}} {{json .NetworkSettings.Ports}}" hh; docker rm -f hh',
   },
   {
+    // Which of the two is eth0 changes from run to run on the peer.
     name: 'several networks',
-    script: `${make} ma >/dev/null; docker network create --subnet 10.78.0.0/24 mb >/dev/null; docker create --name mm --network ma busybox sh -c "ip -4 -o addr | grep -v 127 | tr -s ' ' | cut -d' ' -f2,4" >/dev/null; docker network connect mb mm; docker start -a mm; docker inspect -f "{{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{end}}" mm; docker ps -a --filter network=mb --format "{{.Networks}}" | tr , "\\n" | sort; docker rm mm; docker network rm ma mb`,
+    script: `${make} ma >/dev/null; docker network create --subnet 10.78.0.0/24 mb >/dev/null; docker create --name mm --network ma busybox sh -c "ip -4 -o addr | grep -v 127 | tr -s ' ' | cut -d' ' -f4 | sort" >/dev/null; docker network connect mb mm; docker start -a mm; docker inspect -f "{{range \\$n, \\$e := .NetworkSettings.Networks}}{{\\$n}} {{end}}" mm; docker ps -a --filter network=mb --format "{{.Networks}}" | tr , "\\n" | sort; docker rm mm; docker network rm ma mb`,
   },
   {
     name: 'rename keeps the network',
