@@ -35,6 +35,13 @@ export interface ImageTarget {
   readonly blobs: readonly Digest[];
 }
 
+/** Its record is there; what it names is not, or is damaged. */
+export interface UnreadableImage {
+  readonly why: string;
+  readonly blobs: readonly Digest[];
+  readonly directories: readonly string[];
+}
+
 /** Canonical: `docker.io/library/busybox:latest` or `docker.io/library/busybox@sha256:…`. */
 export interface ReferenceEntry {
   readonly reference: string;
@@ -55,7 +62,7 @@ export class ImageRecords {
   readonly #references = new Map<string, ReferenceEntry>();
   readonly #byImage = new Map<ImageId, Set<string>>();
   /** Of images that could not be read: containers may still run on their layers. */
-  readonly #unreadable = { blobs: new Set<Digest>(), directories: new Set<string>() };
+  readonly #unreadable = new Map<ImageId, UnreadableImage>();
 
   private constructor(database: Database) {
     this.#database = database;
@@ -69,7 +76,7 @@ export class ImageRecords {
       try {
         records.#images.set(row.id, await recordOf(row, rows, blobs));
       } catch (cause) {
-        records.#keepUnreadable(row, rows);
+        records.#keepUnreadable(row, rows, errorText(cause));
         log.error({ image: row.id, cause: errorText(cause) }, 'an image can not be used: load or pull it again');
       }
     }
@@ -102,8 +109,12 @@ export class ImageRecords {
 
   /** Every blob and every layer directory that a record needs. */
   inUse(): { readonly blobs: ReadonlySet<Digest>; readonly directories: ReadonlySet<string> } {
-    const blobs = new Set(this.#unreadable.blobs);
-    const directories = new Set(this.#unreadable.directories);
+    const blobs = new Set<Digest>();
+    const directories = new Set<string>();
+    for (const image of this.#unreadable.values()) {
+      for (const blob of image.blobs) blobs.add(blob);
+      for (const directory of image.directories) directories.add(directory);
+    }
     for (const { targets, layers } of this.#images.values()) {
       for (const target of targets.values()) for (const blob of target.blobs) blobs.add(blob);
       for (const { directory } of layers) directories.add(directory);
@@ -117,15 +128,21 @@ export class ImageRecords {
     for (const change of changes) this.#remember(change);
   }
 
-  #keepUnreadable(row: ImageRow, rows: Rows): void {
-    for (const { directory } of rows.layers.get(row.id) ?? []) this.#unreadable.directories.add(directory);
-    for (const { blobs } of rows.targets.get(row.id) ?? [])
-      for (const blob of JSON.parse(blobs) as Digest[]) this.#unreadable.blobs.add(blob);
+  /** Images that could not be read at the start, and why. */
+  unreadable(): ReadonlyMap<ImageId, UnreadableImage> {
+    return this.#unreadable;
+  }
+
+  #keepUnreadable(row: ImageRow, rows: Rows, why: string): void {
+    const directories = (rows.layers.get(row.id) ?? []).map(({ directory }) => directory);
+    const blobs = (rows.targets.get(row.id) ?? []).flatMap((target) => JSON.parse(target.blobs) as Digest[]);
+    this.#unreadable.set(row.id, { why, blobs, directories });
   }
 
   #remember(change: RecordChange): void {
     switch (change.kind) {
       case 'add':
+        this.#unreadable.delete(change.record.id);
         this.#images.set(change.record.id, change.record);
         return;
       case 'add-target':
@@ -145,6 +162,7 @@ export class ImageRecords {
       case 'delete':
         for (const reference of this.referencesOf(change.id)) this.#dropReference(reference);
         this.#images.delete(change.id);
+        this.#unreadable.delete(change.id);
         return;
     }
   }

@@ -30,6 +30,11 @@ export class Sweeper {
     this.#stores = stores;
   }
 
+  /** An image is on its way in: its layers have no record yet. */
+  get isArriving(): boolean {
+    return this.#arriving > 0;
+  }
+
   /** Around everything from the first unpacked layer to the record that keeps it. */
   async whileArriving<T>(work: () => Promise<T>): Promise<T> {
     while (this.#layerSweep) await this.#layerSweep;

@@ -6,6 +6,7 @@
  *     {op: 'finish', token}          → {hex, sizeBytes}
  *     {op: 'abort', token}           → null        closes; the caller removes the file
  *     {op: 'measure', path, limitBytes} → {hex, sizeBytes}   of the plain bytes of a file that may be compressed
+ *     {op: 'digest', path}           → hex         of the bytes as they are
  */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
@@ -17,6 +18,7 @@ import { describeFailure } from './worker-call.ts';
 type Request =
   | { readonly id: number; readonly op: 'begin'; readonly path: string }
   | { readonly id: number; readonly op: 'measure'; readonly path: string; readonly limitBytes: number }
+  | { readonly id: number; readonly op: 'digest'; readonly path: string }
   | { readonly id: number; readonly op: 'chunk'; readonly token: number; readonly bytes: Uint8Array }
   | { readonly id: number; readonly op: 'finish' | 'abort'; readonly token: number };
 
@@ -31,15 +33,25 @@ let lastToken = 0;
 
 parentPort?.on('message', async (request: Request) => {
   try {
-    // Chunks must be written in the order of their arrival, so nothing but a measurement is awaited.
-    const value = request.op === 'measure' ? await measure(request.path, request.limitBytes) : answer(request);
+    // Chunks must be written in the order of their arrival, so nothing but what only reads is awaited.
+    const value = request.op === 'measure' || request.op === 'digest' ? await read(request) : answer(request);
     parentPort?.postMessage({ id: request.id, ok: true, value });
   } catch (thrown) {
     parentPort?.postMessage({ id: request.id, ok: false, error: describeFailure(thrown) });
   }
 });
 
-function answer(request: Exclude<Request, { readonly op: 'measure' }>): unknown {
+function read(request: Extract<Request, { readonly op: 'measure' | 'digest' }>): Promise<unknown> {
+  return request.op === 'measure' ? measure(request.path, request.limitBytes) : digest(request.path);
+}
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+function answer(request: Exclude<Request, { readonly op: 'measure' | 'digest' }>): unknown {
   switch (request.op) {
     case 'begin':
       openFiles.set(++lastToken, { fd: openSync(request.path, 'wx', 0o600), hash: createHash('sha256'), sizeBytes: 0 });

@@ -36,6 +36,10 @@ export interface BlobStore {
   /** Gone at once for every later look; open streams go on. */
   delete(digest: Digest): Promise<void>;
   list(): Promise<readonly Digest[]>;
+  /** Reads the whole of it, in the thread. False: its bytes are not those of its name. */
+  verify(digest: Digest): Promise<boolean>;
+  /** What is not a blob: names below the root, of files that are being written or of strangers. */
+  others(): Promise<{ readonly staged: readonly string[]; readonly strangers: readonly string[] }>;
   close(): Promise<void>;
 }
 
@@ -192,6 +196,22 @@ class DirectoryBlobStore implements BlobStore {
   async list(): Promise<readonly Digest[]> {
     const names = await readdir(this.#blobs);
     return names.map((name) => `sha256:${name}`).filter(isDigest);
+  }
+
+  async verify(digest: Digest): Promise<boolean> {
+    try {
+      return (await this.#worker.call<string>({ op: 'digest', path: this.path(digest) })) === digestHex(digest);
+    } catch (thrown) {
+      throw hasErrnoCode(thrown, 'ENOENT') ? missing(digest) : thrown;
+    }
+  }
+
+  async others() {
+    const [staged, names] = await Promise.all([readdir(this.#temporary), readdir(this.#blobs)]);
+    return {
+      staged: staged.map((name) => join(this.#temporary, name)),
+      strangers: names.filter((name) => !isDigest(`sha256:${name}`)).map((name) => join(this.#blobs, name)),
+    };
   }
 
   async close(): Promise<void> {

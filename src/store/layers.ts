@@ -13,7 +13,9 @@ import { open, rename, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DiffId, Digest } from '../base/brand.ts';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
+import type { Finding } from '../base/finding.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
+import { auditLayers, type LayerUsers } from './audit-layers.ts';
 import { ensureInitLayer } from './init-layer.ts';
 import { dependentName, independentName, isLayerName, type LayerRecord, type RootAttributes, readLayerRecord } from './layer-record.ts';
 import { LayerStack } from './layer-stack.ts';
@@ -38,6 +40,8 @@ export interface OpenLayerStore extends LayerStore {
   readonly initLayer: string;
   /** What a new container's upper directory must look like: from the topmost layer that lists `/`; null: 0755, root. */
   rootAttributes(layers: readonly LayerRef[]): RootAttributes | null;
+  /** `sweep` removes what nobody stands on. */
+  audit(users: LayerUsers, sweep: () => Promise<void>): Promise<readonly Finding[]>;
   close(): Promise<void>;
 }
 
@@ -128,6 +132,20 @@ class Layers implements OpenLayerStore {
     } finally {
       await this.#remove(renamed);
     }
+  }
+
+  audit(users: LayerUsers, sweep: () => Promise<void>): Promise<readonly Finding[]> {
+    const known = new Map([...this.#layers].map(([name, { short }]) => [name, short]));
+    const audit = {
+      root: this.#root,
+      links: this.#links,
+      initLayer: this.initLayer,
+      known,
+      isBusy: () => this.#jobs.size > 0 || !this.#pool.idle,
+      isPinned: (name: string) => this.#pinned.has(name),
+      remove: (name: string) => this.#remove([name]),
+    };
+    return auditLayers(audit, users, sweep);
   }
 
   async close(): Promise<void> {

@@ -17,6 +17,8 @@ export interface Leases {
   acquire(): Lease;
   holds(blob: Digest): boolean;
   holdsLayer(name: string): boolean;
+  /** Nobody holds one. */
+  readonly idle: boolean;
 }
 
 export function createLeases(): Leases {
@@ -34,6 +36,9 @@ export function createLeases(): Leases {
       };
     },
     holds: (blob) => open.values().some(({ blobs }) => blobs.has(blob)),
+    get idle() {
+      return open.size === 0;
+    },
     holdsLayer: (name) => open.values().some(({ layers }) => layers.has(name)),
   };
 }

@@ -38,6 +38,10 @@ export class UnpackPool {
     });
   }
 
+  get idle(): boolean {
+    return this.#queue.length === 0 && [...this.#threads].every(({ task }) => task === null);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     for (const task of this.#queue.splice(0)) task.reject(new EngineError('unavailable', 'the layer store is being closed'));

@@ -2,6 +2,14 @@
 export class NameQueue {
   readonly #last = new Map<string, Promise<unknown>>();
 
+  isBusy(name: string): boolean {
+    return this.#last.has(name);
+  }
+
+  busyNames(): readonly string[] {
+    return [...this.#last.keys()];
+  }
+
   async run<T>(name: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(name);
     const turn = before === undefined ? work() : before.then(work, work);

@@ -1,8 +1,10 @@
 /** `createVolumes`: the engine's volumes, from records and directories of the data root. The verbs are in files of their own. */
 import type { Readable } from 'node:stream';
+import type { Finding } from '../base/finding.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../store/database.ts';
 import { exportVolume, importVolume } from './archive-volume.ts';
+import { auditVolumes, type MountRoots } from './audit-volumes.ts';
 import { cloneVolume } from './clone-volume.ts';
 import { createVolume } from './create-volume.ts';
 import { populateVolume } from './fill-volume.ts';
@@ -31,7 +33,13 @@ export interface VolumesOptions {
 
 const threadLimits = { trees: 4, filling: 2, streams: 32, mounts: 32 } as const;
 
-export async function createVolumes(options: VolumesOptions): Promise<Volumes> {
+/** With what only the composition root asks. */
+export interface VolumeService extends Volumes {
+  /** Records against directories and mounts; `roots` are looked at for mounts of nobody. */
+  audit(roots: MountRoots): Promise<readonly Finding[]>;
+}
+
+export async function createVolumes(options: VolumesOptions): Promise<VolumeService> {
   const { database, dataRoot, logger } = options;
   const paths = new LocalPaths(dataRoot);
   const records = await VolumeRecords.load(database);
@@ -72,7 +80,7 @@ function service(
   state: { usersOf: (name: string) => readonly string[] },
   listeners: Set<(event: VolumeEvent) => void>,
   threads: readonly VolumeThreads[],
-): Volumes {
+): VolumeService {
   const streams = new Set<Readable>();
   return {
     create: (request) => createVolume(context, request),
@@ -100,6 +108,7 @@ function service(
     setUsers(usersOf) {
       state.usersOf = usersOf;
     },
+    audit: (roots) => auditVolumes(context, roots),
     get drivers() {
       return context.drivers.names;
     },

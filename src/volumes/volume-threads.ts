@@ -29,6 +29,10 @@ export class VolumeThreads {
     this.#limit = limit;
   }
 
+  get busy(): boolean {
+    return this.#queue.length > 0 || [...this.#threads].some(({ task }) => task !== null);
+  }
+
   /** `cancel` may be set by whoever wants the job to end at its next checkpoint. */
   run<T>(job: VolumeJob, cancel = new SharedArrayBuffer(4)): Promise<T> {
     if (this.#closed) return Promise.reject(new EngineError('unavailable', 'the volumes are being closed: the daemon is stopping'));
