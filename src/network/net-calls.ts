@@ -34,6 +34,10 @@ export interface NetCalls {
   restore(state: RestoreState): Promise<readonly RestoreOutcome[]>;
   /** For tests and `gantry info`: what the table holds. */
   describe(): Promise<NetDescription>;
+  /** For audits: what is in the kernel and nobody's, and what should be there and is not. */
+  survey(): Promise<NetSurvey>;
+  /** Puts right what `survey` tells, but for sandboxes, which have their own calls. */
+  mend(): Promise<void>;
   close(keep: boolean): Promise<void>;
 }
 
@@ -235,6 +239,28 @@ export type RestoreOutcome =
   | { readonly id: string; readonly result: SandboxResult }
   /** It could not be taken over; said in words, and logged. */
   | { readonly id: string; readonly problem: string };
+
+export interface NetSurvey {
+  /** Names of interfaces with our mark that belong to nothing. */
+  readonly ownerlessLinks: readonly string[];
+  readonly missingBridges: readonly BridgeSpec[];
+  /** Interfaces of containers that somebody deleted. */
+  readonly lostEndpoints: readonly { readonly sandboxId: string; readonly interfaceName: string }[];
+  /** Elements of the nft table; null: there is no firewall. */
+  readonly table: TableComparison | null;
+  readonly sandboxes: readonly string[];
+  /** Containers whose DNS is served. */
+  readonly dnsSandboxes: readonly string[];
+  /** Reserved ports: `tcp 0.0.0.0:8080`. */
+  readonly portOwners: readonly { readonly sandboxId: string; readonly port: string }[];
+}
+
+export interface TableComparison {
+  readonly name: string;
+  readonly exists: boolean;
+  readonly strayElements: number;
+  readonly missingElements: number;
+}
 
 export interface NetDescription {
   readonly sandboxes: number;

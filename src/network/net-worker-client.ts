@@ -37,6 +37,8 @@ const callNames: Readonly<Record<keyof NetCalls, true>> = {
   setNames: true,
   restore: true,
   describe: true,
+  survey: true,
+  mend: true,
   close: true,
 };
 

@@ -1,5 +1,6 @@
 /** What the composition root hands to `createNetworks`, and what it gets. */
 import type { ContainerId } from '../base/brand.ts';
+import type { Finding } from '../base/finding.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../store/database.ts';
 import type { NetCalls, NetFacts, NetNotice } from './net-calls.ts';
@@ -28,6 +29,8 @@ export interface NetworkServiceOptions {
  */
 export interface NetworkService extends Networks {
   readonly facts: NetFacts;
+  /** The kernel and the rows against what is attached. */
+  audit(): Promise<readonly Finding[]>;
   /** `--link name:alias`: which container a name or id means, running or not. */
   setContainerLookup(find: (reference: string) => ContainerId | null): void;
   /** What the worker tells without being asked goes in here. */

@@ -7,6 +7,7 @@
 import type { ContainerId } from '../base/brand.ts';
 import type { Logger } from '../base/log.ts';
 import { attachContainer, checkSandbox, detachContainer } from './attach.ts';
+import { auditNetworks } from './audit-networks.ts';
 import { changeContainerPorts, renameContainer } from './change-ports.ts';
 import { connectContainer, disconnectContainer } from './connect.ts';
 import { ContainerLanes } from './container-lanes.ts';
@@ -57,6 +58,7 @@ export async function createNetworks(options: NetworkServiceOptions): Promise<Ne
   const sandboxOf = (live: LiveSandbox) => requireView(context, live);
   return {
     facts,
+    audit: () => auditNetworks(context),
     create: (request) => createNetwork(context, request),
     remove: async (reference) => await removeNetwork(context, context.registry.resolve(reference)),
     async prune(filters) {

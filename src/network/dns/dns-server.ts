@@ -67,6 +67,10 @@ export class DnsServer {
     this.#sandboxes.delete(id);
   }
 
+  sandboxIds(): readonly string[] {
+    return [...this.#sandboxes.keys()];
+  }
+
   /** Takes the place of one with this id. */
   addEndpoint(endpoint: DnsEndpoint): void {
     this.#names.add(endpoint);

@@ -14,7 +14,7 @@ import { isErrno } from '../../linux/ffi.ts';
 import { NETLINK_NETFILTER, type NetlinkSocket, openNetlink } from '../../linux/netlink/netlink-socket.ts';
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../../linux/nftables/expressions.ts';
 import { rulesetGeneration } from '../../linux/nftables/ruleset.ts';
-import type { BridgeSpec, NetSettings, PortResult } from '../net-calls.ts';
+import type { BridgeSpec, NetSettings, PortResult, TableComparison } from '../net-calls.ts';
 import { droppingChains } from './forward-chains.ts';
 import { explainDrop, type ForwardJump, forwardJump } from './forward-jump.ts';
 import { hasLegacyFilter } from './iptables-command.ts';
@@ -44,6 +44,10 @@ export interface Firewall {
   /** The whole at once: what else is in the table is removed. */
   sync(state: FirewallState): void;
   facts(): FirewallFacts;
+  /** The kernel's table against what should be in it; null: there is no firewall. */
+  compare(): TableComparison | null;
+  /** Brings the table to what should be in it. */
+  mend(): void;
   /** `keep`: the table stays and works on; else nothing of ours stays. */
   close(keep: boolean): void;
 }
@@ -90,6 +94,8 @@ const noFirewall: Firewall = {
   unpublish() {},
   sync() {},
   facts: () => ({ tableSurvivesFlush: false, warnings: [] }),
+  compare: () => null,
+  mend() {},
   close() {},
 };
 
@@ -171,6 +177,17 @@ class NftFirewall implements Firewall {
 
   facts(): FirewallFacts {
     return { tableSurvivesFlush: this.#table.isProtected, warnings: this.#warnings };
+  }
+
+  compare(): TableComparison {
+    const name = this.#settings.globalName;
+    const exists = this.#table.exists();
+    const { add, remove } = this.#state.difference(exists ? this.#table.elements() : []);
+    return { name, exists, strayElements: remove.length, missingElements: add.length };
+  }
+
+  mend(): void {
+    this.#restore();
   }
 
   close(keep: boolean): void {

@@ -100,6 +100,13 @@ export class PortTable {
     return this.#of(sandboxId).flatMap(keptOf);
   }
 
+  owners(): readonly { readonly sandboxId: string; readonly port: string }[] {
+    return [...this.#reservations.values()].map(({ sandboxId, result: { protocol, hostIp, hostPort } }) => ({
+      sandboxId,
+      port: `${protocol} ${hostIp}:${hostPort}`,
+    }));
+  }
+
   release(sandboxId: string, results: readonly PortResult[] | 'all'): void {
     const labels = results === 'all' ? null : new Set(results.map(labelOf));
     for (const reservation of this.#of(sandboxId)) {

@@ -12,6 +12,7 @@ import type {
   NetCalls,
   NetFacts,
   NetSettings,
+  NetSurvey,
   ParentSpec,
   PortResult,
   PortSpec,
@@ -49,6 +50,16 @@ export class FakeNetCalls implements NetCalls {
     ipv6: true,
     tableSurvivesFlush: true,
     warnings: [],
+  };
+  /** What `survey` says. */
+  surveyed: NetSurvey = {
+    ownerlessLinks: [],
+    missingBridges: [],
+    lostEndpoints: [],
+    table: null,
+    sandboxes: [],
+    dnsSandboxes: [],
+    portOwners: [],
   };
   settings: NetSettings | null = null;
   restored: RestoreState | null = null;
@@ -164,6 +175,15 @@ export class FakeNetCalls implements NetCalls {
 
   async describe() {
     return { sandboxes: this.sandboxes.size, links: [...this.bridges.values()].map(({ bridge }) => bridge), descriptors: 0 };
+  }
+
+  async survey() {
+    this.#called('survey');
+    return this.surveyed;
+  }
+
+  async mend(): Promise<void> {
+    this.#called('mend');
   }
 
   async close(keep: boolean): Promise<void> {

@@ -23,6 +23,7 @@ import { openParents } from './parents.ts';
 import { removeSandbox } from './remove-sandbox.ts';
 import { restore } from './restore.ts';
 import { type RouteWatch, watchRoutes } from './route-watch.ts';
+import { mend, survey } from './survey.ts';
 import { openUsedLinks } from './used-links.ts';
 
 export interface NetKernel {
@@ -79,6 +80,8 @@ export function createNetKernel(tell: (notice: NetNotice) => void): NetKernel {
       links: listLinks(parts().host.route).flatMap(({ name, alias }) => (ownerOfLink(parts().host.settings, alias) ? [name] : [])),
       descriptors: readdirSync('/proc/self/fd').length,
     }),
+    survey: async () => survey(parts()),
+    mend: async () => mend(parts()),
     async close(keep) {
       if (open === null) return;
       const { parts: closing, watch } = open;

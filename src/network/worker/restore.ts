@@ -51,9 +51,9 @@ function syncFirewall({ firewall, bridges, sandboxes }: NetParts): void {
   });
 }
 
-/** Whether there were any. */
-function removeOwnerless(parts: NetParts): boolean {
-  const { host, used } = parts;
+/** Links of the host that carry our mark and belong to nothing. */
+export function ownerlessLinks(parts: NetParts): readonly Link[] {
+  const { host } = parts;
   const endpoints = new Set([...parts.sandboxes.values()].flatMap(({ links }) => [...links.keys()]));
   const isOwned = (link: Link): boolean => {
     const owner = ownerOfLink(host.settings, link.alias);
@@ -63,7 +63,13 @@ function removeOwnerless(parts: NetParts): boolean {
     if (owner.role === 'parent') return parts.parents.uses(link.name);
     return parts.pool.owns(link.index);
   };
-  const ownerless = listLinks(host.route).filter((link) => !isOwned(link));
+  return listLinks(host.route).filter((link) => !isOwned(link));
+}
+
+/** Whether there were any. */
+export function removeOwnerless(parts: NetParts): boolean {
+  const { host, used } = parts;
+  const ownerless = ownerlessLinks(parts);
   if (ownerless.length === 0) return false;
   host.log.info({ links: ownerless.map(({ name }) => name) }, 'network interfaces that belong to no container or network are deleted');
   const veths = ownerless.filter(({ kind }) => kind === 'veth');
