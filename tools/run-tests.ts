@@ -40,7 +40,8 @@ function filesOf(...patterns: readonly string[]): string[] {
 
 async function runFiles(files: readonly string[], concurrency: number): Promise<void> {
   if (files.length === 0) return;
-  const stream = run({ files: [...files], concurrency, timeout: 600_000, execArgv: ['--no-warnings'] });
+  // The time limit holds for tests only: a file that keeps a handle after a failed test would hang the whole run.
+  const stream = run({ files: [...files], concurrency, timeout: 600_000, execArgv: ['--no-warnings', '--test-force-exit'] });
   stream.on('test:pass', (event) => {
     if (event.details.type === 'suite' || isFile(event)) return;
     if (event.skip === undefined && event.todo === undefined) totals.passed++;
