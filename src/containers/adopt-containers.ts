@@ -27,6 +27,7 @@ import { keepForDaemon } from './container-sandbox.ts';
 import { restoreVolumes } from './container-volumes.ts';
 import { followExec } from './exec-container.ts';
 import type { Exec } from './exec-registry.ts';
+import { freezerOfKernel } from './pause-container.ts';
 import { removeContainer } from './remove-container.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { autoRemove, enterRunning, lastRunAfter, recordEnd, waitResultOf } from './run-container.ts';
@@ -134,7 +135,7 @@ function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is Runn
 }
 
 function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer, announced: Promise<void>): void {
-  enterRunning(context, container, process, announced);
+  enterRunning(context, container, process, announced).freezer = freezerOfKernel(context, container);
   for (const adopted of process.adoptedExecs) {
     const exec: Exec = {
       id: adopted.id,

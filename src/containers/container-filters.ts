@@ -8,6 +8,7 @@ import { mountPointsOf } from './container-mounts.ts';
 import type { StoredEndpoint } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { ContainerFilters } from './containers.ts';
+import { isPaused } from './pause-container.ts';
 
 export interface FilterContext {
   readonly registry: ContainerRegistry;
@@ -182,7 +183,7 @@ function byStatus(values: readonly string[]): Matcher {
   for (const value of values) {
     if (!statuses.has(value)) throw invalid(`invalid filter 'status=${value}'`);
   }
-  return ({ state }) => values.includes(state.status);
+  return (container) => values.includes(isPaused(container) ? 'paused' : container.state.status);
 }
 
 function parseFlag(key: string, value: string): boolean {

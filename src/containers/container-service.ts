@@ -36,6 +36,7 @@ import { createExec, startExec } from './exec-container.ts';
 import { Execs, execView } from './exec-registry.ts';
 import type { WaitCondition } from './exit-waiters.ts';
 import type { HostFacts } from './host-facts.ts';
+import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
 import { waitResultOf } from './run-container.ts';
@@ -156,6 +157,14 @@ class Service implements ContainerService {
     }
   }
 
+  async pause(reference: string) {
+    await pauseContainer(this.#context, this.#find(reference));
+  }
+
+  async unpause(reference: string) {
+    await unpauseContainer(this.#context, this.#find(reference));
+  }
+
   async rename(reference: string, given: string) {
     const container = this.#find(reference);
     if (given === '') throw invalid('Neither old nor new names may be empty');
@@ -246,7 +255,9 @@ class Service implements ContainerService {
   }
 
   async attach(reference: string, options: Parameters<Containers['attach']>[1]) {
-    return await attachContainer(this.#context, this.#find(reference), options);
+    const container = this.#find(reference);
+    refusePaused(container, `container ${reference}`, 'attach');
+    return await attachContainer(this.#context, container, options);
   }
 
   async resize(reference: string, rows: number, columns: number) {
@@ -272,7 +283,9 @@ class Service implements ContainerService {
   }
 
   async createExec(reference: string, config: Parameters<Containers['createExec']>[1]) {
-    return createExec(this.#context, this.#find(reference), config);
+    const container = this.#find(reference);
+    refusePaused(container, `Container ${reference}`, 'exec');
+    return createExec(this.#context, container, config);
   }
 
   async startExec(id: string, options: Parameters<Containers['startExec']>[1]) {
@@ -316,8 +329,9 @@ class Service implements ContainerService {
 
   counts() {
     const all = this.#context.registry.all();
-    const running = all.filter(({ state }) => state.status === 'running').length;
-    return { running, paused: 0, stopped: all.length - running };
+    const alive = all.filter(({ state }) => state.status === 'running').length;
+    const paused = all.filter(isPaused).length;
+    return { running: alive - paused, paused, stopped: all.length - alive };
   }
 
   imageUsers(id: ImageId): readonly ImageUser[] {

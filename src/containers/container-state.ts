@@ -40,6 +40,8 @@ export interface Running {
   readonly ended: Promise<LastRun>;
   /** `restart` is at work: the end of this run is not the end of the container, `--rm` must wait. */
   restarting: boolean;
+  /** `frozen` is Docker's paused; the kernel knows it too, see pause-container.ts. */
+  freezer: 'thawed' | 'freezing' | 'frozen';
 }
 
 export interface Exited {

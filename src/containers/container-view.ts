@@ -9,6 +9,7 @@ import { lowersOf } from './container-rootfs.ts';
 import type { ContainerState } from './container-state.ts';
 import type { ContainerView } from './containers.ts';
 import { directorySize } from './directory-size.ts';
+import { isPaused } from './pause-container.ts';
 
 export async function containerView(context: ContainerContext, container: Container, withSize: boolean): Promise<ContainerView> {
   const { record, state, paths } = container;
@@ -21,7 +22,7 @@ export async function containerView(context: ContainerContext, container: Contai
     path: record.path,
     args: record.args,
     state: {
-      status: state.status,
+      status: isPaused(container) ? 'paused' : state.status,
       oomKilled: state.last.oomKilled,
       pid: state.status === 'running' ? state.process.pid : 0,
       exitCode: state.last.exitCode,

@@ -12,6 +12,9 @@ export interface Containers {
   restart(reference: string, options: StopOptions): Promise<void>;
   /** `signal`: `TERM`, `SIGTERM` or a number as text. */
   kill(reference: string, signal: string): Promise<void>;
+  /** Stops every process where it is; `conflict` when it is paused already or does not run. */
+  pause(reference: string): Promise<void>;
+  unpause(reference: string): Promise<void>;
   rename(reference: string, name: string): Promise<void>;
   remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }): Promise<void>;
   prune(filters: ContainerFilters): Promise<{ readonly removed: readonly ContainerId[]; readonly reclaimedBytes: number }>;

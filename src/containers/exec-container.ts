@@ -15,6 +15,7 @@ import { DetachScanner, parseDetachKeys } from './detach-keys.ts';
 import { hostDevices } from './devices.ts';
 import type { Exec } from './exec-registry.ts';
 import { execSpec } from './exec-spec.ts';
+import { refusePaused } from './pause-container.ts';
 import { execErrorText } from './start-error-text.ts';
 import { StdioRelay } from './stdio-relay.ts';
 import { resolveUser } from './users.ts';
@@ -41,6 +42,7 @@ export async function startExec(context: ContainerContext, exec: Exec, options: 
   if (exec.state.kind !== 'created') throw conflict(`Error: Exec command ${exec.id} is already running`);
   const container = context.registry.resolve(exec.containerId);
   const running = requireRunning(container.id, container.state);
+  refusePaused(container, `Container ${container.id}`, 'exec');
   exec.state = { kind: 'starting' };
   context.events.emit(`exec_start: ${shownCommand(exec.config)}`, container, { execID: exec.id });
   const process = await launch(context, container, running, exec, options);

@@ -7,6 +7,7 @@ import { conflict, EngineError, errorText } from '../base/errors.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { removeAnonymousVolumes } from './container-volumes.ts';
+import { isPaused } from './pause-container.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { killAndWait } from './stop-container.ts';
 
@@ -36,6 +37,10 @@ export async function removeContainer(
 }
 
 export function runningConflict(container: Container): EngineError {
+  if (isPaused(container)) {
+    const procedure = 'Unpause and then stop the container before attempting removal or force remove';
+    return conflict(`You cannot remove a paused container ${container.id}. ${procedure}`);
+  }
   return conflict(`You cannot remove a running container ${container.id}. Stop the container before attempting removal or force remove`);
 }
 

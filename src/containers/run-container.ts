@@ -41,6 +41,7 @@ export function enterRunning(
     streams: new Set(),
     ended: ended.promise,
     restarting: false,
+    freezer: 'thawed',
   };
   container.state = running;
   void followToEnd(context, container, running, announced, ended.resolve);

@@ -18,6 +18,7 @@ import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked 
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
 import { logLimits } from './log-config.ts';
+import { isPaused } from './pause-container.ts';
 import { prepareMounts, releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
 import { enterRunning } from './run-container.ts';
@@ -32,6 +33,7 @@ const failedStartCode = 128;
 /** Runs inside the container's lane. */
 export async function startContainer(context: ContainerContext, container: Container): Promise<'started' | 'already-running'> {
   const { status } = container.state;
+  if (isPaused(container)) throw conflict('cannot start a paused container, try unpause instead');
   if (status === 'running') return 'already-running';
   if (status === 'removing' || status === 'dead') throw conflict('container is marked for removal and cannot be started');
   await container.released;

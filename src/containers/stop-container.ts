@@ -4,6 +4,7 @@ import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { type LastRun, type Running, requireRunning } from './container-state.ts';
 import type { StopOptions } from './containers.ts';
+import { thawToEnd } from './pause-container.ts';
 import { parseSignal, SIGKILL, SIGTERM } from './signals.ts';
 import { patienceMs, StopPatience } from './stop-patience.ts';
 
@@ -74,6 +75,11 @@ export async function killAndWait(context: ContainerContext, container: Containe
   );
 }
 
+/** Docker's rule: SIGKILL, the container's stop signal, and any signal when it has none of its own. */
+function isToEnd({ config: { StopSignal: own } }: Container, signal: number): boolean {
+  return signal === SIGKILL || !own || parseSignal(own) === signal;
+}
+
 /** False when the process is gone already: its exit is on its way, and waiting for it is all that is left. */
 async function sendSignal(context: ContainerContext, container: Container, running: Running, signal: number): Promise<boolean> {
   try {
@@ -84,5 +90,6 @@ async function sendSignal(context: ContainerContext, container: Container, runni
     return false;
   }
   context.events.emit('kill', container, { signal: String(signal) });
+  if (isToEnd(container, signal)) thawToEnd(context, container, running);
   return true;
 }

@@ -32,6 +32,14 @@ export function containerRoutes(services: ApiServices): readonly Route[] {
       await containers.kill(reference(exchange), exchange.text('signal') || 'KILL');
       exchange.sendEmpty(204);
     }),
+    route('POST', '/containers/{id}/pause', async (exchange) => {
+      await containers.pause(reference(exchange));
+      exchange.sendEmpty(204);
+    }),
+    route('POST', '/containers/{id}/unpause', async (exchange) => {
+      await containers.unpause(reference(exchange));
+      exchange.sendEmpty(204);
+    }),
     {
       method: 'POST',
       pattern: '/containers/{id}/ports',

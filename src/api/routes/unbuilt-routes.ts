@@ -23,8 +23,6 @@ const unbuilt: readonly (readonly [Method, string, string, string])[] = [
   ['PUT', '/containers/{id}/archive', 'copying files into a container (cp)', comesWith.wholeLife],
   ['GET', '/containers/{id}/attach/ws', 'attaching over a websocket', comesWith.wholeLife],
   ['POST', '/containers/{id}/update', 'changing the limits of a container (update)', comesWith.wholeLife],
-  ['POST', '/containers/{id}/pause', 'pausing a container', comesWith.wholeLife],
-  ['POST', '/containers/{id}/unpause', 'unpausing a container', comesWith.wholeLife],
   ['POST', '/commit', 'making an image of a container (commit)', comesWith.wholeLife],
   ['POST', '/images/{name:*}/push', 'pushing an image to a registry', comesWith.registries],
   ['GET', '/images/search', 'searching a registry for images', comesWith.registries],
