@@ -9,6 +9,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
 import { notFound } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import type { Image } from '../images/catalogue.ts';
 import type { ImageConfig } from '../oci/image-config.ts';
 import { commandOf } from './command-line.ts';
@@ -19,7 +20,7 @@ import { sandboxRequest, storedEndpoints } from './container-networks.ts';
 import { containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { lowersOfImage } from './container-rootfs.ts';
-import { neverRan, storedState } from './container-state.ts';
+import { neverRan, storedRun } from './container-state.ts';
 import { makeVolumes } from './container-volumes.ts';
 import type { CreateRequest } from './containers.ts';
 import { hostnameOf } from './hostname.ts';
@@ -68,10 +69,11 @@ export async function createContainer(
     networks,
     links,
     mounts: [],
-    state: storedState({ status: 'created', last: neverRan }),
+    state: storedRun('created', neverRan),
   };
   checkNetworks(context, record);
   const mounts = await makeVolumes(context, undo, id, planned, layers);
+  failpoint('create.volumes-made');
   await makeContainer(context, undo, { ...record, mounts });
   context.volumeClaims.drop(id);
   undo.move();
@@ -82,7 +84,9 @@ async function makeContainer(context: ContainerContext, undo: AsyncDisposableSta
   const paths = containerPaths(context.root, record.id);
   undo.defer(() => removeDirectory(paths.directory));
   await mkdir(paths.directory, { mode: 0o700 });
+  failpoint('create.directory-made');
   await context.records.insert(record);
+  failpoint('create.recorded');
   const container = new Container(record, paths);
   context.registry.add(container);
   context.events.emit('create', container);

@@ -1,6 +1,7 @@
 /** A running container joins one more network, or leaves one. Its default routes and published ports may move to another endpoint with it. */
 import type { ContainerId } from '../base/brand.ts';
 import { EngineError, errorText } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import { connectable, liveSandbox, placedEndpoints, publish, runningSandbox, warnOfSameMac } from './attach.ts';
 import { chooseGateways, withGateways } from './default-gateways.ts';
 import { dnsSpec } from './dns-plan.ts';
@@ -24,6 +25,7 @@ export function connectContainer(context: NetworkContext, containerId: Container
     const added = endpoints.find(({ spec }) => spec.id === planned.spec.id) ?? planned;
     warnOfSameMac(context, [added], record.containerName);
     const joined = await context.calls.addEndpoint(containerId, added.spec, dns, gateways);
+    failpoint('connect.joined');
     undo.defer(async () => {
       const before = await arrange(context, record, record.endpoints);
       await context.calls.removeEndpoint(containerId, added.spec.id, before.dns, before.gateways);
@@ -49,6 +51,7 @@ export function disconnectContainer(context: NetworkContext, containerId: Contai
     const moved = await movePorts(context, { ...live, record: { ...live.record, endpoints: [...endpoints, leaving] } }, gateways);
     // From here on it goes, whatever happens: its ports have moved.
     const result = await context.calls.removeEndpoint(containerId, leaving.spec.id, dns, gateways);
+    failpoint('disconnect.left');
     const after = liveSandbox({ ...moved.record, endpoints }, dns !== null, result);
     releaseEndpoint(context, containerId, leaving);
     await remember(context, after);

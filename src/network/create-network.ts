@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { EngineError, errorText, invalid, notImplemented } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import { overlaps, parseSubnet } from './ip-address.ts';
 import { bridgeSpecOf, optionsOfBridge, parentSpecOf } from './kernel-specs.ts';
 import type { HostSubnet } from './net-calls.ts';
@@ -38,7 +39,9 @@ export async function createNetwork(
         context.registry.delete(id);
         continue;
       }
+      failpoint('network.made');
       await store(context, record);
+      failpoint('network.recorded');
     } catch (thrown) {
       context.registry.delete(id);
       throw thrown;

@@ -1,5 +1,6 @@
 /** `network rm` and `network prune`: refused while a container uses it. What is half removed after a failure is whole again after the next start. */
 import { EngineError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import { removeFromKernel } from './create-network.ts';
 import type { NetworkContext } from './network-context.ts';
 import { pruneMatcher } from './network-filters.ts';
@@ -14,6 +15,7 @@ export async function removeNetwork(context: NetworkContext, network: Network): 
   try {
     await removeFromKernel(context, record);
     await context.database.write('full', [deleteNetwork(record.id)]);
+    failpoint('network.record-gone');
   } catch (thrown) {
     context.registry.setState(record.id, 'ready');
     throw thrown;

@@ -6,6 +6,7 @@
 import { chmod, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { conflict, invalid } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import { parseLocalOptions } from './local-options.ts';
 import type { PluginDriver } from './plugin-driver.ts';
 import { explaining, findInPlugins, localView, type VolumeContext, viewOf } from './volume-context.ts';
@@ -54,6 +55,7 @@ async function createLocal(context: VolumeContext, record: VolumeRecord): Promis
   checkVolumeName(record.name);
   parseLocalOptions(record.options);
   await makeDirectories(context, record.name);
+  failpoint('volume.directory-made');
   await admitLocal(context, record);
   return await localView(context, record);
 }
@@ -89,6 +91,7 @@ export async function admitLocal(context: VolumeContext, record: VolumeRecord): 
     await dropNewDirectory(context, record.name);
     throw thrown;
   }
+  failpoint('volume.recorded');
   await rename(context.paths.created(record.name), context.paths.directory(record.name));
 }
 

@@ -1,0 +1,38 @@
+/**
+ * Named moments at which a test lets the daemon die, as if it were SIGKILLed there: each lies between two steps that must both be true, or both be repaired by the
+ * next boot. Set `GANTRY_FAILPOINT=name` in the daemon's environment; unset, which is always outside tests, a failpoint is one comparison. The catalogue is data so that the crash
+ * test can go through all of it and fail when one is never reached.
+ */
+export const failpoints = [
+  'create.volumes-made',
+  'create.directory-made',
+  'create.recorded',
+  'start.prepared',
+  'start.process-runs',
+  'start.recorded',
+  'exit.known',
+  'exit.recorded',
+  'exit.told',
+  'stop.signalled',
+  'remove.marked',
+  'remove.files-gone',
+  'remove.record-gone',
+  'exec.process-runs',
+  'rename.recorded',
+  'network.made',
+  'network.recorded',
+  'network.record-gone',
+  'connect.joined',
+  'disconnect.left',
+  'volume.directory-made',
+  'volume.recorded',
+] as const;
+
+export type Failpoint = (typeof failpoints)[number];
+
+const armed = process.env.GANTRY_FAILPOINT;
+
+/** Never returns when it is the armed one. */
+export function failpoint(name: Failpoint): void {
+  if (armed === name) process.kill(process.pid, 'SIGKILL');
+}
