@@ -30,7 +30,12 @@ export interface Measured {
   readonly rate?: boolean;
 }
 
-export type Both = { readonly ours: () => Promise<unknown>; readonly peer: () => Promise<unknown> };
+export interface Both {
+  readonly ours: () => Promise<unknown>;
+  readonly peer: () => Promise<unknown>;
+  /** The same work without any engine. */
+  readonly limit?: () => Promise<unknown>;
+}
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
@@ -43,14 +48,17 @@ export function selected(name: string): boolean {
 /** Milliseconds of each side's work; the first round is not counted. */
 export async function compare(name: string, aim: number | null, samples: number, work: Both): Promise<void> {
   if (!selected(name)) return;
-  const times = { ours: [] as number[], peer: [] as number[] };
+  const times = { ours: [] as number[], peer: [] as number[], limit: [] as number[] };
   for (let round = -1; round < samples; round++) {
-    for (const side of ['ours', 'peer'] as const) {
-      const milliseconds = await timed(work[side]);
+    for (const side of ['ours', 'peer', 'limit'] as const) {
+      const one = work[side];
+      if (one === undefined) continue;
+      const milliseconds = await timed(one);
       if (round >= 0) times[side].push(milliseconds);
     }
   }
-  record(name, { unit: 'ms', ours: median(times.ours), peer: median(times.peer), aim, samples });
+  const limit = work.limit === undefined ? null : median(times.limit);
+  record(name, { unit: 'ms', ours: median(times.ours), peer: median(times.peer), limit, aim, samples });
 }
 
 export async function timed(work: () => Promise<unknown>): Promise<number> {

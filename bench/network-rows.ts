@@ -6,7 +6,7 @@ import type { GantryDaemon } from '../test/harness/gantry.ts';
 import { importDebian } from '../test/harness/images.ts';
 import type { Peer } from '../test/harness/peer.ts';
 import { EngineClient } from './engine-client.ts';
-import { compare, median, record, root, selected, succeed, timed } from './measure.ts';
+import { type Both, compare, median, record, root, selected, succeed, timed } from './measure.ts';
 
 interface Engines {
   readonly gantry: GantryDaemon;
@@ -16,6 +16,16 @@ interface Engines {
 type Side = 'ours' | 'peer';
 
 const sides: readonly Side[] = ['ours', 'peer'];
+/** Of the traffic rows; each takes three seconds a side at most. */
+const trafficRounds = 5;
+/**
+ * What the kernel and a shell need for the same, without an engine: a bridge made and removed; a namespace with one end of a veth pair, an address and a route,
+ * and `true` in it.
+ */
+const bareBridge =
+  'ip link add bench-b type bridge && ip addr add 10.213.7.1/24 dev bench-b && ip link set bench-b up && ip link del bench-b';
+const bareStart = `unshare --net --mount --pid --uts --ipc --fork sh -c 'ip link add bench-v type veth peer name bench-w &&
+  ip addr add 10.213.7.2/24 dev bench-v && ip link set bench-v up && ip route add default via 10.213.7.1 && exec true'`;
 const names = {
   runOwn: 'run --rm true on the default bridge, each with its own CLI',
   runDocker: 'run --rm true on the default bridge, docker CLI on both',
@@ -43,22 +53,12 @@ export async function networkRows({ gantry, peer }: Engines): Promise<void> {
 
 async function starts(hosts: Record<Side, string>): Promise<void> {
   const args = ['run', '--rm', 'busybox', 'true'] as const;
-  await compare(names.runOwn, 0.25, 15, {
-    ours: () => succeed([`${root}gantry`, '-H', hosts.ours, ...args]),
-    peer: () => docker(hosts.peer, ...args),
-  });
-  await compare(
-    names.runDocker,
-    null,
-    15,
-    bothSides(hosts, (host) => docker(host, ...args)),
-  );
-  await compare(
-    names.runPort,
-    null,
-    15,
-    bothSides(hosts, (host) => docker(host, 'run', '--rm', '-p', '18080:80', 'busybox', 'true')),
-  );
+  const limit = () => succeed(['/bin/sh', '-c', bareStart]);
+  const own: Both = { ours: () => succeed([`${root}gantry`, '-H', hosts.ours, ...args]), peer: () => docker(hosts.peer, ...args), limit };
+  await compare(names.runOwn, 0.25, 15, own);
+  await compare(names.runDocker, null, 15, { ...bothSides(hosts, (host) => docker(host, ...args)), limit });
+  const published = (host: string) => docker(host, 'run', '--rm', '-p', '18080:80', 'busybox', 'true');
+  await compare(names.runPort, null, 15, bothSides(hosts, published));
 }
 
 async function lifecycle(hosts: Record<Side, string>): Promise<void> {
@@ -72,7 +72,8 @@ async function networks(hosts: Record<Side, string>): Promise<void> {
     await docker(host, 'network', 'create', 'bench-net');
     await docker(host, 'network', 'rm', 'bench-net');
   };
-  await compare(names.network, null, 10, bothSides(hosts, work));
+  const limit = () => succeed(['/bin/sh', '-c', bareBridge]);
+  await compare(names.network, null, 15, { ...bothSides(hosts, work), limit });
 }
 
 async function manyContainers(hosts: Record<Side, string>): Promise<void> {
@@ -94,10 +95,10 @@ async function manyContainers(hosts: Record<Side, string>): Promise<void> {
   record(names.manyEnd, { unit: 'ms', ours: times.ours.end, peer: times.peer.end, samples: 1 });
 }
 
-/** A sequence of short HTTP-like exchanges; prints the median in microseconds. python3-minimal is in the image. */
+/** A sequence of short HTTP-like exchanges with one address; prints the median in microseconds. python3-minimal is in the image. */
 const latencyScript = `
 import socket, sys, time
-address = (sys.argv[1], int(sys.argv[2])); times = []
+address = (socket.gethostbyname(sys.argv[1]), int(sys.argv[2])); times = []
 for i in range(2200):
     start = time.perf_counter(); s = socket.create_connection(address); s.sendall(b"ping"); s.recv(16); s.close()
     if i >= 200: times.append(time.perf_counter() - start)
@@ -115,11 +116,12 @@ async function traffic(hosts: Record<Side, string>): Promise<void> {
   await importDebian(hosts.ours, hosts.peer);
   for (const host of Object.values(hosts)) await startServers(host);
   try {
-    const limit = await loopbackLimit(hosts.ours);
-    await rate(names.betweenRate, hosts, limit.rate, (host) => iperf(host, ['exec', 'bench-client'], 'bench-server', 5201));
-    await latency(names.betweenTime, hosts, limit.time, (host) => exchange(host, ['exec', 'bench-client'], 'bench-server', 7777));
-    await rate(names.portRate, hosts, limit.rate, (host) => iperf(host, ['exec', 'bench-host'], '127.0.0.1', ports.iperf));
-    await latency(names.portTime, hosts, limit.time, (host) => exchange(host, ['exec', 'bench-host'], '127.0.0.1', ports.echo));
+    const client = ['exec', 'bench-client'] as const;
+    const fromHost = ['exec', 'bench-host'] as const;
+    await rate(names.betweenRate, hosts, (host) => iperf(host, client, 'bench-server', 5201));
+    await latency(names.betweenTime, hosts, (host) => exchange(host, client, 'bench-server', 7777));
+    await rate(names.portRate, hosts, (host) => iperf(host, fromHost, '127.0.0.1', ports.iperf));
+    await latency(names.portTime, hosts, (host) => exchange(host, fromHost, '127.0.0.1', ports.echo));
     await dnsRate(hosts);
   } finally {
     for (const host of Object.values(hosts))
@@ -142,11 +144,8 @@ async function startServers(host: string): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 1500));
 }
 
-/** The same programs over the loopback device of one container. */
-async function loopbackLimit(host: string): Promise<{ readonly rate: number; readonly time: number }> {
-  const inside = ['exec', 'bench-server'] as const;
-  return { rate: await iperf(host, inside, '127.0.0.1', 5201), time: await exchange(host, inside, '127.0.0.1', 7777) };
-}
+/** The limit of a traffic row: the same programs over the loopback device of one container. */
+const inServer = ['exec', 'bench-server'] as const;
 
 /** Gigabits per second. */
 async function iperf(host: string, into: readonly string[], target: string, port: number): Promise<number> {
@@ -160,32 +159,33 @@ async function exchange(host: string, into: readonly string[], target: string, p
   return Number(await docker(host, ...into, 'python3', '-c', latencyScript, target, String(port)));
 }
 
-async function rate(name: string, hosts: Record<Side, string>, limit: number, measure: (host: string) => Promise<number>): Promise<void> {
+async function rate(name: string, hosts: Record<Side, string>, measure: (host: string) => Promise<number>): Promise<void> {
   if (!selected(name)) return;
-  record(name, { unit: 'Gbit/s', ...(await sampled(hosts, measure)), limit, samples: 3, rate: true });
+  const values = await sampled(hosts, measure, () => iperf(hosts.ours, inServer, '127.0.0.1', 5201));
+  record(name, { unit: 'Gbit/s', ...values, samples: trafficRounds, rate: true });
 }
 
-async function latency(
-  name: string,
-  hosts: Record<Side, string>,
-  limit: number,
-  measure: (host: string) => Promise<number>,
-): Promise<void> {
+async function latency(name: string, hosts: Record<Side, string>, measure: (host: string) => Promise<number>): Promise<void> {
   if (!selected(name)) return;
-  record(name, { unit: 'us', ...(await sampled(hosts, measure)), limit, samples: 3 });
+  const values = await sampled(hosts, measure, () => exchange(hosts.ours, inServer, '127.0.0.1', 7777));
+  record(name, { unit: 'us', ...values, samples: trafficRounds });
 }
 
 async function dnsRate(hosts: Record<Side, string>): Promise<void> {
   if (!selected(names.dns)) return;
   const script = 'echo "bench-server A" >/tmp/q; dnsperf -s 127.0.0.11 -d /tmp/q -l 3 -c 8 -q 200 | sed -n "s/.*Queries per second: *//p"';
   const measure = async (host: string) => Number(await docker(host, 'exec', 'bench-client', 'sh', '-c', script));
-  record(names.dns, { unit: 'q/s', ...(await sampled(hosts, measure)), samples: 3, rate: true });
+  record(names.dns, { unit: 'q/s', ...(await sampled(hosts, measure)), samples: trafficRounds, rate: true });
 }
 
-async function sampled(hosts: Record<Side, string>, measure: (host: string) => Promise<number>): Promise<Record<Side, number>> {
-  const values = { ours: [] as number[], peer: [] as number[] };
-  for (let round = 0; round < 3; round++) for (const side of sides) values[side].push(await measure(hosts[side]));
-  return { ours: median(values.ours), peer: median(values.peer) };
+/** Medians of interleaved rounds. */
+async function sampled(hosts: Record<Side, string>, measure: (host: string) => Promise<number>, limit?: () => Promise<number>) {
+  const values = { ours: [] as number[], peer: [] as number[], limit: [] as number[] };
+  for (let round = 0; round < trafficRounds; round++) {
+    for (const side of sides) values[side].push(await measure(hosts[side]));
+    if (limit !== undefined) values.limit.push(await limit());
+  }
+  return { ours: median(values.ours), peer: median(values.peer), limit: limit === undefined ? null : median(values.limit) };
 }
 
 function bothSides(hosts: Record<Side, string>, work: (host: string) => Promise<unknown>) {
