@@ -80,7 +80,6 @@ describe('runCli without a daemon', () => {
     ['-H unix://relative ps', 1, /must be absolute/],
     ['--context nope ps', 1, /context "nope" not found/],
     ['images --tree', 1, /--tree is not supported yet/],
-    ['run --use-api-socket x', 125, /--use-api-socket is not supported yet/],
     ['start --checkpoint a x', 125, /--checkpoint is not supported/],
   ];
   for (const [line, code, message] of cases) {

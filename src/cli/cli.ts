@@ -117,9 +117,11 @@ function checkArguments(command: Command, args: readonly string[], title: string
       ? 'accepts no arguments'
       : min === max
         ? `requires ${plural(min)}`
-        : args.length < min
-          ? `requires at least ${plural(min)}`
-          : `requires at most ${plural(max)}`;
+        : min > 0 && max < Number.POSITIVE_INFINITY
+          ? `requires at least ${min} and at most ${plural(max)}`
+          : args.length < min
+            ? `requires at least ${plural(min)}`
+            : `requires at most ${plural(max)}`;
   throw new UsageError(`'${title}' ${needs}`, 1, true);
 }
 

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { runCli } from '../../src/cli/cli.ts';
+import { edgeLines, refusedOptionLines } from './request-lines.ts';
 
 const docker = ['/usr/local/bin/docker', '/usr/bin/docker'].find((path) => existsSync(path));
 
@@ -84,6 +85,8 @@ x cmd -a b
 --init=false x
 --sysctl net.x=1 --annotation a=b --log-driver local --log-opt a=b --storage-opt size=1 --runtime runc --cgroup-parent /p x
 --cidfile CIDFILE x
+--pull=always --platform linux x
+--use-api-socket --mount type=tmpfs,dst=/t x
 -- x -y
 -p 0.0.0.0:80:81 -p [::]:80:81 -p [fe80::1]::82/tcp -p 0:83 -p :84 -p 85:85/UDP x
 -p 127.0.0.1:7000-7002:90-92/tcp -p 127.0.0.1:7010-7012:93 x
@@ -187,6 +190,14 @@ interface Captured {
   readonly body: unknown;
 }
 
+const FILES: Readonly<Record<string, string>> = {
+  ENVFILE: 'env',
+  ENVFILE2: 'env2',
+  LABELS: 'labels',
+  PROFILE: 'profile.json',
+  CIDFILE: 'cid',
+};
+
 describe('gantry asks for what docker asks for', { skip: docker === undefined ? 'needs the docker CLI' : false }, () => {
   const folder = mkdtempSync(`${tmpdir()}/gantry-cli-`);
   const socket = `${folder}/s.sock`;
@@ -195,6 +206,8 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
 
   before(async () => {
     writeFileSync(`${folder}/env`, '# comment\nFROM_FILE=a b\n\nGANTRY_TEST_PASSED\n  INDENTED=1\n');
+    writeFileSync(`${folder}/env2`, '\uFEFFA=1\r\nB= x \n \t C=3\nHOME\nNOSUCH\nD=#x\n');
+    writeFileSync(`${folder}/labels`, 'a=b\nc\n# x\n d=e f\n');
     writeFileSync(`${folder}/profile.json`, '{ "defaultAction" : "SCMP_ACT_ALLOW" }');
     mkdirSync(`${folder}/.docker`);
     writeFileSync(`${folder}/.docker/config.json`, '{"proxies":{"default":{"httpProxy":"http://p:1","noProxy":"a,b"}}}');
@@ -223,9 +236,7 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
 
   for (const line of commandLines) {
     it(line, async () => {
-      const args = words(line).map((word) =>
-        word.replace('ENVFILE', `${folder}/env`).replace('PROFILE', `${folder}/profile.json`).replace('CIDFILE', `${folder}/cid`),
-      );
+      const args = withFiles(line);
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}`, GANTRY_TEST_PASSED: 'yes' };
       captured.length = 0;
       const theirs = await runDocker(['create', ...args], env, folder);
@@ -235,17 +246,17 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
     });
   }
 
-  for (const line of otherLines) {
+  for (const line of [...otherLines, ...edgeLines]) {
     it(line, async () => {
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
-      const theirs = await runDocker(words(line), env, folder);
-      const ours = await runGantry(words(line), env, folder);
+      const theirs = await runDocker(withFiles(line), env, folder);
+      const ours = await runGantry(withFiles(line), env, folder);
       assert.ok(theirs.captured.length > 0, `docker asked for nothing: ${theirs.complaint}`);
       assert.deepEqual(ours, theirs);
     });
   }
 
-  for (const line of refusedLines) {
+  for (const line of [...refusedLines, ...refusedOptionLines]) {
     it(`${line}: refused`, async () => {
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
       const theirs = await runDocker(words(line), env, folder);
@@ -253,6 +264,12 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
       assert.notEqual(theirs.status, 0);
       assert.deepEqual(ours, theirs);
     });
+  }
+
+  function withFiles(line: string): string[] {
+    return words(line).map((word) =>
+      word.replace(/^(.*=)?(ENVFILE|ENVFILE2|LABELS|PROFILE|CIDFILE)$/, (_, before = '', name) => `${before}${folder}/${FILES[name]}`),
+    );
   }
 
   interface Run {
@@ -290,9 +307,19 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
   function runOf(status: number, complaint: string): Run {
     // Docker looks at a network before it removes it, and asks whether the daemon is one of a swarm.
     const asked = captured.filter(({ url }) => url !== '/info').map(comparable);
-    return { status, captured: asked, complaint: (complaint.split('\n', 1)[0] ?? '').replace(/^(docker|gantry): /, '') };
+    return { status, captured: asked, complaint: comparableComplaint(complaint) };
   }
 });
+
+/** The first line, without the program's name; ours also says which word was probably meant. */
+function comparableComplaint(text: string): string {
+  const [first = ''] = text.split('\n', 1);
+  return first
+    .replace(/^(docker|gantry): /, '')
+    .replace(/'gantry /, "'docker ")
+    .replace(/: gantry /, ': docker ')
+    .replace(/\. Did you mean .*/, '');
+}
 
 /** As much of an answer as the clients need to go on. */
 function answerTo(url: string): unknown {

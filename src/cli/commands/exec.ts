@@ -31,8 +31,9 @@ export const exec: Command = {
     const detach = flags.bool('detach');
     const tty = flags.bool('tty');
     const stdin = flags.bool('interactive') && !detach;
-    const env = collectEnvironment(flags.list('env-file'), flags.parsedList('env', validateEnvironmentEntry), io.env);
+    const env = environment(context);
     const detachKeys = flags.string('detach-keys') || (config.file.detachKeys ?? '');
+    const detachKeyBytes = parseDetachKeys(detachKeys || DEFAULT_DETACH_KEYS);
     const size = detach ? ([0, 0] as const) : consoleSize(flags, io);
     if (!detach) checkTerminal(() => io.stdin, stdin, tty);
     const id = await client.execs.create(container, {
@@ -52,9 +53,19 @@ export const exec: Command = {
       await client.execs.startDetached(id, tty);
       return 0;
     }
-    return execAttached(context, id, { tty, stdin, size, detachKeys: parseDetachKeys(detachKeys || DEFAULT_DETACH_KEYS) });
+    return execAttached(context, id, { tty, stdin, size, detachKeys: detachKeyBytes });
   },
 };
+
+/** Docker's `exec` has 125 for wrong flags only: a file that cannot be read is an error like any other. */
+function environment({ flags, io }: CommandContext): string[] {
+  const given = flags.parsedList('env', validateEnvironmentEntry);
+  try {
+    return collectEnvironment(flags.list('env-file'), given, io.env);
+  } catch (error) {
+    throw new CliError(errorMessage(error), 1, { cause: error });
+  }
+}
 
 interface AttachedExec {
   readonly tty: boolean;

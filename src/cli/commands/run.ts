@@ -31,7 +31,7 @@ export const run: Command = {
     checkTerminal(() => io.stdin, attach.stdin, flags.bool('tty'));
     const detachKeys = flags.string('detach-keys') || (flags.bool('tty') ? (context.config.file.detachKeys ?? '') : '');
     const detachKeyBytes = parseDetachKeys(detachKeys || DEFAULT_DETACH_KEYS);
-    const id = await createContainer(context, body, args[0] ?? '');
+    const id = await createOrExplain(context, body, args[0] ?? '');
     return runAttached(context, {
       id,
       attach,
@@ -46,7 +46,7 @@ export const run: Command = {
 };
 
 async function runDetached(context: CommandContext, body: Record<string, unknown>, image: string): Promise<number> {
-  const id = await createContainer(context, body, image);
+  const id = await createOrExplain(context, body, image);
   try {
     await context.client.containers.start(id);
   } catch (error) {
@@ -55,4 +55,15 @@ async function runDetached(context: CommandContext, body: Record<string, unknown
   }
   context.print(`${id}\n`);
   return 0;
+}
+
+/** Like a start that fails, a create that fails has Docker's exit codes by what the message says. */
+async function createOrExplain(context: CommandContext, body: Record<string, unknown>, image: string): Promise<string> {
+  try {
+    return await createContainer(context, body, image);
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    const message = errorMessage(error);
+    throw new CliError(message, startExitCode(message), { cause: error });
+  }
 }

@@ -2,28 +2,47 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { hasErrnoCode } from '../../base/errors.ts';
 import { ApiError } from '../../client/api-client.ts';
+import { parseAnyReference } from '../../oci/reference.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
 import { fileErrorText } from '../file-error.ts';
+import { isLocalhostDns } from '../parse/host-options.ts';
+import { parsePlatformOption } from '../parse/platform-option.ts';
 
 const PULL_POLICIES = ['always', 'missing', 'never'];
 
 export async function createContainer(context: CommandContext, body: Record<string, unknown>, image: string): Promise<string> {
   const { flags } = context;
-  const policy = flags.string('pull');
+  const policy = flags.string('pull') || 'missing';
   if (!PULL_POLICIES.includes(policy))
     throw new CliError(`invalid pull option: '${policy}': must be one of "always", "missing" or "never"`, 125);
+  warnOfLocalhostDns(context);
   using idFile = openIdFile(flags.string('cidfile'));
+  parseAnyReference(image);
+  const query = { name: flags.string('name'), platform: parsePlatformOption(flags.string('platform')) };
   if (policy === 'always') await pullTold(context, image);
-  const created = await createOrPull(context, body, image, policy);
+  // Loaded only here: few runs ask for it.
+  const socket = flags.bool('use-api-socket') ? await import('./api-socket.ts') : null;
+  const plan = socket === null ? { body, config: null } : await socket.planApiSocket(context, body);
+  const created = await createOrPull(context, plan.body, query, image, policy);
   for (const warning of created.Warnings ?? []) context.printError(`WARNING: ${warning}\n`);
   idFile.write(created.Id);
+  if (socket !== null && plan.config !== null) await socket.writeApiSocketConfig(context, created.Id, plan.config);
   return created.Id;
 }
 
-async function createOrPull(context: CommandContext, body: Record<string, unknown>, image: string, policy: string) {
+function warnOfLocalhostDns(context: CommandContext): void {
+  const local = context.flags.list('dns').find((address) => isLocalhostDns(address.trim()));
+  if (local !== undefined) context.printError(`WARNING: Localhost DNS (${local}) may fail in containers.\n`);
+}
+
+interface CreateQuery {
+  readonly name: string;
+  readonly platform: string;
+}
+
+async function createOrPull(context: CommandContext, body: Record<string, unknown>, query: CreateQuery, image: string, policy: string) {
   const { client, flags } = context;
-  const query = { name: flags.string('name'), platform: flags.string('platform') };
   try {
     return await client.containers.create(body, query);
   } catch (error) {
@@ -77,9 +96,7 @@ function claim(path: string): number {
     return openSync(path, 'wx', 0o644);
   } catch (error) {
     if (hasErrnoCode(error, 'EEXIST'))
-      throw new CliError(`container ID file found, make sure the other container isn't running or delete ${path}`, 125);
-    throw new CliError(`failed to create the container ID file: ${fileErrorText(error)}`, 125, {
-      cause: error,
-    });
+      throw new Error(`container ID file found, make sure the other container isn't running or delete ${path}`);
+    throw new Error(`failed to create the container ID file: ${fileErrorText(error)}`, { cause: error });
   }
 }

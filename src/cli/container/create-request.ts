@@ -9,6 +9,7 @@ import { parseByteSize, parseByteSizeOrUnlimited, parseCpus } from '../parse/byt
 import {
   isCdiDevice,
   parseDevice,
+  parseDeviceRule,
   parseGpus,
   parseThrottleBps,
   parseThrottleIops,
@@ -17,6 +18,15 @@ import {
 } from '../parse/device-options.ts';
 import { collectEnvironment, collectLabels, keyValueMap, validateEnvironmentEntry } from '../parse/environment.ts';
 import { parseGoDuration } from '../parse/go-duration.ts';
+import {
+  capabilityNames,
+  parseDnsServer,
+  parseExtraHost,
+  parseLabel,
+  parseLink,
+  parseSearchDomain,
+  parseSysctl,
+} from '../parse/host-options.ts';
 import { parseMountOption } from '../parse/mount-option.ts';
 import { endpointsConfig, isUserDefined, type NetworkOption, parseNetworkOption } from '../parse/network-option.ts';
 import { planPorts } from '../parse/port-option.ts';
@@ -62,6 +72,7 @@ export function buildCreateRequest(
     ConsoleSize: flags.bool('tty') ? consoleSize : [0, 0],
   };
   const endpoints = complainAbout(() => endpointsConfig(networks));
+  refuseWindowsOptions(flags);
   return { body: { ...config, HostConfig: hostConfig, NetworkingConfig: { EndpointsConfig: endpoints } }, attach };
 }
 
@@ -69,9 +80,17 @@ export function buildCreateRequest(
 function refuseUnsupported(flags: FlagValues): void {
   if (flags.has('kernel-memory'))
     throw new CliError('--kernel-memory is not supported: kernels have no such limit any more, use --memory', 125);
-  if (flags.bool('use-api-socket')) throw new CliError('--use-api-socket is not supported yet', 125);
   if (flags.has('disable-content-trust') && !flags.bool('disable-content-trust'))
     throw new CliError('--disable-content-trust=false is not supported: signatures are not checked', 125);
+}
+
+/** After everything else was read: a value that is no value is told first, as Docker's client does. */
+function refuseWindowsOptions(flags: FlagValues): void {
+  const foreign = ['cpu-count', 'cpu-percent', 'io-maxbandwidth', 'io-maxiops'].find((name) => flags.has(name));
+  if (foreign !== undefined) {
+    const where = 'is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux';
+    throw new CliError(`"--${foreign}" ${where}`, 1, { plain: true });
+  }
 }
 
 function complainAbout<T>(plan: () => T): T {
@@ -108,7 +127,7 @@ function containerConfig(
   const stdin = flags.bool('interactive');
   const given = flags.parsedList('env', validateEnvironmentEntry);
   const named = collectEnvironment(flags.list('env-file'), given, io.env);
-  const env = [...proxies(given), ...named];
+  const env = lastOfEach([...proxies(given), ...named]);
   const entrypoint = flags.has('entrypoint') ? [flags.string('entrypoint')] : null;
   const healthcheck = healthcheckOf(flags);
   return {
@@ -124,35 +143,39 @@ function containerConfig(
     Env: env.length > 0 ? env : null,
     WorkingDir: flags.string('workdir'),
     Entrypoint: entrypoint,
-    Labels: collectLabels(flags.list('label-file'), flags.list('label')),
+    Labels: collectLabels(flags.list('label-file'), flags.parsedList('label', parseLabel)),
     ...(healthcheck === null ? {} : { Healthcheck: healthcheck }),
     ...(flags.has('stop-signal') ? { StopSignal: flags.string('stop-signal') } : {}),
     ...(flags.has('stop-timeout') ? { StopTimeout: flags.int('stop-timeout') } : {}),
   };
 }
 
+/** A variable that is given twice means its last value. */
+function lastOfEach(entries: readonly string[]): string[] {
+  return [...new Map(entries.map((entry) => [entry.split('=', 1)[0], entry])).values()];
+}
+
 function healthcheckOf(flags: FlagValues): Record<string, unknown> | null {
-  const names = ['health-cmd', 'health-interval', 'health-timeout', 'health-start-period', 'health-start-interval', 'health-retries'];
-  const given = names.some((name) => flags.has(name));
-  if (flags.bool('no-healthcheck')) {
-    if (given) throw new CliError('--no-healthcheck conflicts with --health-* options', 125);
-    return { Test: ['NONE'] };
-  }
-  if (!given) return null;
   const duration = (name: string): number => {
     const value = flags.parsed(name, parseGoDuration) ?? 0;
     if (value < 0) throw new CliError(`--${name} cannot be negative`, 125);
     return value;
   };
-  if (flags.int('health-retries') < 0) throw new CliError('--health-retries cannot be negative', 125);
-  return withoutZeros({
-    ...(flags.string('health-cmd') === '' ? {} : { Test: ['CMD-SHELL', flags.string('health-cmd')] }),
+  const check = withoutZeros({
+    Test: flags.string('health-cmd') === '' ? 0 : ['CMD-SHELL', flags.string('health-cmd')],
     Interval: duration('health-interval'),
     Timeout: duration('health-timeout'),
     StartPeriod: duration('health-start-period'),
     StartInterval: duration('health-start-interval'),
     Retries: flags.int('health-retries'),
   });
+  const given = Object.keys(check).length > 0;
+  if (flags.bool('no-healthcheck')) {
+    if (given) throw new CliError('--no-healthcheck conflicts with --health-* options', 125);
+    return { Test: ['NONE'] };
+  }
+  if (flags.int('health-retries') < 0) throw new CliError('--health-retries cannot be negative', 125);
+  return given ? check : null;
 }
 
 function withoutZeros(values: Record<string, unknown>): Record<string, unknown> {
@@ -169,7 +192,8 @@ function hostConfigOf(flags: FlagValues, io: Pick<CliIo, 'cwd'>): Record<string,
     .parsedList('mount', parseMountOption)
     .map((mount) => (mount.Type === 'bind' && mount.Source?.startsWith('.') ? { ...mount, Source: resolve(io.cwd, mount.Source) } : mount));
   const tmpfs = keyValueBy(flags.list('tmpfs'), ':');
-  const storage = flags.parsedList('storage-opt', pairOnly);
+  const storage = flags.list('storage-opt');
+  if (storage.some((option) => !option.includes('='))) throw new CliError('invalid storage option', 125);
   return {
     ContainerIDFile: flags.string('cidfile'),
     LogConfig: { Type: flags.string('log-driver'), Config: keyValueMap(flags.list('log-opt')) },
@@ -177,13 +201,14 @@ function hostConfigOf(flags: FlagValues, io: Pick<CliIo, 'cwd'>): Record<string,
     AutoRemove: flags.bool('rm'),
     VolumeDriver: flags.string('volume-driver'),
     VolumesFrom: orNull(flags.list('volumes-from')),
-    ...optionalMap('Annotations', keyValueMap(flags.parsedList('annotation', pairOnly))),
+    ...optionalMap('Annotations', keyValueMap(flags.list('annotation'))),
     ...(mounts.length > 0 ? { Mounts: mounts } : {}),
-    ...capabilities(flags),
+    CapAdd: orNull(capabilityNames(flags.list('cap-add'))),
+    CapDrop: orNull(capabilityNames(flags.list('cap-drop'))),
     CgroupnsMode: namespaceMode(flags, 'cgroupns', /^(|host|private)$/, 'CGROUP'),
-    Dns: flags.list('dns'),
+    Dns: flags.parsedList('dns', parseDnsServer),
     DnsOptions: [...flags.list('dns-option'), ...flags.list('dns-opt')],
-    DnsSearch: flags.list('dns-search'),
+    DnsSearch: flags.parsedList('dns-search', parseSearchDomain),
     ExtraHosts: orNull(flags.parsedList('add-host', parseExtraHost)),
     GroupAdd: orNull(flags.list('group-add')),
     IpcMode: flags.string('ipc'),
@@ -237,7 +262,7 @@ function resources(flags: FlagValues): Record<string, unknown> {
     CpusetCpus: flags.string('cpuset-cpus'),
     CpusetMems: flags.string('cpuset-mems'),
     Devices: devices.filter((device) => !isCdiDevice(device)).map((device) => complainAbout(() => parseDevice(device))),
-    DeviceCgroupRules: orNull(flags.list('device-cgroup-rule')),
+    DeviceCgroupRules: orNull(flags.parsedList('device-cgroup-rule', parseDeviceRule)),
     DeviceRequests: requests.length > 0 ? requests : null,
     MemoryReservation: flags.parsed('memory-reservation', parseByteSize) ?? 0,
     MemorySwap: flags.parsed('memory-swap', parseByteSizeOrUnlimited) ?? 0,
@@ -269,49 +294,10 @@ function keyValueBy(entries: readonly string[], separator: string): Record<strin
   return map;
 }
 
-function pairOnly(text: string): string {
-  if (!text.includes('=')) throw new Error(`invalid option "${text}": must be key=value`);
-  return text;
-}
-
-/** `net_admin` and `CAP_NET_ADMIN` are one. Adding wins over dropping. */
-function capabilities(flags: FlagValues): { readonly CapAdd: readonly string[] | null; readonly CapDrop: readonly string[] | null } {
-  const normalize = (name: string): string => {
-    const upper = name.trim().toUpperCase();
-    return upper === 'ALL' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
-  };
-  const added = new Set(flags.list('cap-add').map(normalize));
-  const dropped = new Set(flags.list('cap-drop').map(normalize));
-  return { CapAdd: orNull([...added].sort()), CapDrop: orNull([...dropped].filter((name) => !added.has(name)).sort()) };
-}
-
-function parseSysctl(text: string): string {
-  if (!text.includes('=')) throw new Error(`sysctl '${text}' is not allowed`);
-  return text;
-}
-
 function namespaceMode(flags: FlagValues, name: string, pattern: RegExp, label: string): string {
   const mode = flags.string(name);
   if (!pattern.test(mode)) throw new CliError(`--${name}: invalid ${label} mode`, 125);
   return mode;
-}
-
-/** `host:ip` or `host=ip`; sent with a colon. */
-function parseExtraHost(text: string): string {
-  const separator = /[=:]/.exec(text);
-  const host = separator === null ? '' : text.slice(0, separator.index);
-  const address = separator === null ? '' : text.slice(separator.index + 1);
-  if (host === '' || address === '') throw new Error(`bad format for add-host: "${text}"`);
-  const bare = address.startsWith('[') && address.endsWith(']') ? address.slice(1, -1) : address;
-  if (bare !== 'host-gateway' && !/^[\da-fA-F.:]+(%\w+)?$/.test(bare)) throw new Error(`invalid IP address in add-host: "${address}"`);
-  return `${host}:${bare}`;
-}
-
-function parseLink(text: string): string {
-  const parts = text.split(':');
-  if (text === '') throw new Error('empty string specified for links');
-  if (parts.length > 2) throw new Error(`bad format for links: ${text}`);
-  return text;
 }
 
 function planNetworks(flags: FlagValues): NetworkOption[] {
@@ -324,20 +310,20 @@ function planNetworks(flags: FlagValues): NetworkOption[] {
 
 /** `--ip`, `--network-alias` and their like mean the first network. */
 function applyOlderFlags(network: NetworkOption, flags: FlagValues): void {
-  const conflict = (flag: string): CliError =>
-    new CliError(`conflicting options: cannot specify both --${flag} and per-network ${flag}`, 125);
+  const conflict = (flag: string, what: string): CliError =>
+    new CliError(`conflicting options: cannot specify both --${flag} and per-network ${what}`, 125);
   const aliases = [...flags.list('network-alias'), ...flags.list('net-alias')];
-  if (aliases.length > 0 && network.aliases.length > 0) throw conflict('network-alias');
-  if (flags.has('ip') && network.ipv4 !== '') throw conflict('ip');
-  if (flags.has('ip6') && network.ipv6 !== '') throw conflict('ip6');
-  if (flags.has('mac-address') && network.macAddress !== '') throw conflict('mac-address');
-  if (flags.has('link-local-ip') && network.linkLocal.length > 0) throw conflict('link-local-ip');
+  if (aliases.length > 0 && network.aliases.length > 0) throw conflict('network-alias', 'alias');
+  if (flags.has('ip') && network.ipv4 !== '') throw conflict('ip', 'IPv4 address');
+  if (flags.has('ip6') && network.ipv6 !== '') throw conflict('ip6', 'IPv6 address');
+  if (flags.has('mac-address') && network.macAddress !== '') throw conflict('mac-address', 'MAC address');
+  if (flags.has('link-local-ip') && network.linkLocal.length > 0) throw conflict('link-local-ip', 'link-local IP addresses');
   network.aliases.push(...aliases);
   network.linkLocal.push(...flags.list('link-local-ip'));
   if (isUserDefined(network.target)) network.links.push(...flags.parsedList('link', parseLink));
   network.ipv4 ||= flags.string('ip');
   network.ipv6 ||= flags.string('ip6');
-  network.macAddress ||= flags.string('mac-address');
+  network.macAddress ||= flags.string('mac-address').trim();
 }
 
 function resolveSeccompPath(option: string, cwd: string): string {

@@ -6,6 +6,7 @@ import { UsageError } from '../cli-error.ts';
 import { nearest } from '../near-miss.ts';
 import type { FlagSpec, FlagSpecs } from './flag-spec.ts';
 import { FlagValues, invalidValue, parseBool } from './flag-values.ts';
+import { integerComplaint } from './go-integer.ts';
 
 export interface ParsedArguments {
   readonly flags: FlagValues;
@@ -92,10 +93,8 @@ class FlagParser {
   #set(spec: FlagSpec, value: string): void {
     if (spec.type === 'bool' && parseBool(value) === null)
       throw invalidValue(spec, value, `strconv.ParseBool: parsing "${value}": invalid syntax`);
-    if (spec.type === 'int' && !/^[-+]?\d+$/.test(value))
-      throw invalidValue(spec, value, `strconv.ParseInt: parsing "${value}": invalid syntax`);
-    if (/^uint/.test(spec.type) && !/^\+?\d+$/.test(value))
-      throw invalidValue(spec, value, `strconv.ParseUint: parsing "${value}": invalid syntax`);
+    const complaint = /^u?int\d*$/.test(spec.type) ? integerComplaint(spec.type, value) : null;
+    if (complaint !== null) throw invalidValue(spec, value, complaint);
     this.#flags.add(spec, value);
   }
 

@@ -2,6 +2,7 @@
 
 import { UsageError } from '../cli-error.ts';
 import { type FlagSpec, type FlagSpecs, flagTitle } from './flag-spec.ts';
+import { parseGoInteger } from './go-integer.ts';
 
 export class FlagValues {
   readonly #specs: ReadonlyMap<string, FlagSpec>;
@@ -41,7 +42,7 @@ export class FlagValues {
 
   int(name: string): number {
     const text = this.string(name);
-    return text === '' ? 0 : Number(text);
+    return Number(parseGoInteger(text) ?? 0n);
   }
 
   /** The last value put through `parse`; a complaint names the flag. */

@@ -5,7 +5,7 @@ export function parseByteSize(text: string): number {
   const separator = Math.max(...[...'0123456789. '].map((character) => text.lastIndexOf(character)));
   if (separator === -1) throw new Error(`invalid size: '${text}'`);
   const number = (text[separator] === ' ' ? text.slice(0, separator) : text.slice(0, separator + 1)).trim();
-  if (!/^\d+(\.\d*)?$|^\.\d+$/.test(number)) throw new Error(`invalid size: '${text}'`);
+  if (!/^(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(number)) throw new Error(`invalid size: '${text}'`);
   const suffix = text.slice(separator + 1).toLowerCase();
   const unit = /^([kmgtp]?)(?:i?b)?$/.exec(suffix);
   const exponent = unit === null ? undefined : EXPONENTS[unit[1] ?? ''];

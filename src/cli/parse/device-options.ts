@@ -1,4 +1,5 @@
 /** `--device`, `--gpus`, `--ulimit`, `--blkio-weight-device`, `--device-read-bps` and their like. */
+import { isAbsolute, normalize } from 'node:path';
 import { parseByteSize } from './byte-size.ts';
 import { csvFields } from './csv-fields.ts';
 
@@ -12,12 +13,23 @@ export interface DeviceMapping {
 export function parseDevice(text: string): DeviceMapping {
   const parts = text.split(':');
   const [source = '', second = '', third = ''] = parts;
-  if (parts.length > 3 || source === '') throw new Error(`invalid device specification: ${text}`);
+  if (parts.length > 3 || source === '') throw new Error(`bad format for path: ${text}`);
+  if (parts.length === 3 && !isMode(third)) throw new Error(`bad mode specified: ${third}`);
   const secondIsMode = parts.length === 2 && isMode(second);
   const mode = secondIsMode ? second : third;
-  if (parts.length === 3 && !isMode(third)) throw new Error(`invalid device mode: ${third}`);
-  const inside = secondIsMode || second === '' ? source : second;
-  return { PathOnHost: source, PathInContainer: inside, CgroupPermissions: mode === '' ? 'rwm' : mode };
+  const inside = parts.length === 1 || secondIsMode ? source : second;
+  if (!isAbsolute(inside)) throw new Error(`${inside} is not an absolute path`);
+  return {
+    PathOnHost: parts.length === 1 || secondIsMode ? normalize(source) : source,
+    PathInContainer: parts.length === 3 ? inside : normalize(inside),
+    CgroupPermissions: mode === '' ? 'rwm' : mode,
+  };
+}
+
+/** `c 1:3 rwm` */
+export function parseDeviceRule(text: string): string {
+  if (!/^[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}$/.test(text)) throw new Error(`invalid device cgroup format '${text}'`);
+  return text;
 }
 
 function isMode(text: string): boolean {
@@ -41,12 +53,14 @@ export interface DeviceRequest {
 export function parseGpus(text: string): DeviceRequest {
   const request: DeviceRequest = { Driver: '', Count: 0, DeviceIDs: null, Capabilities: null, Options: Object.create(null) };
   const seen = new Set<string>();
+  if (text === '') throw new Error('EOF');
   for (const field of csvFields(text)) {
     const equals = field.indexOf('=');
     const key = equals === -1 ? 'count' : field.slice(0, equals);
     const value = equals === -1 ? field : field.slice(equals + 1);
-    if (seen.has(key)) throw new Error(`gpu request key '${key}' can be specified only once`);
-    seen.add(key);
+    const said = equals === -1 ? field : key;
+    if (seen.has(said)) throw new Error(`gpu request key '${said}' can be specified only once`);
+    seen.add(said);
     assignGpu(request, key, value);
   }
   if (request.Count === 0 && request.DeviceIDs === null) request.Count = 1;
@@ -66,7 +80,7 @@ function assignGpu(request: DeviceRequest, key: string, value: string): void {
 
 function gpuCount(text: string): number {
   if (text === 'all') return -1;
-  if (!/^-?\d+$/.test(text)) throw new Error(`invalid count (${text}): value must be either "all" or an integer`);
+  if (!/^-?\d+$/.test(text)) throw new Error(`invalid count (${text}): value must be either "all" or an integer: invalid syntax`);
   return Number(text);
 }
 
@@ -97,20 +111,22 @@ export interface UlimitOption {
 
 /** `nofile=1024[:2048]` */
 export function parseUlimit(text: string): UlimitOption {
-  const match = /^([^=]+)=([^:]+)(?::(.+))?$/.exec(text);
+  const match = /^([^=]+)=(.*)$/s.exec(text);
   if (match === null) throw new Error(`invalid ulimit argument: ${text}`);
-  const name = (match[1] ?? '').toLowerCase();
-  if (!ULIMITS.includes(name)) throw new Error(`invalid ulimit type: ${match[1]}`);
-  const soft = ulimitValue(match[2] ?? '');
-  const hard = match[3] === undefined ? soft : ulimitValue(match[3]);
-  if (hard !== -1 && (soft === -1 || soft > hard))
-    throw new Error(`ulimit soft limit must be less than or equal to hard limit: ${soft === -1 ? 'unlimited' : soft} > ${hard}`);
+  const [, name = '', limits = ''] = match;
+  if (!ULIMITS.includes(name)) throw new Error(`invalid ulimit type: ${name}`);
+  const [first = '', second, ...more] = limits.split(':');
+  if (more.length > 0) throw new Error(`too many limit value arguments - ${limits}, can only have up to two, \`soft[:hard]\``);
+  const soft = ulimitValue(first);
+  const hard = second === undefined ? soft : ulimitValue(second);
+  if (hard !== -1 && soft === -1)
+    throw new Error(`ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: ${hard}`);
+  if (hard !== -1 && soft > hard) throw new Error(`ulimit soft limit must be less than or equal to hard limit: ${soft} > ${hard}`);
   return { Name: name, Soft: soft, Hard: hard };
 }
 
 function ulimitValue(text: string): number {
-  if (text === '-1' || text === 'unlimited') return -1;
-  if (!/^\d+$/.test(text)) throw new Error(`invalid ulimit value: ${text}`);
+  if (!/^[-+]?\d+$/.test(text)) throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   return Number(text);
 }
 

@@ -36,6 +36,7 @@ interface Owners {
 }
 
 export function parseMountOption(text: string): MountOption {
+  if (text === '') throw new Error('EOF');
   if (text.trim() === '') throw new Error('value is empty');
   const mount: MountOption = { Type: 'volume' };
   const owners: Owners = {};

@@ -45,12 +45,13 @@ function assign(network: NetworkOption, key: string, value: string): void {
   else if (key === 'gw-priority') network.gatewayPriority = integer(value);
   else if (key === 'driver-opt') {
     const [name = '', ...rest] = value.split('=');
+    if (rest.length === 0) throw new Error('invalid key value pair format in driver options');
     network.driverOptions[name.trim().toLowerCase()] = rest.join('=');
   } else throw new Error(`invalid field key ${key}`);
 }
 
 function integer(value: string): number {
-  if (!/^-?\d+$/.test(value)) throw new Error(`invalid gw-priority: ${value}`);
+  if (!/^-?\d+$/.test(value)) throw new Error(`invalid gw-priority (${value}): invalid syntax`);
   return Number(value);
 }
 
@@ -64,16 +65,29 @@ export function isUserDefined(target: string): boolean {
 export function endpointsConfig(networks: readonly NetworkOption[]): Record<string, unknown> {
   const endpoints: Record<string, unknown> = Object.create(null);
   for (const network of networks) {
+    if (network.target === '') throw new Error('no name set for network');
     if (network.target in endpoints) throw new Error(`network "${network.target}" is specified multiple times`);
     const settings = endpoint(network);
     // Modes without a network of their own have nothing to configure; `default` is named all the same.
-    if (isUserDefined(network.target) || network.target === 'default' || network.target === 'bridge' || says(settings))
+    if (
+      isUserDefined(network.target) ||
+      network.target === 'default' ||
+      network.target === 'bridge' ||
+      networks.length > 1 ||
+      says(settings)
+    )
       endpoints[network.target] = settings;
   }
   const userDefined = networks.filter((network) => isUserDefined(network.target)).length;
   if (userDefined > 0 && userDefined < networks.length)
     throw new Error('conflicting options: cannot attach both user-defined and non-user-defined network-modes');
   return endpoints;
+}
+
+/** The forms that Go's net.ParseMAC takes: 6, 8 or 20 bytes with colons, dashes or, two and two, dots. */
+function isMacAddress(text: string): boolean {
+  const forms = [/^[\da-f]{2}(:[\da-f]{2})+$/i, /^[\da-f]{2}(-[\da-f]{2})+$/i, /^[\da-f]{4}(\.[\da-f]{4})+$/i];
+  return forms.some((form) => form.test(text)) && [6, 8, 20].includes(text.replace(/[:.-]/g, '').length / 2);
 }
 
 function says(settings: Record<string, unknown>): boolean {
@@ -83,6 +97,7 @@ function says(settings: Record<string, unknown>): boolean {
 function endpoint(network: NetworkOption): Record<string, unknown> {
   if (network.aliases.length > 0 && !isUserDefined(network.target))
     throw new Error('network-scoped aliases are only supported for user-defined networks');
+  if (network.macAddress !== '' && !isMacAddress(network.macAddress)) throw new Error(`${network.macAddress} is not a valid mac address`);
   const ipam = {
     ...(network.ipv4 === '' ? {} : { IPv4Address: network.ipv4 }),
     ...(network.ipv6 === '' ? {} : { IPv6Address: network.ipv6 }),

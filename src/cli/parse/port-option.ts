@@ -36,7 +36,7 @@ function publish(plan: PortPlan, text: string): void {
 
 function splitSpec(text: string): { readonly ip: string; readonly host: string; readonly container: string; readonly protocol: string } {
   const match = /^(?:(?:\[([^\]]*)\]|([^:[\]]*)):)?(?:([^:]*):)?([^:/]*)(?:\/([^/]*))?$/.exec(text);
-  if (match === null) throw new Error(`invalid publish opts format (should be name=value but got '${text}')`);
+  if (match === null) throw new Error(unreadable(text));
   const [, bracketed, plain, second, container = '', protocol = 'tcp'] = match;
   if (container === '') throw new Error(`no port specified: ${text}<empty>`);
   if (!['tcp', 'udp', 'sctp'].includes(protocol.toLowerCase())) throw new Error(`invalid proto: ${protocol}`);
@@ -45,6 +45,14 @@ function splitSpec(text: string): { readonly ip: string; readonly host: string; 
   const host = twoParts ? (plain ?? '') : (second ?? '');
   if (ip !== '' && !isAddress(ip)) throw new Error(`invalid IP address: ${ip}`);
   return { ip, host, container, protocol: protocol.toLowerCase() };
+}
+
+/** Too many colons: what stands before the last two parts was meant as an address. */
+function unreadable(text: string): string {
+  const parts = text.split(':');
+  return parts.length > 3
+    ? `invalid IP address: ${parts.slice(0, -2).join(':')}`
+    : `invalid publish opts format (should be name=value but got '${text}')`;
 }
 
 function isAddress(text: string): boolean {
@@ -76,6 +84,16 @@ function longForm(text: string): string {
 function expose(plan: PortPlan, text: string): void {
   if (text.includes(':')) throw new Error(`invalid port format for --expose: ${text}`);
   const [ports = '', protocol = 'tcp'] = text.split('/');
-  const { from, to } = range(ports, `invalid range format for --expose: ${text}`);
+  const { from, to } = range(ports, `invalid range format for --expose: ${text}, error: ${whyNoRange(ports)}`);
   for (let port = from; port <= to; port += 1) plan.exposed[`${port}/${protocol.toLowerCase()}`] ??= {};
+}
+
+/** In the words of Docker's parser. */
+function whyNoRange(text: string): string {
+  if (text === '') return 'empty string specified for ports';
+  for (const part of text.split('-', 2)) {
+    if (!/^\d+$/.test(part)) return `strconv.ParseUint: parsing ${JSON.stringify(part)}: invalid syntax`;
+    if (Number(part) > 65_535) return `strconv.ParseUint: parsing ${JSON.stringify(part)}: value out of range`;
+  }
+  return `invalid range specified for port: ${text}`;
 }

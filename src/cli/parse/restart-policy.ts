@@ -5,8 +5,9 @@ export interface RestartPolicy {
 }
 
 export function parseRestartPolicy(text: string): RestartPolicy {
-  const [name = '', count, ...rest] = text.split(':');
-  if (rest.length > 0) throw new Error('invalid restart policy format');
+  const colon = text.indexOf(':');
+  const name = colon === -1 ? text : text.slice(0, colon);
+  const count = colon === -1 ? undefined : text.slice(colon + 1);
   if (count !== undefined && name === '') throw new Error('invalid restart policy format: no policy provided before colon');
   if (count !== undefined && !/^-?\d+$/.test(count))
     throw new Error('invalid restart policy format: maximum retry count must be an integer');

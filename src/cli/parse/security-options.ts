@@ -18,7 +18,7 @@ function securityOption(option: string): string {
   const [key = '', value] = splitOnce(option);
   if (value === undefined) {
     if (key === 'no-new-privileges') return option;
-    throw new CliError(`invalid --security-opt: "${option}"`, 125);
+    throw new CliError(`Invalid --security-opt: "${option}"`, 125);
   }
   if (key !== 'seccomp' || value === 'unconfined' || value === 'builtin') return option;
   return `seccomp=${readProfile(value)}`;

@@ -1,0 +1,68 @@
+/**
+ * `--use-api-socket`: the container gets the daemon's socket at Docker's usual place, and what this client may show to registries as a
+ * `config.json` of its own, written into the container's layer before it starts. It then speaks to the daemon with our rights: all of them.
+ */
+import { dirname } from 'node:path';
+import { writeTar } from '../../archive/tar-writer.ts';
+import { CliError } from '../cli-error.ts';
+import type { CommandContext } from '../command.ts';
+import { credentialsFor, HUB_KEY } from '../config/credentials.ts';
+import type { DockerConfig } from '../config/docker-config.ts';
+
+const SOCKET_INSIDE = '/var/run/docker.sock';
+const CONFIG_INSIDE = '/run/secrets/docker/config.json';
+
+interface Credentials {
+  readonly username?: string;
+  readonly password?: string;
+  readonly identitytoken?: string;
+  readonly registrytoken?: string;
+}
+
+/** The body of a create request with the socket mounted, and what to write into the container afterwards (null: nothing). */
+export interface ApiSocketPlan {
+  readonly body: Record<string, unknown>;
+  readonly config: string | null;
+}
+
+export async function planApiSocket(context: CommandContext, body: Record<string, unknown>): Promise<ApiSocketPlan> {
+  const { address, config } = context;
+  if (!address.startsWith('unix://'))
+    throw new CliError(`--use-api-socket needs a daemon on a unix socket of its machine, not ${address}`, 125);
+  const hostConfig = body.HostConfig as Record<string, unknown>;
+  const mount = { Type: 'bind', Source: address.slice('unix://'.length), Target: SOCKET_INSIDE };
+  const mounted = { ...body, HostConfig: { ...hostConfig, Mounts: [...((hostConfig.Mounts as unknown[] | undefined) ?? []), mount] } };
+  const env = (body.Env as readonly string[] | null) ?? [];
+  const auths = env.some((entry) => entry.startsWith('DOCKER_CONFIG=')) ? {} : await knownCredentials(config);
+  if (Object.keys(auths).length === 0) return { body: mounted, config: null };
+  return {
+    body: { ...mounted, Env: [...env, `DOCKER_CONFIG=${dirname(CONFIG_INSIDE)}`] },
+    config: `${JSON.stringify({ auths }, null, '\t')}\n`,
+  };
+}
+
+export async function writeApiSocketConfig({ client }: CommandContext, id: string, config: string): Promise<void> {
+  const archive: Uint8Array[] = [];
+  for await (const part of writeTar([{ entry: { type: 'file', path: CONFIG_INSIDE.slice(1), mode: 0o600 }, content: Buffer.from(config) }]))
+    archive.push(part);
+  await client.api.call('PUT', `/containers/${id}/archive`, {
+    query: { path: '/' },
+    headers: { 'Content-Type': 'application/x-tar' },
+    body: Buffer.concat(archive),
+  });
+}
+
+async function knownCredentials(config: DockerConfig): Promise<Record<string, unknown>> {
+  const auths: Record<string, unknown> = Object.create(null);
+  for (const server of new Set([...Object.keys(config.file.auths ?? {}), ...Object.keys(config.file.credHelpers ?? {})])) {
+    const known: Credentials = await credentialsFor(config, server === HUB_KEY ? '' : server);
+    const { username, password, identitytoken, registrytoken } = known;
+    if (username === undefined && identitytoken === undefined && registrytoken === undefined) continue;
+    auths[server] = {
+      ...(username === undefined ? {} : { auth: Buffer.from(`${username}:${password ?? ''}`).toString('base64') }),
+      ...(identitytoken === undefined ? {} : { identitytoken }),
+      ...(registrytoken === undefined ? {} : { registrytoken }),
+    };
+  }
+  return auths;
+}
