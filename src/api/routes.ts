@@ -4,6 +4,7 @@ import { containerRoutes } from './routes/container-routes.ts';
 import { containerStreamRoutes } from './routes/container-stream-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { execRoutes } from './routes/exec-routes.ts';
+import { fsckRoutes } from './routes/fsck-routes.ts';
 import { imageRoutes } from './routes/image-routes.ts';
 import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
@@ -23,6 +24,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...imageTransferRoutes(services),
     ...networkRoutes(services),
     ...volumeRoutes(services),
+    ...fsckRoutes(services),
     ...unbuiltRoutes(),
   ];
 }

@@ -6,6 +6,7 @@ import type { EmbeddedImages } from '../images/embedded.ts';
 import type { Networks } from '../network/networks.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { EngineEvents } from './engine-events.ts';
+import type { Fsck } from './fsck.ts';
 import type { HasHungUp } from './hijack.ts';
 import type { SystemFacts } from './system-facts.ts';
 
@@ -17,6 +18,7 @@ export interface ApiServices {
   readonly system: SystemFacts;
   readonly networks: Networks;
   readonly volumes: Volumes;
+  readonly fsck: Fsck;
   readonly hasHungUp: HasHungUp;
   readonly logger: Logger;
 }

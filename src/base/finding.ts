@@ -26,6 +26,8 @@ export interface Finding {
   readonly why: string;
   /** Null: only a person can; `why` then says how. */
   readonly repair: FindingRepair | null;
+  /** Only a deep audit sees it: not to be looked for again and again. */
+  readonly deep?: true;
 }
 
 export interface FindingRepair {

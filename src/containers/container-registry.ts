@@ -32,6 +32,11 @@ export class ContainerRegistry {
     return !this.#names.has(name);
   }
 
+  /** It is being created, or is there. */
+  isReserved(id: string): boolean {
+    return [...this.#names.values()].some((owner) => owner === id);
+  }
+
   /** Throws Docker's conflict when another container has the name. */
   reserveName(name: string, id: ContainerId): void {
     const owner = this.#names.get(name);

@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId, ImageId } from '../base/brand.ts';
 import { conflict, EngineError, errorText, invalid } from '../base/errors.ts';
+import type { Finding } from '../base/finding.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
 import type { NetworkService } from '../network/network-service-options.ts';
@@ -17,6 +18,7 @@ import type { OpenLayerStore } from '../store/layers.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { adoptContainers } from './adopt-containers.ts';
 import { attachContainer } from './attach-container.ts';
+import { auditContainers, servesContainer } from './audit-containers.ts';
 import { changePorts, connectNetwork, disconnectNetwork } from './change-networks.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
@@ -70,6 +72,9 @@ export interface ContainerService extends Containers {
   imageUsers(id: ImageId): readonly ImageUser[];
   /** Layer directories that containers stand on, for `LayerStore.sweep`. */
   layerDirectories(): ReadonlySet<string>;
+  audit(): Promise<readonly Finding[]>;
+  /** Whether the monitor of this socket (`m/<16 hex>`) is one of ours. */
+  servesContainer(socketName: string): boolean;
   /** Containers run on. */
   close(): Promise<void>;
 }
@@ -358,6 +363,14 @@ class Service implements ContainerService {
   layerDirectories(): ReadonlySet<string> {
     const layersOf = ({ record }: Container) => [...record.layers, ...imageMountsOf(record.mounts).flatMap(({ layers }) => layers)];
     return new Set(this.#context.registry.all().flatMap((container) => layersOf(container).map(({ directory }) => directory)));
+  }
+
+  audit() {
+    return auditContainers(this.#context);
+  }
+
+  servesContainer(socketName: string): boolean {
+    return servesContainer(this.#context, socketName);
   }
 
   async close(): Promise<void> {

@@ -18,6 +18,7 @@ import { EngineError, errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type ContainerService, createContainers } from '../containers/container-service.ts';
 import { readHostFacts } from '../containers/host-facts.ts';
+import { auditImages } from '../images/audit-images.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
@@ -27,6 +28,7 @@ import type { NetNotice } from '../network/net-calls.ts';
 import { type NetWorker, openNetWorker } from '../network/net-worker-client.ts';
 import { createNetworks } from '../network/network-service.ts';
 import type { NetworkService } from '../network/network-service-options.ts';
+import { auditRuntime } from '../runtime/audit-runtime.ts';
 import { NativeRuntime } from '../runtime/native-runtime.ts';
 import { createBlobStore } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
@@ -36,6 +38,7 @@ import { createVolumes } from '../volumes/volume-service.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
+import { createFsck } from './fsck.ts';
 import { leaveOwnCgroups } from './own-cgroup.ts';
 import { systemFactsOfHost } from './system-facts-of-host.ts';
 
@@ -83,7 +86,8 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     logger,
   });
   cleanup.defer(async () => {
-    containersRun = containers.counts().running > 0;
+    const { running, paused } = containers.counts();
+    containersRun = running + paused > 0;
     await containers.close();
   });
   images.catalogue.setUsers((id) => containers.imageUsers(id));
@@ -93,6 +97,16 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     addressPools: options.network.addressPools,
     firewall: options.network.firewall,
   });
+  const fsck = createFsck({
+    audits: [
+      () => containers.audit(),
+      () => auditRuntimeOf(runtime, dataRoot, containers),
+      (audit) => auditImages({ store: images.store, layers: images.layers, containerLayers: layersOfContainers(containers) }, audit),
+      () => volumes.audit({ dataRoot: dataRoot.path, execRoot: dataRoot.execRoot }),
+      () => networks.audit(),
+    ],
+    logger,
+  });
   const services = {
     containers,
     images: images.catalogue,
@@ -101,6 +115,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     system,
     networks,
     volumes,
+    fsck,
     hasHungUp: peerHasHungUp,
     logger,
   };
@@ -150,6 +165,7 @@ async function openImages(dataRoot: DataRoot, database: Database, logger: Logger
   });
   return {
     catalogue,
+    store,
     layers,
     embedded,
     async sweepBeside(service: ContainerService) {
@@ -169,6 +185,15 @@ function sweptLayers(layers: OpenLayerStore, containers: () => ContainerService 
       if (service !== null) await layers.sweep(keep.union(service.layerDirectories()));
     },
   };
+}
+
+async function auditRuntimeOf(runtime: NativeRuntime, { execRoot }: DataRoot, containers: ContainerService) {
+  const launcher = await runtime.launcher.ensure();
+  return await auditRuntime({ execRoot, launcher, serves: (socket) => containers.servesContainer(socket) });
+}
+
+function layersOfContainers(containers: ContainerService): ReadonlyMap<string, string> {
+  return new Map([...containers.layerDirectories()].map((directory) => [directory, 'a container']));
 }
 
 async function startRuntime(dataRoot: DataRoot, logger: Logger): Promise<NativeRuntime> {
@@ -218,6 +243,7 @@ function joinEvents(
 }
 
 async function stopAll(containers: ContainerService, timeoutSeconds: number, logger: Logger): Promise<void> {
+  containers.endRestarts();
   const running = await containers.list({ all: false, limit: null, size: false, filters: {} });
   await Promise.all(
     running.map(async ({ id, config }) => {

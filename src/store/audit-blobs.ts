@@ -65,6 +65,7 @@ async function damaged({ blobs, needed }: BlobAudit, present: ReadonlySet<Digest
     if (!needed.has(digest) || (await isWhole(blobs, digest))) continue;
     found.push({
       kind: 'blob',
+      deep: true,
       what: digest,
       why: `its bytes are damaged, and ${needed.get(digest)} needs it`,
       repair: { does: 'removes the bytes, so that the next load or pull of the image brings them again', run: () => blobs.delete(digest) },
