@@ -3,9 +3,11 @@
  *
  *   record        runtime                      becomes
  *   running       runs                         running, watched again
- *   running       ended | lost                 exited, with its code | 255; `--rm` is honoured
+ *   running       ended                        exited or restarting, with its code; `--rm` is honoured
+ *   running       lost (the machine restarted) exited, 255; started again as its policy says
  *   created, …    runs (crash within a start)  running
- *   created, …    ended and not yet stored     exited
+ *   created, …    ended and not yet stored     exited or restarting
+ *   restarting    –                            restarting, for the rest of its back-off
  *   exited, --rm  –                            removed (crash before that)
  *   removing      –                            removed
  *   none          runs                         killed
@@ -24,13 +26,14 @@ import { ownEndpoints } from './container-networks.ts';
 import { cgroupsPathOf, containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { keepForDaemon } from './container-sandbox.ts';
+import { type LastRun, waitResultOf } from './container-state.ts';
 import { restoreVolumes } from './container-volumes.ts';
 import { followExec } from './exec-container.ts';
 import type { Exec } from './exec-registry.ts';
 import { freezerOfKernel } from './pause-container.ts';
 import { removeContainer } from './remove-container.ts';
 import { removeDirectory } from './remove-directory.ts';
-import { autoRemove, enterRunning, lastRunAfter, recordEnd, waitResultOf } from './run-container.ts';
+import { autoRemove, enterRunning, lastRunAfter, recordEnd } from './run-container.ts';
 import { SIGKILL } from './signals.ts';
 
 const idPattern = /^[0-9a-f]{64}$/;
@@ -48,6 +51,7 @@ export async function adoptContainers(context: ContainerContext): Promise<void> 
   await restoreNetworks(context);
   await restoreVolumes(context);
   networksRestored.resolve();
+  for (const record of records) waitAgain(context, record);
   await Promise.all(records.map((record) => finishRemoval(context, record)));
   await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));
   await removeStrayDirectories(context, known);
@@ -69,6 +73,16 @@ async function adoptRun(context: ContainerContext, record: ContainerRecord, held
   } catch (error) {
     logFailure(context, record, error);
   }
+}
+
+/** It waited for its restart when the last daemon ended, and neither began nor failed to begin. */
+function waitAgain(context: ContainerContext, { id, state }: ContainerRecord): void {
+  const container = context.registry.resolve(id);
+  const isSameEnd = container.state.status === 'exited' && container.state.last.finishedAt?.getTime() === state.finishedAt;
+  if (state.status !== 'restarting' || !isSameEnd) return;
+  const { delayMs } = container.restarts;
+  const waitedMs = Date.now() - (state.finishedAt ?? 0);
+  container.state = context.restarts.wait(container, container.state.last, Math.min(Math.max(delayMs - waitedMs, 0), delayMs));
 }
 
 async function finishRemoval(context: ContainerContext, record: ContainerRecord): Promise<void> {
@@ -116,8 +130,14 @@ async function adoptEnd(
 ): Promise<void> {
   const startedAt = record.state.startedAt === null ? null : new Date(record.state.startedAt);
   const last = lastRunAfter(startedAt ?? (found === 'lost' ? null : found.at), found);
-  await recordEnd(context, container, last);
+  // What is lost was not the container's own end: the daemon's start decides.
+  const next = found === 'lost' ? null : context.restarts.after(container, last, ranMs(last), container.restarts.stoppedByHand);
+  await recordEnd(context, container, last, next);
   container.waiters.exited(waitResultOf(last));
+}
+
+function ranMs({ startedAt, finishedAt }: LastRun): number {
+  return startedAt === null || finishedAt === null ? 0 : finishedAt.getTime() - startedAt.getTime();
 }
 
 /** To its end, or in vain. */
@@ -127,7 +147,7 @@ function hasRun({ state }: Container): boolean {
 
 /** Stored before the crash, but not yet released. */
 function alreadyStored(record: ContainerRecord, exit: ExitStatus): boolean {
-  return record.state.status === 'exited' && record.state.finishedAt === exit.at.getTime();
+  return (record.state.status === 'exited' || record.state.status === 'restarting') && record.state.finishedAt === exit.at.getTime();
 }
 
 function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is RunningContainer {

@@ -10,6 +10,7 @@ import type { ContainerRecords } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { Restarts } from './restarts.ts';
 import type { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerContext {
@@ -23,6 +24,7 @@ export interface ContainerContext {
   readonly records: ContainerRecords;
   readonly events: ContainerEvents;
   readonly execs: Execs;
+  readonly restarts: Restarts;
   readonly runtime: Runtime;
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;

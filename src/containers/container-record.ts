@@ -6,7 +6,9 @@ import type { Database, Durability, Statement } from '../store/database.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import type { ContainerMount } from './container-mounts.ts';
+import type { Health } from './health.ts';
 import { plainMounts } from './mounts.ts';
+import type { RestartHistory } from './restart-policy.ts';
 
 export interface ContainerRecord {
   readonly version: 1;
@@ -47,7 +49,7 @@ export interface StoredLink {
 }
 
 export interface StoredState {
-  readonly status: 'created' | 'running' | 'exited' | 'removing' | 'dead';
+  readonly status: 'created' | 'running' | 'restarting' | 'exited' | 'removing' | 'dead';
   /** Milliseconds since the epoch; null: never. */
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
@@ -55,6 +57,10 @@ export interface StoredState {
   readonly oomKilled: boolean;
   /** Why the last start failed, or why the exit code is not the process's own. */
   readonly error: string;
+  /** Absent: never restarted. */
+  readonly restarts?: RestartHistory;
+  /** Absent: its health is not checked. */
+  readonly health?: Health;
 }
 
 export class ContainerRecords {

@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId, ImageId } from '../base/brand.ts';
 import { conflict, EngineError, errorText, invalid } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import type { Finding } from '../base/finding.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
@@ -28,7 +29,7 @@ import { imageMountsOf } from './container-mounts.ts';
 import { usesNetwork } from './container-networks.ts';
 import { ContainerRecords } from './container-record.ts';
 import { ContainerRegistry } from './container-registry.ts';
-import { requireRunning } from './container-state.ts';
+import { isUp, requireRunning, waitResultOf } from './container-state.ts';
 import { containerView } from './container-view.ts';
 import { volumeUsers } from './container-volumes.ts';
 import type { Containers, ListOptions, StopOptions, WaitResult } from './containers.ts';
@@ -41,10 +42,11 @@ import type { HostFacts } from './host-facts.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
-import { waitResultOf } from './run-container.ts';
+import { startAgain, startWithDaemon } from './restart-container.ts';
+import { Restarts } from './restarts.ts';
 import { parseSignal } from './signals.ts';
 import { startContainer } from './start-container.ts';
-import { killContainer, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
+import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
 import { validateContainerName } from './validate-create.ts';
 import { VolumeClaims } from './volume-claims.ts';
 
@@ -72,6 +74,8 @@ export interface ContainerService extends Containers {
   imageUsers(id: ImageId): readonly ImageUser[];
   /** Layer directories that containers stand on, for `LayerStore.sweep`. */
   layerDirectories(): ReadonlySet<string>;
+  /** The daemon leaves and stops its containers: none is started again, and no stop is remembered as somebody's wish. */
+  endRestarts(): void;
   audit(): Promise<readonly Finding[]>;
   /** Whether the monitor of this socket (`m/<16 hex>`) is one of ours. */
   servesContainer(socketName: string): boolean;
@@ -83,6 +87,7 @@ export interface ContainerService extends Containers {
 export async function createContainers(dependencies: ContainerDependencies): Promise<ContainerService> {
   const root = join(dependencies.dataRoot, 'containers');
   await mkdir(root, { recursive: true, mode: 0o700 });
+  const adopted = Promise.withResolvers<void>();
   const context: ContainerContext = {
     ...dependencies,
     root,
@@ -91,11 +96,17 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     records: new ContainerRecords(dependencies.database),
     events: new ContainerEvents(),
     execs: new Execs(),
+    restarts: new Restarts(async (container, waited) => {
+      await adopted.promise;
+      await startAgain(context, container, waited);
+    }),
     volumeClaims: new VolumeClaims(),
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);
   await adoptContainers(context);
+  adopted.resolve();
+  void startWithDaemon(context);
   return new Service(context);
 }
 
@@ -134,7 +145,7 @@ class Service implements ContainerService {
   async stop(reference: string, options: StopOptions) {
     const container = this.#find(reference);
     stopSignal(container, options);
-    if (container.state.status !== 'running' && container.lane.idle) return 'already-stopped';
+    if (!isUp(container.state) && container.lane.idle) return 'already-stopped';
     // A stop that joins one under way may be in more of a hurry.
     container.stopPatience?.shorten(stopTimeoutMs(container, options));
     return await container.lane.submit({ kind: 'stop', force: false, run: () => stopContainer(this.#context, container, options) });
@@ -156,7 +167,9 @@ class Service implements ContainerService {
   async kill(reference: string, signal: string) {
     const number = parseSignal(signal === '' ? 'KILL' : signal);
     try {
-      await killContainer(this.#context, this.#find(reference), number);
+      const container = this.#find(reference);
+      if (container.state.status !== 'restarting') return await killContainer(this.#context, container, number);
+      await container.lane.submit({ kind: 'kill', force: false, run: () => killRestarting(this.#context, container, number) });
     } catch (error) {
       throw prefixed(`Cannot kill container: ${reference}: `, error);
     }
@@ -194,6 +207,7 @@ class Service implements ContainerService {
       registry.releaseName(name, container.id);
       throw error;
     }
+    failpoint('rename.recorded');
     await this.#renameInNetworks(container, name);
     registry.releaseName(oldName, container.id);
     events.emit('rename', container, { oldName: `/${oldName}` });
@@ -214,7 +228,7 @@ class Service implements ContainerService {
 
   async remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }) {
     const container = this.#find(reference);
-    if (container.state.status === 'running' && !options.force) throw runningConflict(container);
+    if (isUp(container.state) && !options.force) throw runningConflict(container);
     await container.lane.submit({ kind: 'remove', force: options.force, run: () => removeContainer(this.#context, container, options) });
   }
 
@@ -250,7 +264,7 @@ class Service implements ContainerService {
 
   async wait(reference: string, condition: WaitCondition, signal: AbortSignal): Promise<{ readonly exit: Promise<WaitResult> }> {
     const container = this.#find(reference);
-    if (condition === 'not-running' && container.state.status !== 'running') {
+    if (condition === 'not-running' && !isUp(container.state)) {
       return { exit: Promise.resolve(waitResultOf(container.state.last)) };
     }
     const exit = container.waiters.add(condition, signal);
@@ -283,7 +297,7 @@ class Service implements ContainerService {
     const matches = listMatcher(filters, this.#context);
     const everyState = all || limit !== null || (filters.status ?? []).length > 0;
     const newestFirst = this.#context.registry.all().toReversed();
-    const found = newestFirst.filter((container) => (everyState || container.state.status === 'running') && matches(container));
+    const found = newestFirst.filter((container) => (everyState || isUp(container.state)) && matches(container));
     return await Promise.all(found.slice(0, limit ?? found.length).map((container) => containerView(this.#context, container, size)));
   }
 
@@ -365,6 +379,10 @@ class Service implements ContainerService {
     return new Set(this.#context.registry.all().flatMap((container) => layersOf(container).map(({ directory }) => directory)));
   }
 
+  endRestarts(): void {
+    this.#context.restarts.stop();
+  }
+
   audit() {
     return auditContainers(this.#context);
   }
@@ -374,6 +392,7 @@ class Service implements ContainerService {
   }
 
   async close(): Promise<void> {
+    this.#context.restarts.stop();
     this.#context.execs.close();
   }
 

@@ -2,14 +2,17 @@
  * The states of a container; each owns what must be released when it is left.
  *
  *   created ──start──▶ running ──exit──▶ exited ──start──▶ running
+ *      │                  ▲ └─exit, restart policy─▶ restarting ──stop──▶ exited
+ *      │                  └───────back-off is over───────┘
  *      └──────────────────┬──────────────┘
  *                       remove ──▶ removing ──▶ (gone) | dead, when its files can't be removed
  *
- * A failed start leaves the state as it was, with the failure's code and text in `last`.
+ * A failed start leaves the state as it was, with the failure's code and text in `last`; one that the restart policy tried leaves it exited.
  */
 import { conflict } from '../base/errors.ts';
 import type { RunningContainer } from '../runtime/runtime.ts';
 import type { StoredState } from './container-record.ts';
+import type { WaitResult } from './containers.ts';
 import type { LogFeed } from './log-news.ts';
 import type { StdioRelay } from './stdio-relay.ts';
 
@@ -22,7 +25,7 @@ export interface LastRun {
   readonly error: string;
 }
 
-export type ContainerState = Created | Running | Exited | Removing | Dead;
+export type ContainerState = Created | Running | Restarting | Exited | Removing | Dead;
 
 export interface Created {
   readonly status: 'created';
@@ -42,6 +45,18 @@ export interface Running {
   restarting: boolean;
   /** `frozen` is Docker's paused; the kernel knows it too, see pause-container.ts. */
   freezer: 'thawed' | 'freezing' | 'frozen';
+  /** When the process began, on the clock of `performance.now()`. */
+  readonly since: number;
+  /** Somebody stopped or killed it: its end is what they wanted, whatever the restart policy says. */
+  endAsked: boolean;
+}
+
+/** It ended, and its restart policy starts it again after a while. Docker calls it running too. */
+export interface Restarting {
+  readonly status: 'restarting';
+  readonly last: LastRun;
+  /** Nothing starts it any more. */
+  readonly cancel: () => void;
 }
 
 export interface Exited {
@@ -63,14 +78,24 @@ export const neverRan: LastRun = { startedAt: null, finishedAt: null, exitCode: 
 
 /** The one accessor of what only a running container has. */
 export function requireRunning(id: string, state: ContainerState): Running {
+  if (state.status === 'restarting') throw conflict(`Container ${id} is restarting, wait until the container is running`);
   if (state.status !== 'running') throw conflict(`Container ${id} is not running`);
   return state;
 }
 
-export function storedState(state: ContainerState): StoredState {
-  const { startedAt, finishedAt, exitCode, oomKilled, error } = state.last;
+export function waitResultOf(last: LastRun): WaitResult {
+  return { statusCode: last.exitCode, error: last.error === '' ? null : last.error };
+}
+
+/** What Docker calls running: what runs, and what is about to be started again. */
+export function isUp(state: ContainerState): state is Running | Restarting {
+  return state.status === 'running' || state.status === 'restarting';
+}
+
+export function storedRun(status: StoredState['status'], last: LastRun): StoredState {
+  const { startedAt, finishedAt, exitCode, oomKilled, error } = last;
   return {
-    status: state.status,
+    status,
     startedAt: startedAt?.getTime() ?? null,
     finishedAt: finishedAt?.getTime() ?? null,
     exitCode,

@@ -38,7 +38,7 @@ export async function containerView(context: ContainerContext, container: Contai
     networks: endpointViews(context, container),
     ports: context.networks.sandbox(container.id)?.ports ?? {},
     sandboxKey: sandboxKeyOf(container),
-    restartCount: 0,
+    restartCount: container.restarts.count,
     execIds: context.execs.idsOf(container.id),
     paths: {
       resolvConf: shown(paths.resolvConf),

@@ -3,10 +3,12 @@ import type { ContainerId } from '../base/brand.ts';
 import type { AttachRequest } from '../runtime/runtime.ts';
 import type { EventSubject } from './container-events.ts';
 import type { ContainerPaths } from './container-paths.ts';
-import type { ContainerRecord } from './container-record.ts';
-import { type ContainerState, lastRunOf, storedState } from './container-state.ts';
+import type { ContainerRecord, StoredState } from './container-record.ts';
+import { type ContainerState, type LastRun, lastRunOf, storedRun } from './container-state.ts';
 import { ExitWaiters } from './exit-waiters.ts';
+import type { Health } from './health.ts';
 import type { DenialReason } from './lifecycle-queue.ts';
+import { noRestarts, type RestartHistory } from './restart-policy.ts';
 import type { StdioRelay } from './stdio-relay.ts';
 import type { StopPatience } from './stop-patience.ts';
 import { TransitionLane } from './transition-lane.ts';
@@ -32,13 +34,19 @@ export class Container {
   released: Promise<void> = Promise.resolve();
   /** Of a stop under way; null when none is. */
   stopPatience: StopPatience | null = null;
+  restarts: RestartHistory;
+  /** Null: nothing checks it. Of the last run while it does not run. */
+  health: Health | null;
   #record: ContainerRecord;
 
   constructor(record: ContainerRecord, paths: ContainerPaths) {
     this.id = record.id;
     this.paths = paths;
     this.#record = record;
-    this.state = { status: record.state.status === 'exited' ? 'exited' : 'created', last: lastRunOf(record.state) };
+    const ended = record.state.status === 'exited' || record.state.status === 'restarting';
+    this.state = { status: ended ? 'exited' : 'created', last: lastRunOf(record.state) };
+    this.restarts = record.state.restarts ?? noRestarts;
+    this.health = record.state.health ?? null;
     this.lane = new TransitionLane(
       (reason) => denialText(this.id, reason),
       () => this.stopPatience?.shorten(0),
@@ -47,12 +55,13 @@ export class Container {
 
   /** As it is to be stored now. */
   get record(): ContainerRecord {
-    return { ...this.#record, state: storedState(this.state) };
+    return this.recordWith(this.state.status, this.state.last);
   }
 
-  /** The same with another state, for storing before it takes effect. */
-  recordWith(state: ContainerState): ContainerRecord {
-    return { ...this.#record, state: storedState(state) };
+  /** The same in another state, for storing before it takes effect. */
+  recordWith(status: StoredState['status'], last: LastRun): ContainerRecord {
+    const health = this.health === null ? {} : { health: this.health };
+    return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health } };
   }
 
   get name(): string {

@@ -6,10 +6,10 @@
  *          ├──▶ duplicate  the last accepted transition is the same: its outcome is this one's too
  *          └──▶ denied     with a named reason; nothing was changed
  *
- * `network` is a connect, a disconnect or a change of ports. Kill, resize, attach, wait, exec, logs and inspect are no transitions and pass the queue by.
+ * `network` is a connect, a disconnect or a change of ports; `kill` one of a container that waits for its restart. Other kills, resize, attach, wait, exec, logs and inspect are no transitions and pass the queue by.
  */
 
-export type TransitionKind = 'start' | 'stop' | 'restart' | 'remove' | 'rename' | 'network';
+export type TransitionKind = 'start' | 'stop' | 'kill' | 'restart' | 'remove' | 'rename' | 'network';
 
 export interface TransitionRequest {
   readonly kind: TransitionKind;

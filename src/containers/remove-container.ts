@@ -4,8 +4,10 @@
  * The record goes last, so that a crash leaves something that the next boot finds and finishes.
  */
 import { conflict, EngineError, errorText } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { isUp } from './container-state.ts';
 import { removeAnonymousVolumes } from './container-volumes.ts';
 import { isPaused } from './pause-container.ts';
 import { removeDirectory } from './remove-directory.ts';
@@ -17,16 +19,19 @@ export async function removeContainer(
   container: Container,
   options: { readonly force: boolean; readonly volumes: boolean },
 ): Promise<void> {
-  if (container.state.status === 'running') {
+  if (isUp(container.state)) {
     if (!options.force) throw runningConflict(container);
     await killAndWait(context, container);
   }
   await enterRemoving(context, container);
+  failpoint('remove.marked');
   try {
     await container.released;
     await removeDirectory(container.paths.directory);
+    failpoint('remove.files-gone');
     if (options.volumes) await removeAnonymousVolumes(context, container);
     await context.records.delete(container.record);
+    failpoint('remove.record-gone');
   } catch (error) {
     throw await enterDead(context, container, error);
   }
@@ -41,7 +46,8 @@ export function runningConflict(container: Container): EngineError {
     const procedure = 'Unpause and then stop the container before attempting removal or force remove';
     return conflict(`You cannot remove a paused container ${container.id}. ${procedure}`);
   }
-  return conflict(`You cannot remove a running container ${container.id}. Stop the container before attempting removal or force remove`);
+  const { status } = container.state;
+  return conflict(`You cannot remove a ${status} container ${container.id}. Stop the container before attempting removal or force remove`);
 }
 
 async function enterRemoving(context: ContainerContext, container: Container): Promise<void> {

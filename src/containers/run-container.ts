@@ -1,22 +1,23 @@
 /**
  * From the moment a process runs to the moment its end is told:
  *
- *   exited ──▶ stored, off its networks ──▶ state exited, `die` ──▶ attached clients have the output ──▶ waits answered ──▶ removed, with `--rm`
+ *   exited ──▶ stored, off its networks ──▶ state exited or restarting, `die` ──▶ attached clients have the output ──▶ waits answered ──▶ removed, with `--rm`
  *
  * Who sees `die`, or whose wait is answered, may give its ports and addresses to another container at once.
  *
  * A crash of the daemon anywhere in between is repaired by the next boot: the runtime keeps the exit until it is released, after it was stored.
  */
 import { errorText } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { leaveNetworks } from './container-sandbox.ts';
-import type { ContainerState, LastRun, Running } from './container-state.ts';
-import type { WaitResult } from './containers.ts';
+import { type LastRun, type Running, waitResultOf } from './container-state.ts';
 import { LogFeed } from './log-news.ts';
 import { releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
+import type { RestartHistory } from './restart-policy.ts';
 import type { StdioRelay } from './stdio-relay.ts';
 
 /** A client that does not read its output keeps nobody else waiting for longer. */
@@ -42,6 +43,8 @@ export function enterRunning(
     ended: ended.promise,
     restarting: false,
     freezer: 'thawed',
+    since: performance.now() - Math.max(0, Date.now() - process.startedAt.getTime()),
+    endAsked: false,
   };
   container.state = running;
   void followToEnd(context, container, running, announced, ended.resolve);
@@ -56,9 +59,13 @@ async function followToEnd(
   tellEnd: (last: LastRun) => void,
 ): Promise<void> {
   const exit = await running.process.exited;
+  failpoint('exit.known');
+  const ranMs = performance.now() - running.since;
   await announced;
   const last = lastRunAfter(running.last.startedAt, exit);
-  await recordEnd(context, container, last, leaveAll(context, container, running.process));
+  const next = context.restarts.after(container, last, ranMs, running.endAsked || running.restarting);
+  await recordEnd(context, container, last, next, leaveAll(context, container, running.process));
+  failpoint('exit.told');
   container.released = release(context, container, running.process);
   tellEnd(last);
   await deliverOutput(running.streams);
@@ -71,21 +78,25 @@ async function leaveAll(context: ContainerContext, container: Container, process
   await Promise.all([leaveNetworks(context, container, process), releaseMounts(context, container)]);
 }
 
-/** Stores an end and tells it. Memory goes on even when the disk refuses: the process is gone whatever the database says. */
+/**
+ * Stores an end and tells it; `next`: the restart that follows. Memory goes on even when the disk refuses: the process is gone whatever the database says.
+ */
 export async function recordEnd(
   context: ContainerContext,
   container: Container,
   last: LastRun,
+  next: RestartHistory | null,
   left: Promise<void> = Promise.resolve(),
 ): Promise<void> {
-  const exited: ContainerState = { status: 'exited', last };
+  if (next !== null) container.restarts = next;
   try {
-    await context.records.update(container.recordWith(exited));
+    await context.records.update(container.recordWith(next === null ? 'exited' : 'restarting', last));
   } catch (error) {
     context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the exit of a container');
   }
+  failpoint('exit.recorded');
   await left;
-  container.state = exited;
+  container.state = next === null ? { status: 'exited', last } : context.restarts.wait(container, last, next.delayMs);
   if (last.oomKilled) context.events.emit('oom', container);
   const seconds = last.startedAt === null || last.finishedAt === null ? 0 : (last.finishedAt.getTime() - last.startedAt.getTime()) / 1000;
   const execDuration = String(Math.max(0, Math.floor(seconds)));
@@ -95,10 +106,6 @@ export async function recordEnd(
 export function lastRunAfter(startedAt: Date | null, exit: ExitStatus | 'lost'): LastRun {
   if (exit === 'lost') return { startedAt, finishedAt: new Date(), exitCode: lostExitCode, oomKilled: false, error: lostExitText };
   return { startedAt, finishedAt: exit.at, exitCode: exit.code, oomKilled: exit.oomKilled, error: exit.note ?? '' };
-}
-
-export function waitResultOf(last: LastRun): WaitResult {
-  return { statusCode: last.exitCode, error: last.error === '' ? null : last.error };
 }
 
 /** `--rm`: the waits for the removal are answered by it. Somebody else's removal under way is as good. */

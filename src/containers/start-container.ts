@@ -6,6 +6,7 @@
  * A start that fails leaves the container as it was and off its networks, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
  */
 import { conflict, EngineError, errorText } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import type { Sandbox } from '../network/networks.ts';
 import { maxAttachments } from '../runtime/protocol.ts';
 import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
@@ -21,6 +22,7 @@ import { logLimits } from './log-config.ts';
 import { isPaused } from './pause-container.ts';
 import { prepareMounts, releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
+import { noRestarts } from './restart-policy.ts';
 import { enterRunning } from './run-container.ts';
 import { runtimeSpec } from './runtime-spec.ts';
 import type { MountToMake } from './spec-mounts.ts';
@@ -30,13 +32,18 @@ import { resolveUser } from './users.ts';
 /** Without a code of its own, a failed start is Docker's 128. */
 const failedStartCode = 128;
 
-/** Runs inside the container's lane. */
-export async function startContainer(context: ContainerContext, container: Container): Promise<'started' | 'already-running'> {
+/** Runs inside the container's lane. A start by hand forgets earlier restarts and stops; one that waits for its policy's restart counts as running, as in Docker. */
+export async function startContainer(
+  context: ContainerContext,
+  container: Container,
+  by: 'hand' | 'policy' = 'hand',
+): Promise<'started' | 'already-running'> {
   const { status } = container.state;
   if (isPaused(container)) throw conflict('cannot start a paused container, try unpause instead');
-  if (status === 'running') return 'already-running';
+  if (status === 'running' || (status === 'restarting' && by === 'hand')) return 'already-running';
   if (status === 'removing' || status === 'dead') throw conflict('container is marked for removal and cannot be started');
   await container.released;
+  if (by === 'hand') container.restarts = noRestarts;
   // The others see the process a moment later, as if they had come then.
   const attachments = takeAttachments(container, maxAttachments);
   const network = prepareNetwork(context, container);
@@ -46,7 +53,9 @@ export async function startContainer(context: ContainerContext, container: Conta
   mounts.catch(() => {});
   try {
     const request = await startRequest(context, container, attachments, network, mounts);
+    failpoint('start.prepared');
     const process = await context.runtime.start(request);
+    failpoint('start.process-runs');
     await enterStarted(context, container, process, attachments);
     return 'started';
   } catch (error) {
@@ -164,6 +173,7 @@ async function enterStarted(
     // It runs: the next boot finds it by the runtime's own record.
     context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the start of a container');
   }
+  failpoint('start.recorded');
   await tellLinked(context, container);
   context.events.emit('start', container);
   announced.resolve();
@@ -191,8 +201,10 @@ async function enterFailed(
 ): Promise<Error> {
   const failure = startFailure(cause);
   const exitCode = failure instanceof StartError ? failure.exitCode : failedStartCode;
-  if (container.state.status === 'created' || container.state.status === 'exited') {
-    container.state = { ...container.state, last: { ...container.state.last, exitCode, oomKilled: false, error: failure.message } };
+  const { status, last } = container.state;
+  if (status === 'created' || status === 'exited' || status === 'restarting') {
+    const failed = { ...last, exitCode, oomKilled: false, error: failure.message };
+    container.state = { status: status === 'created' ? 'created' : 'exited', last: failed };
     await context.records.update(container.record).catch((error) => {
       context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the failed start of a container');
     });

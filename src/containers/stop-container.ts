@@ -1,8 +1,12 @@
-/** Ways to end a container's process: stop (ask, wait, kill), kill (one signal), and the hard end for removals. */
-import { EngineError } from '../base/errors.ts';
+/**
+ * Ways to end a container's process: stop (ask, wait, kill), kill (one signal), and the hard end for removals. What waits for its restart ends by not being
+ * started again. All of them are remembered as somebody's wish, for the restart policy.
+ */
+import { EngineError, errorText } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
-import { type LastRun, type Running, requireRunning } from './container-state.ts';
+import { isUp, type LastRun, type Restarting, type Running, requireRunning, waitResultOf } from './container-state.ts';
 import type { StopOptions } from './containers.ts';
 import { thawToEnd } from './pause-container.ts';
 import { parseSignal, SIGKILL, SIGTERM } from './signals.ts';
@@ -24,11 +28,19 @@ export async function stopContainer(
   options: StopOptions,
 ): Promise<'stopped' | 'already-stopped'> {
   const { state } = container;
-  if (state.status !== 'running') return 'already-stopped';
+  if (!isUp(state)) return 'already-stopped';
+  await rememberStop(context, container);
+  if (state.status === 'restarting') {
+    await cancelRestart(context, container, state);
+    context.events.emit('stop', container);
+    return 'stopped';
+  }
+  state.endAsked = true;
   const patience = new StopPatience();
   container.stopPatience = patience;
   try {
     await sendSignal(context, container, state, stopSignal(container, options));
+    failpoint('stop.signalled');
     patience.shorten(stopTimeoutMs(container, options));
     if ((await Promise.race([state.ended, patience.over])) === 'out-of-patience') await killAndWait(context, container);
   } finally {
@@ -48,6 +60,8 @@ export function stopSignal(container: Container, options: StopOptions): number {
 /** SIGKILL answers when the process is gone, as Docker does. */
 export async function killContainer(context: ContainerContext, container: Container, signal: number): Promise<void> {
   const running = requireRunning(container.id, container.state);
+  await rememberStop(context, container);
+  if (isToEnd(container, signal)) running.endAsked = true;
   if (signal === SIGKILL) {
     await killAndWait(context, container);
     return;
@@ -55,10 +69,43 @@ export async function killContainer(context: ContainerContext, container: Contai
   if (!(await sendSignal(context, container, running, signal))) requireRunning(container.id, container.state);
 }
 
-/** Ends a running container now; nothing to do for others. */
+/** Before anything is sent: if the daemon dies then, the next one still knows that this end was wanted. A daemon that leaves wishes nothing. */
+async function rememberStop(context: ContainerContext, container: Container): Promise<void> {
+  if (context.restarts.isStopped || container.restarts.stoppedByHand) return;
+  container.restarts = { ...container.restarts, stoppedByHand: true };
+  if (['', 'no'].includes(container.hostConfig.RestartPolicy.Name)) return;
+  try {
+    await context.records.update(container.record);
+  } catch (error) {
+    context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store that a container is stopped on request');
+  }
+}
+
+/** As Docker does it, whatever the signal: there is nobody to send it to. Runs inside the container's lane, as restarts do. */
+export async function killRestarting(context: ContainerContext, container: Container, signal: number): Promise<void> {
+  const { state } = container;
+  if (state.status !== 'restarting') return await killContainer(context, container, signal);
+  await rememberStop(context, container);
+  await cancelRestart(context, container, state);
+}
+
+async function cancelRestart(context: ContainerContext, container: Container, waiting: Restarting): Promise<void> {
+  waiting.cancel();
+  container.state = { status: 'exited', last: waiting.last };
+  container.waiters.exited(waitResultOf(waiting.last));
+  try {
+    await context.records.update(container.record);
+  } catch (error) {
+    context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store that a container is not restarted any more');
+  }
+}
+
+/** Ends a running container now, and keeps one from its restart; nothing to do for others. */
 export async function killAndWait(context: ContainerContext, container: Container): Promise<LastRun> {
   const { state } = container;
+  if (state.status === 'restarting') await cancelRestart(context, container, state);
   if (state.status !== 'running') return state.last;
+  state.endAsked = true;
   await sendSignal(context, container, state, SIGKILL);
   const patience = new StopPatience();
   patience.shorten(killedExitMs);

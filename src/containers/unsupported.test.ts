@@ -9,7 +9,6 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
   'Config.Healthcheck': { Healthcheck: { Test: ['CMD', 'true'] } },
   'HostConfig.IpcMode': { IpcMode: 'container:db' },
-  'HostConfig.RestartPolicy': { RestartPolicy: { Name: 'always', MaximumRetryCount: 0 } },
   'HostConfig.LogConfig.Type': { LogConfig: { Type: 'syslog', Config: {} } },
   'HostConfig.Init': { Init: true },
   'HostConfig.DeviceRequests': { DeviceRequests: [{}] },

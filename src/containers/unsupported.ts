@@ -22,11 +22,6 @@ const entries = (map: object | null | undefined): boolean => Object.keys(map ?? 
 export const unsupportedFields: readonly UnsupportedField[] = [
   { field: 'Config.Healthcheck (--health-cmd)', brings: lifecycle, asked: ({ Healthcheck }) => asksHealth(Healthcheck?.Test) },
   { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
-  {
-    field: 'HostConfig.RestartPolicy (--restart)',
-    brings: lifecycle,
-    asked: (_, { RestartPolicy }) => !['', 'no'].includes(RestartPolicy.Name),
-  },
   { field: 'HostConfig.LogConfig.Type (--log-driver)', brings: lifecycle, asked: (_, { LogConfig }) => !logDrivers.has(LogConfig.Type) },
   { field: 'HostConfig.Init (--init)', brings: lifecycle, asked: (_, { Init }) => Init === true },
   {
