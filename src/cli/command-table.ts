@@ -254,6 +254,11 @@ export const commandTable: readonly CommandEntry[] = [
     summary: 'Display system-wide information',
     load: async () => (await import('./commands/info.ts')).info,
   },
+  {
+    paths: ['system fsck'],
+    summary: 'List what should not be there or is missing, and repair it (beyond Docker)',
+    load: async () => (await import('./commands/system-fsck.ts')).systemFsck,
+  },
   { paths: ['system prune'], summary: 'Remove unused data', load: async () => (await import('./commands/prune.ts')).systemPrune },
   {
     paths: ['system stop'],

@@ -1,7 +1,7 @@
 import type { ApiClient } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import { jsonValues } from './json-lines.ts';
-import type { DiskUsageAnswer, EventMessage, Filters, PruneAnswer, RegistryCredentials, VersionAnswer } from './types.ts';
+import type { DiskUsageAnswer, EventMessage, Filters, FsckAnswer, PruneAnswer, RegistryCredentials, VersionAnswer } from './types.ts';
 
 export class SystemApi {
   readonly #client: ApiClient;
@@ -24,6 +24,11 @@ export class SystemApi {
 
   diskUsage(): Promise<DiskUsageAnswer> {
     return this.#client.json('GET', '/system/df');
+  }
+
+  /** Beyond Docker. */
+  fsck(query: { readonly deep: boolean; readonly repair: boolean }): Promise<FsckAnswer> {
+    return this.#client.json(query.repair ? 'POST' : 'GET', '/system/fsck', { query: { deep: query.deep } });
   }
 
   /** Resolves when the daemon listens for us: what happens after that is not missed. */

@@ -230,3 +230,17 @@ export interface RegistryCredentials {
 
 /** `filters` of list, prune and events calls: key → values. */
 export type Filters = Readonly<Record<string, readonly string[]>>;
+
+export interface FsckAnswer {
+  readonly Findings: readonly FsckFinding[];
+}
+
+export interface FsckFinding {
+  readonly Kind: string;
+  readonly What: string;
+  readonly Why: string;
+  /** What a repair does; empty: only a person can. */
+  readonly Repair: string;
+  readonly Outcome: 'found' | 'repaired' | 'failed';
+  readonly Error?: string;
+}
