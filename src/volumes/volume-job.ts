@@ -1,12 +1,6 @@
 /**
- * What the worker threads of volumes do: everything that walks trees, or may wait for a server. Requests and replies as they cross threads.
- *
- *     ──▶ {job, cancel}
- *     ◀── {ok: true, value} or {ok: false, error}
- *
- * `cancel` is shared memory, as a thread does not read messages while it works. Paths are of the host and ours, except below the roots they name.
+ * What the worker threads of volumes do: everything that walks trees, or may wait for a server. Paths are of the host and ours, except below the roots they name.
  */
-import type { ErrorCode } from '../base/errors.ts';
 import type { MountCall } from '../linux/mount-calls.ts';
 import type { PopulateSource } from './volumes.ts';
 
@@ -28,22 +22,3 @@ export type VolumeJob =
   | { readonly kind: 'remove'; readonly parent: string; readonly names: readonly string[] }
   | { readonly kind: 'mount'; readonly calls: readonly MountCall[] }
   | { readonly kind: 'unmount'; readonly path: string };
-
-export interface VolumeJobRequest {
-  readonly job: VolumeJob;
-  readonly cancel: SharedArrayBuffer;
-}
-
-export type VolumeJobReply = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: VolumeJobError };
-
-export interface VolumeJobError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  /** `errnoName` when the kernel said no, and `errno`. */
-  readonly details: Readonly<Record<string, unknown>>;
-}
-
-/** Between entries, and between chunks. */
-export interface JobControl {
-  checkpoint(): void;
-}

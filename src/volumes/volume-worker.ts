@@ -1,8 +1,8 @@
 /** Entry of a worker thread of volumes; `volume-job.ts` has the protocol. One job at a time. */
 import { lstatSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parentPort } from 'node:worker_threads';
-import { conflict, EngineError, errorText, SystemCallError } from '../base/errors.ts';
+import { conflict } from '../base/errors.ts';
+import { type JobControl, serveJobs } from '../base/job-thread.ts';
 import { type CopyRules, type CopyTarget, copyTree } from '../linux/copy-tree.ts';
 import { closeDescriptor, syncFileSystem } from '../linux/file-calls.ts';
 import { MNT_DETACH, type MountCall, mount, UMOUNT_NOFOLLOW, unmount } from '../linux/mount-calls.ts';
@@ -13,25 +13,9 @@ import { exportTree } from './export-tree.ts';
 import { importArchive } from './import-archive.ts';
 import { STAGED_INSIDE } from './local-paths.ts';
 import { contentOf, copyRootAttributes, makeStaging, openDirectory, removeDirectory, settle, using } from './staging.ts';
-import type { JobControl, VolumeJob, VolumeJobError, VolumeJobReply, VolumeJobRequest } from './volume-job.ts';
+import type { VolumeJob } from './volume-job.ts';
 
-const port = parentPort;
-
-port?.on('message', (request: VolumeJobRequest) => {
-  void answer(request).then((reply) => port.postMessage(reply));
-});
-
-async function answer({ job, cancel }: VolumeJobRequest): Promise<VolumeJobReply> {
-  const flag = new Int32Array(cancel);
-  const checkpoint = () => {
-    if (Atomics.load(flag, 0) !== 0) throw new EngineError('unavailable', 'cancelled');
-  };
-  try {
-    return { ok: true, value: await run(job, { checkpoint }) };
-  } catch (error) {
-    return { ok: false, error: describe(error) };
-  }
-}
+serveJobs(run);
 
 async function run(job: VolumeJob, { checkpoint }: JobControl): Promise<unknown> {
   switch (job.kind) {
@@ -145,16 +129,4 @@ function mountAll(calls: readonly MountCall[]): void {
     if (made && target !== undefined) unmount(target, MNT_DETACH | UMOUNT_NOFOLLOW);
     throw error;
   }
-}
-
-function describe(error: unknown): VolumeJobError {
-  if (error instanceof SystemCallError)
-    return { code: 'system', message: withDiskHint(error.message, error.errnoName), details: error.details };
-  if (error instanceof EngineError) return { code: error.code, message: error.message, details: error.details };
-  const errnoName = error instanceof Error && 'code' in error ? error.code : undefined;
-  return { code: 'system', message: withDiskHint(errorText(error), errnoName), details: { errnoName } };
-}
-
-function withDiskHint(message: string, errnoName: unknown): string {
-  return errnoName === 'ENOSPC' || errnoName === 'EDQUOT' ? `the disk is full: ${message}` : message;
 }
