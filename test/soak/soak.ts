@@ -1,4 +1,7 @@
-/** `npm run soak [kills]`: the full numbers behind the samples of `npm test`; writes docs/soak.md. */
+/**
+ * `npm run soak [kills] [part of a row's name …]`: the full numbers behind the samples of `npm test`; all other numbers follow from that of the kills (100).
+ * A run of all rows writes docs/soak.md; one of named rows only prints. `npm run soak list` names them.
+ */
 import { writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { crashRound, randomFrom } from '../faults/crash-round.ts';
@@ -8,8 +11,17 @@ import { pingText, pingUnderLoad } from '../faults/ping-under-load.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { killedWhileNetworksChange, membersJoinAndLeave, networksMadeAndRemoved, portsComeAndGo } from './network-rows.ts';
+import { killedWhileVolumesChange, volumesMadeAndRemoved } from './volume-rows.ts';
 
 interface Row {
+  readonly name: string;
+  readonly rounds: number;
+  /** Adds what went wrong, or throws it; tells figures. */
+  readonly run: (failures: string[]) => Promise<string>;
+}
+
+interface Outcome {
   readonly name: string;
   readonly rounds: number;
   readonly failures: readonly string[];
@@ -17,44 +29,93 @@ interface Row {
   readonly figures: string;
 }
 
-const kills = Number(process.argv[2] ?? 100);
+const [first = '', ...rest] = process.argv.slice(2);
+const numbered = /^\d+$/.test(first);
+const kills = numbered ? Number(first) : 100;
+const wanted = numbered ? rest : [first, ...rest].filter((part) => part !== '');
 const imageKills = Math.ceil(kills / 5);
 const leakRounds = kills * 3;
 const pingLimitMs = 1000;
 
-const rows = [
-  await row(
-    'daemon SIGKILLed at a random moment while containers are created, write, run, exit, are exec’d into and removed',
-    kills,
-    killsRow,
-  ),
-  await row('daemon SIGKILLed at a random moment while a 40 MB image is loaded or removed', imageKills, imageKillsRow),
-  await row('containers created, started and removed: descriptors, threads, memory, mounts, cgroups, exec root', leakRounds, leakRow),
-  await row('`/_ping` while a 200 MB image loads and 20 containers log at full speed', 1, pingRow),
+const rows: readonly Row[] = [
+  {
+    name: 'daemon SIGKILLed at a random moment while containers are created, write, run, exit, are exec’d into and removed',
+    rounds: kills,
+    run: withDaemon(killsRow),
+  },
+  {
+    name: 'daemon SIGKILLed at a random moment while a 40 MB image is loaded or removed',
+    rounds: imageKills,
+    run: withDaemon(imageKillsRow),
+  },
+  {
+    name: 'containers created, started and removed: descriptors, threads, memory, mounts, cgroups, exec root',
+    rounds: leakRounds,
+    run: withDaemon(leakRow),
+  },
+  { name: '`/_ping` while a 200 MB image loads and 20 containers log at full speed', rounds: 1, run: withDaemon(pingRow) },
+  { name: 'networks made, joined and removed, four at a time', rounds: kills * 5, run: () => networksMadeAndRemoved(kills * 5) },
+  {
+    name: 'containers on one network: all at once, then leaving and joining while names are asked for',
+    rounds: kills * 2,
+    run: () => membersJoinAndLeave(kills * 2),
+  },
+  { name: 'published ports come and go, each spoken to from another host', rounds: kills * 5, run: () => portsComeAndGo(kills * 5) },
+  {
+    name: 'daemon SIGKILLed at a random moment while networks are made, joined, left and removed',
+    rounds: kills,
+    run: (failures) => killedWhileNetworksChange(kills, failures),
+  },
+  {
+    name: 'volumes made, cloned, renamed and removed',
+    rounds: kills * 10,
+    run: withDaemon((daemon) => volumesMadeAndRemoved(daemon, kills * 10)),
+  },
+  {
+    name: 'daemon SIGKILLed at a random moment while volumes are made, filled, cloned, renamed and removed',
+    rounds: kills,
+    run: withDaemon((daemon, failures) => killedWhileVolumesChange(daemon, kills, failures)),
+  },
 ];
-writeFileSync(new URL('../../docs/soak.md', import.meta.url), report(rows));
-const failed = rows.reduce((sum, { failures }) => sum + failures.length, 0);
-console.log(`${rows.reduce((sum, { rounds }) => sum + rounds, 0) - failed} passed, ${failed} failed, 0 skipped`);
-process.exitCode = failed === 0 ? 0 : 1;
 
-/** Each row has a daemon of its own. */
-async function row(name: string, rounds: number, run: (daemon: GantryDaemon, failures: string[]) => Promise<string>): Promise<Row> {
-  const daemon = await startGantry();
+if (wanted[0] === 'list') for (const { name, rounds } of rows) console.log(`${String(rounds).padStart(6)}  ${name}`);
+else await runRows(rows.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part))));
+
+async function runRows(chosen: readonly Row[]): Promise<void> {
+  const outcomes: Outcome[] = [];
+  for (const row of chosen) outcomes.push(await outcomeOf(row));
+  if (chosen.length === rows.length) writeFileSync(new URL('../../docs/soak.md', import.meta.url), report(outcomes));
+  const failed = outcomes.reduce((sum, { failures }) => sum + failures.length, 0);
+  console.log(`${outcomes.reduce((sum, { rounds }) => sum + rounds, 0) - failed} passed, ${failed} failed, 0 skipped`);
+  process.exitCode = failed === 0 && chosen.length > 0 ? 0 : 1;
+}
+
+async function outcomeOf({ name, rounds, run }: Row): Promise<Outcome> {
   const failures: string[] = [];
   const started = Date.now();
   let figures = '';
   try {
-    await loadBusybox(daemon.host);
-    figures = await run(daemon, failures);
+    figures = await run(failures);
   } catch (thrown) {
     failures.push(textOf(thrown));
-  } finally {
-    await daemon.dispose();
   }
   const seconds = Math.round((Date.now() - started) / 1000);
   console.log(`${name}: ${rounds} rounds, ${failures.length} failures, ${seconds} s ${figures}`);
   for (const failure of failures) console.log(failure);
   return { name, rounds, failures, seconds, figures };
+}
+
+/** Each row has a daemon of its own. */
+function withDaemon(work: (daemon: GantryDaemon, failures: string[]) => Promise<string>): Row['run'] {
+  return async (failures) => {
+    const daemon = await startGantry();
+    try {
+      await loadBusybox(daemon.host);
+      return await work(daemon, failures);
+    } finally {
+      await daemon.dispose();
+    }
+  };
 }
 
 async function killsRow(daemon: GantryDaemon, failures: string[]): Promise<string> {
@@ -106,7 +167,7 @@ async function pingRow(daemon: GantryDaemon, failures: string[]): Promise<string
   return pingText(figures);
 }
 
-function report(all: readonly Row[]): string {
+function report(all: readonly Outcome[]): string {
   const lines = all.map(
     ({ name, rounds, failures, seconds, figures }) => `| ${name} | ${rounds} | ${failures.length} | ${seconds} s | ${figures} |`,
   );
@@ -116,7 +177,8 @@ function report(all: readonly Row[]): string {
 Written by \`npm run soak\`; do not edit. Kernel ${release()}, ${new Date().toISOString().slice(0, 10)}.
 
 In the first row each kill meets seven containers: writers, one with \`--rm\`, one that runs through it with an exec'd process and an attached client, others being
-created and removed. About one kill in three is followed by another while the daemon starts, one in four takes the launcher with it. What \`test/faults\` holds besides:
+created and removed. About one kill in three is followed by another while the daemon starts, one in four takes the launcher with it. After each row of networks links,
+nft elements, namespaces, tracked flows and descriptors are counted again, and more than before is a failure. What \`test/faults\` holds besides:
 launchers and monitors killed alone and together, with the daemon alive and dead.
 
 | row | rounds | failures | time | figures |
