@@ -119,6 +119,7 @@ static void exec_free(struct exec *e) {
 	while (*at != e) at = &(*at)->next;
 	*at = e->next;
 	if (e->fd >= 0) close(e->fd);
+	free(e->bytes);
 	free(e);
 }
 
@@ -139,11 +140,15 @@ static void exec_failed(struct exec *e) {
 
 static void on_exec_report(struct source *s, uint32_t events) {
 	struct exec *e = OWNER(s, struct exec, process.report);
-	struct frame f;
 	int master;
 	(void)events;
 	process_read_report(&e->process, &master);
 	if (master >= 0) stdio_set_terminal(&e->io, master);
+	exec_decided(e);
+}
+
+void exec_decided(struct exec *e) {
+	struct frame f;
 	if (e->process.state == PROCESS_FAILED) return exec_failed(e);
 	if (e->process.state != PROCESS_RUNNING) return;
 	frame_begin(&f, MSG_EXEC_STARTED, e->request);
@@ -159,16 +164,22 @@ static void on_exec_report(struct source *s, uint32_t events) {
 
 /* 0, or the errno of a refusal. The connection is the exec's from then on. */
 static int exec_start(struct cursor *c, uint32_t request, int fd) {
-	struct plan plan;
 	int child[3];
 	take_u32(c);
 	const char *id = take_text(c);
 	uint32_t wants = take_u32(c), terminal = take_u32(c);
-	if (c->bad || !is_id(id) || !plan_parse(c->at, (size_t)(c->end - c->at), &plan)) return EBADMSG;
+	if (c->bad || !is_id(id)) return EBADMSG;
 	if (monitor.state != RUNNING) return ESRCH;
 	if (exec_find(id)) return EEXIST;
+	size_t length = (size_t)(c->end - c->at);
 	struct exec *e = calloc(1, sizeof *e);
-	if (!e) return ENOMEM;
+	if (!e || !(e->bytes = malloc(length + 1))) abort();
+	memcpy(e->bytes, c->at, length);
+	if (!plan_parse(e->bytes, length, &e->plan)) {
+		free(e->bytes);
+		free(e);
+		return EBADMSG;
+	}
 	memcpy(e->id, id, sizeof e->id);
 	e->wants = wants;
 	e->request = request;
@@ -177,7 +188,7 @@ static int exec_start(struct cursor *c, uint32_t request, int fd) {
 	e->next = monitor.execs;
 	monitor.execs = e;
 	if (stdio_open(&e->io, terminal ? 0 : wants, child)) e->process.failure = (struct failure){PHASE_MONITOR, SETUP_PIPES, (uint32_t)errno, 0};
-	else process_spawn(&e->process, &plan, child, monitor.init_pidfd, on_exec_report);
+	else process_spawn(&e->process, &e->plan, child, monitor.init_pidfd, on_exec_report);
 	e->io.terminal = terminal;
 	for (int i = 0; i < 3; i++)
 		if (child[i] >= 0) close(child[i]);

@@ -27,8 +27,10 @@ void close_door(void) {
 
 /* Nothing is left behind by a start that failed: not even the exit is recorded. */
 static _Noreturn void give_up_start(const struct failure *failure) {
-	stdio_drain(&monitor.io);
+	/* What a runtime's program said is told with the failure: it is no output of the container. */
+	if (!monitor.io.held) stdio_drain(&monitor.io);
 	close_door();
+	if (*monitor.plan.pid_file) cgroup_kill(&monitor.start.cgroup);
 	for (int i = 0; i < 200 && !cgroup_remove(&monitor.start.cgroup); i++) usleep(2000);
 	monitor.slot->recorded = true;
 	if (monitor.control && monitor.owes) {
@@ -74,16 +76,21 @@ static void started(void) {
 	control_send(&f);
 }
 
+static void init_decided(void) {
+	if (monitor.init.state == PROCESS_FAILED) give_up_start(&monitor.init.failure);
+	if (monitor.init.state != PROCESS_RUNNING) return;
+	monitor.io.held = false;
+	stdio_flow(&monitor.io);
+	started();
+	monitor_reap();
+}
+
 static void on_init_report(struct source *s, uint32_t events) {
 	int master;
 	(void)s, (void)events;
 	process_read_report(&monitor.init, &master);
 	if (master >= 0) stdio_set_terminal(&monitor.io, master);
-	if (monitor.init.state == PROCESS_FAILED) give_up_start(&monitor.init.failure);
-	if (monitor.init.state == PROCESS_RUNNING) {
-		started();
-		monitor_reap();
-	}
+	init_decided();
 }
 
 /* --- the end --- */
@@ -121,14 +128,38 @@ static void finish(void) {
 	stdio_end(&monitor.io);
 }
 
+static void on_farewell_report(struct source *s, uint32_t events) {
+	int master;
+	(void)s, (void)events;
+	process_read_report(&monitor.farewell, &master);
+}
+
+/* What the runtime keeps of the container goes by its own program. */
+static void spawn_farewell(void) {
+	static struct plan plan;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), stdio[3] = {null, null, null};
+	if (null >= 0 && plan_parse(monitor.plan.farewell.at, monitor.plan.farewell.count, &plan))
+		process_spawn(&monitor.farewell, &plan, stdio, -1, on_farewell_report);
+	close_quietly(null);
+}
+
 static void record_exit(void) {
 	struct slot *slot = monitor.slot;
 	stdio_drain(&monitor.io);
 	monitor.oom_killed = cgroup_oom_killed(&monitor.start.cgroup);
 	exit_record(monitor.start.exit_file, slot->code, slot->at_ns, monitor.oom_killed, "");
 	slot->recorded = true;
-	monitor.state = REMOVING;
-	monitor.give_up = loop_now() + REMOVING_MS;
+	monitor.state = PARTING;
+	monitor.give_up = loop_now() + monitor.plan.patience_ms;
+	if (monitor.plan.farewell.count) spawn_farewell();
+}
+
+static bool has_parted(void) {
+	struct process *p = &monitor.farewell;
+	if (p->state == PROCESS_NONE || p->state == PROCESS_FAILED || process_reap(p)) return true;
+	if (tick_again(2)) return false;
+	if (p->pid > 0) kill(-p->pid, SIGKILL);
+	return true;
 }
 
 static void ending_tick(void) {
@@ -139,12 +170,29 @@ static void ending_tick(void) {
 		if (alive && tick_again(1)) return;
 		record_exit();
 	}
+	if (monitor.state == PARTING) {
+		if (!has_parted()) return;
+		monitor.state = REMOVING;
+		monitor.give_up = loop_now() + REMOVING_MS;
+	}
 	if (monitor.state == REMOVING && (cgroup_remove(&monitor.start.cgroup) || !tick_again(2))) finish();
 }
 
+static bool is_ours(pid_t pid) {
+	for (struct exec *e = monitor.execs; e; e = e->next)
+		if (e->process.pid == pid || e->process.taken == pid || e->process.middle == pid) return true;
+	return monitor.init.pid == pid || monitor.init.taken == pid || monitor.farewell.pid == pid;
+}
+
 void monitor_reap(void) {
+	if (process_help(&monitor.init)) init_decided();
+	for (struct exec *e = monitor.execs, *next; e; e = next) {
+		next = e->next;
+		if (process_help(&e->process)) exec_decided(e);
+	}
 	for (struct exec *e = monitor.execs; e; e = e->next)
 		if (process_reap(&e->process)) exec_ended(e);
+	if (*monitor.plan.pid_file) takeover_reap(is_ours);
 	if (process_reap(&monitor.init)) {
 		monitor.slot->code = process_code(&monitor.init);
 		monitor.slot->at_ns = time_ns();
@@ -176,12 +224,15 @@ static void open_signals(void) {
 	loop_add(&monitor.signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN, on_signal);
 }
 
-static void start_init(const struct plan *plan) {
+static void start_init(void) {
 	int child[3];
 	uint32_t wants = ATTACH_STDOUT | ATTACH_STDERR | (monitor.start.stdin_mode == STDIN_NULL ? 0 : ATTACH_STDIN);
 	monitor.io.input_ends = monitor.start.stdin_mode == STDIN_ONCE;
 	if (stdio_open(&monitor.io, monitor.start.terminal ? 0 : wants, child)) give_up_setup(SETUP_PIPES);
-	process_spawn(&monitor.init, plan, child, -1, on_init_report);
+	/* The processes that a runtime's program leaves behind become children of ours. */
+	if (*monitor.plan.pid_file) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	monitor.io.held = *monitor.plan.pid_file;
+	process_spawn(&monitor.init, &monitor.plan, child, -1, on_init_report);
 	for (int i = 0; i < 3; i++) close(child[i]);
 	if (monitor.init.state == PROCESS_FAILED) give_up_start(&monitor.init.failure);
 	/* In set-up already: a dead monitor's half-made container is killed by it. A joined one is known when it runs. */
@@ -197,9 +248,14 @@ static int64_t earlier(int64_t a, int64_t b) { return a < 0 ? b : b < 0 || a < b
 
 static void one_round(void) {
 	int64_t deadline = earlier(monitor.next_tick, stdio_deadline(&monitor.io));
-	for (struct exec *e = monitor.execs; e; e = e->next) deadline = earlier(deadline, stdio_deadline(&e->io));
+	int64_t help = takeover_deadline(&monitor.init);
+	for (struct exec *e = monitor.execs; e; e = e->next) {
+		deadline = earlier(deadline, stdio_deadline(&e->io));
+		help = earlier(help, takeover_deadline(&e->process));
+	}
 	if (log_is_news()) deadline = earlier(deadline, monitor.next_log);
-	loop_run(deadline);
+	loop_run(earlier(deadline, help));
+	if (help >= 0 && help <= loop_now()) monitor_reap();
 	if (stdio_deadline(&monitor.io) >= 0) stdio_tick(&monitor.io);
 	for (struct exec *e = monitor.execs; e; e = e->next)
 		if (stdio_deadline(&e->io) >= 0) stdio_tick(&e->io);
@@ -211,7 +267,6 @@ static void one_round(void) {
 void monitor_main(struct slot *slot, int control, uint32_t request, const struct attachment *attachments, const uint8_t *rest, size_t length) {
 	struct cursor c = {.at = slot->bytes, .end = slot->bytes + slot->length}, after = {.at = rest, .end = rest + length};
 	struct list keep;
-	struct plan plan;
 	char name[32];
 	monitor.slot = slot;
 	monitor.init_pidfd = monitor.listener.fd = -1;
@@ -224,7 +279,8 @@ void monitor_main(struct slot *slot, int control, uint32_t request, const struct
 	open_signals();
 	control_adopt(control);
 	monitor.io.input.fd = monitor.io.outlet[0].source.fd = monitor.io.outlet[1].source.fd = -1;
-	if (!kept_list(&after, &keep) || !plan_parse(after.at, (size_t)(after.end - after.at), &plan)) errno = EBADMSG, give_up_setup(SETUP_PLAN);
+	monitor.plan.pid_file = "";
+	if (!kept_list(&after, &keep) || !plan_parse(after.at, (size_t)(after.end - after.at), &monitor.plan)) errno = EBADMSG, give_up_setup(SETUP_PLAN);
 	if ((errno = kept_replace(keep, control))) give_up_setup(SETUP_KEEP);
 	socket_name(name, monitor.start.id);
 	int listener = listen_unix(name);
@@ -242,8 +298,9 @@ void monitor_main(struct slot *slot, int control, uint32_t request, const struct
 		send_attached(attachments[i].fd, attachments[i].request);
 		stdio_attach(&monitor.io, attachments[i].fd, attachments[i].wants & attachable(), false);
 	}
-	start_init(&plan);
-	free((void *)(uintptr_t)rest);
+	start_init();
+	/* A plan without a runtime's program has done its part. */
+	if (!*monitor.plan.pid_file) free((void *)(uintptr_t)rest), monitor.plan = (struct plan){.pid_file = ""};
 	while (monitor.state != ENDED || !monitor.released || monitor.io.clients || monitor.execs || (monitor.control && monitor.control->out_length))
 		one_round();
 	exit(0);

@@ -38,13 +38,16 @@ struct exec {
 	int fd; /* its connection until it is started */
 	uint32_t wants, request, code;
 	bool ended, acknowledged;
+	struct plan plan;
+	uint8_t *bytes; /* what the plan points into */
 };
 
 struct monitor {
 	struct start start;
 	struct slot *slot;
-	enum { STARTING, RUNNING, ENDING, REMOVING, ENDED } state;
-	struct process init;
+	enum { STARTING, RUNNING, ENDING, PARTING, REMOVING, ENDED } state;
+	struct plan plan;
+	struct process init, farewell;
 	int init_pidfd;
 	uint64_t started_ns, start_ticks;
 	struct stdio io;
@@ -54,7 +57,7 @@ struct monitor {
 	bool owes, owes_status, released, oom_killed;
 	struct exec *execs;
 	struct source listener, signals;
-	int64_t next_tick, give_up; /* of ENDING and REMOVING */
+	int64_t next_tick, give_up; /* of ENDING, PARTING and REMOVING */
 	uint64_t told_size, told_lost;
 	uint32_t told_generation;
 	int64_t next_log;
@@ -85,5 +88,6 @@ void send_attached(int fd, uint32_t request);
 void send_start_failed(struct frame *f, uint32_t request, const struct failure *failure);
 void exec_ended(struct exec *e);
 void execs_sweep(void);
+void exec_decided(struct exec *e);
 
 #endif

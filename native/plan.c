@@ -59,8 +59,17 @@ static struct list take_steps(struct cursor *c, bool ends_in_exec) {
 	return list;
 }
 
+static struct list take_plan(struct cursor *c) {
+	uint32_t length;
+	struct plan plan;
+	const uint8_t *bytes = take_bytes(c, &length);
+	if (!c->bad && length && (!plan_parse(bytes, length, &plan) || *plan.pid_file)) c->bad = true;
+	return c->bad ? (struct list){0} : (struct list){.at = bytes, .end = bytes + length, .count = length};
+}
+
 bool plan_parse(const uint8_t *bytes, size_t length, struct plan *plan) {
 	struct cursor c = {.at = bytes, .end = bytes + length};
+	*plan = (struct plan){.pid_file = "", .console = ""};
 	plan->clone_flags = take_u32(&c);
 	plan->cgroup2 = take_text(&c);
 	plan->before = take_steps(&c, false);
@@ -70,6 +79,14 @@ bool plan_parse(const uint8_t *bytes, size_t length, struct plan *plan) {
 	for (uint32_t i = 0; i < plan->joins.count && !c.bad; i++) join_take(&c, &join);
 	plan->joins.end = c.at;
 	plan->steps = take_steps(&c, true);
+	if (c.at != c.end && !c.bad) {
+		plan->pid_file = take_text(&c);
+		plan->console = take_text(&c);
+		plan->patience_ms = take_u32(&c);
+		plan->follow = take_plan(&c);
+		plan->farewell = take_plan(&c);
+		if (!*plan->pid_file) c.bad = true;
+	}
 	bool flags_valid = (plan->clone_flags & ~KERNEL_CLONE_NAMESPACES) == 0;
 	/* Without a join there is no middle process that could run `before`. */
 	bool before_valid = plan->before.count == 0 || plan->joins.count > 0;

@@ -1,7 +1,8 @@
 /*
  * The plan (src/runtime/plan.ts) as bytes; src/runtime/plan-encoding.ts is the other half.
  *
- *   u32 clone flags | text cgroup2 ("": none) | steps `before` | joins | steps
+ *   u32 clone flags | text cgroup2 ("": none) | steps `before` | joins | steps [| takeover]
+ *   takeover: text pid file | text console ("": none) | u32 patience (ms) | u32 length, plan `follow` | u32 length, plan `farewell` (length 0: none)
  *   steps: u32 count, then per step u8 code and the fields of its row below
  *   joins: u32 count, then per join u8 kind (1 path: text, u32 nstype; 2 init: u32 nstypes)
  *
@@ -65,10 +66,14 @@ struct join {
 	uint32_t nstypes;
 };
 
+/* The steps start a program of an OCI runtime that makes the process and tells its number in `pid_file` ("": the steps become the process themselves). */
 struct plan {
 	uint32_t clone_flags;
 	const char *cgroup2;
 	struct list before, joins, steps;
+	const char *pid_file, *console; /* console: the socket that gets the terminal, or "" */
+	uint32_t patience_ms;
+	struct list follow, farewell; /* plans of their own: what releases the process, what forgets it when it has ended; empty: nothing to do */
 };
 
 /* Checks all of it, so that the walks below cannot fail. The texts point into `bytes`, which must outlive the plan. */

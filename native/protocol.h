@@ -91,6 +91,8 @@
 #define PHASE_CLONE 3
 #define PHASE_STEP 4
 #define PHASE_DIED 5 /* the child died in set-up without a word; errno is its wait status */
+#define PHASE_PROGRAM 6  /* a program of an OCI runtime failed; index: 0 that of the plan, 1 `follow`; errno is its wait status */
+#define PHASE_TAKEOVER 7 /* it ended well or not at all (ETIMEDOUT), but its process could not be taken over */
 
 #define SETUP_FORK 0
 #define SETUP_PLAN 1

@@ -112,7 +112,8 @@ static void fail_here(struct process *p, uint32_t phase, uint32_t index) {
 
 void process_spawn(struct process *p, const struct plan *plan, const int stdio[3], int init_pidfd, void (*ready)(struct source *, uint32_t)) {
 	int pair[2], cgroup = -1;
-	*p = (struct process){.state = PROCESS_STARTING, .report.fd = -1};
+	*p = (struct process){.state = PROCESS_STARTING, .report = {.fd = -1, .ready = ready}, .plan = plan, .console.fd = -1, .master = -1};
+	if (takeover_begin(p)) return fail_here(p, PHASE_MONITOR, SETUP_PIPES);
 	if (*plan->cgroup2 && (cgroup = open(plan->cgroup2, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return fail_here(p, PHASE_MONITOR, SETUP_CGROUP);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		fail_here(p, PHASE_MONITOR, SETUP_PIPES);
@@ -147,7 +148,7 @@ static void conclude(struct process *p) {
 	if (p->middle) waitpid(p->middle, NULL, 0);
 	p->middle = 0;
 	if (p->execing && !p->failed) {
-		p->state = PROCESS_RUNNING;
+		p->state = *p->plan->pid_file ? PROCESS_HELPED : PROCESS_RUNNING;
 		return;
 	}
 	if (p->pid) waitpid(p->pid, &p->status, 0);
@@ -157,8 +158,9 @@ static void conclude(struct process *p) {
 }
 
 void process_read_report(struct process *p, int *master) {
-	*master = -1;
-	for (;;) {
+	*master = p->master;
+	p->master = -1;
+	while (p->report.fd >= 0) {
 		struct report r;
 		union {
 			struct cmsghdr align;

@@ -4,6 +4,10 @@
  *   child ──PID──▶ (from the middle process)  ──MASTER + descriptor──▶  ──EXEC──▶ execve ──end──▶   running
  *                                             ──FAIL phase, index, errno, detail──▶     ──end──▶   failed
  *   an end without EXEC or FAIL: the child was killed in set-up
+ *
+ * With a pid file in the plan (takeover.c) what runs then is a program of an OCI runtime, which makes the process and ends:
+ *
+ *   helped ──ends with 0, [follow] ends with 0──▶ running, as the process in the pid file, which is our child by then      helped ──else──▶ failed
  */
 #ifndef GANTRY_SPAWN_H
 #define GANTRY_SPAWN_H
@@ -13,7 +17,7 @@
 struct failure {
 	uint32_t phase, index, error, detail;
 };
-enum process_state { PROCESS_NONE, PROCESS_STARTING, PROCESS_RUNNING, PROCESS_FAILED };
+enum process_state { PROCESS_NONE, PROCESS_STARTING, PROCESS_HELPED, PROCESS_RUNNING, PROCESS_FAILED };
 
 struct process {
 	enum process_state state;
@@ -22,12 +26,29 @@ struct process {
 	int status; /* as waitpid gives it, once reaped */
 	struct failure failure;
 	struct source report;
+	/* While it is helped. */
+	const struct plan *plan;
+	pid_t taken;    /* 0: not yet */
+	uint32_t stage; /* 0: the plan's program, 1: `follow` */
+	int64_t deadline;
+	struct source console;
+	int master; /* from the console socket, until it is read; -1: none */
 };
 
-/* Clones; `stdio` become 0, 1, 2 of the child. On failure the state is PROCESS_FAILED. The plan's bytes must live as long as the call. */
+/* Clones; `stdio` become 0, 1, 2 of the child. On failure the state is PROCESS_FAILED. The plan must live as long as the call; one with a pid file, until the
+ * process is decided. */
 void process_spawn(struct process *p, const struct plan *plan, const int stdio[3], int init_pidfd, void (*ready)(struct source *, uint32_t));
 /* Takes what the child has reported. `master` becomes the terminal's descriptor or -1. */
 void process_read_report(struct process *p, int *master);
+
+/* takeover.c: after SIGCHLD, and when the deadline is over. True once, when it is decided: running or failed. */
+bool process_help(struct process *p);
+/* What the runtime's program and the process hand over; nothing for a plan without. */
+int takeover_begin(struct process *p);
+int64_t takeover_deadline(const struct process *p); /* -1: none */
+/* Children that nobody asked for: those of a process which we took over. `ours` says which are. */
+void takeover_reap(bool (*ours)(pid_t));
+
 /* True once, when the process has ended (after it was running). */
 bool process_reap(struct process *p);
 /* 0-255: the exit code, or 128 + signal. */

@@ -175,9 +175,12 @@ function rootSteps(spec: RuntimeSpec, rootfs: Rootfs): PlannedStep[] {
   if (rootfs.kind === 'directory') {
     return [propagation, planned({ op: 'bind-root', source: rootfs.path }, 'pivot needs a mount', `use ${rootfs.path} as the root`)];
   }
-  const { target, lowerBase, lowers, upper, work } = rootfs;
+  return [propagation, overlayStep(rootfs)];
+}
+
+export function overlayStep({ target, lowerBase, lowers, upper, work }: Extract<Rootfs, { kind: 'overlay' }>): PlannedStep {
   const overlay = { op: 'overlay', target, lowerBase, lowers, upper, work, options: overlayOptions } as const;
-  return [propagation, planned(overlay, "image layers below the container's own", 'mount the root file system')];
+  return planned(overlay, "image layers below the container's own", 'mount the root file system');
 }
 
 /** Device nodes come right after /dev is mounted: later mounts below it may cover them. */

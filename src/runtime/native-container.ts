@@ -23,9 +23,10 @@ import type {
   LogPosition,
   RunningContainer,
   RunningExec,
+  StartError,
   StdioStream,
 } from './runtime.ts';
-import { readStartFailure, startError } from './start-failure.ts';
+import { readStartFailure, type StartFailure } from './start-failure.ts';
 
 const recoveryPauseMs = 5;
 /** Ended execs that the monitor keeps, so that a daemon that was killed before anybody asked for their exit codes finds them again. */
@@ -41,7 +42,10 @@ export interface ContainerHost {
   /** A new connection to the monitor's socket. */
   connect(): Promise<Socket>;
   /** `init` is the container's first process. */
-  compileExec(spec: RuntimeSpec, init: number): Plan;
+  compileExec(exec: string, spec: RuntimeSpec, init: number): Promise<Plan>;
+  explainExec(failure: StartFailure, plan: Plan, exec: string): Promise<StartError>;
+  /** It runs, or never will. */
+  execSettled(exec: string): void;
   /** The exit from the exit file once no monitor is alive; `again`: a monitor is alive, ask it for control. */
   afterMonitor(): Promise<ExitStatus | 'lost' | 'again'>;
   /** RELEASE was acknowledged. */
@@ -131,7 +135,8 @@ export class NativeContainer implements RunningContainer {
   }
 
   async exec(request: ExecRequest): Promise<RunningExec> {
-    const plan = this.#host.compileExec(request.spec, this.pid);
+    if (this.#isSettled) throw conflict(`container ${this.id} is not running`);
+    const plan = await this.#host.compileExec(request.id, request.spec, this.pid);
     const socket = await this.#connect();
     const pending = this.#expectExec(request.id);
     try {
@@ -143,6 +148,8 @@ export class NativeContainer implements RunningContainer {
       this.#execs.delete(request.id);
       socket.destroy();
       throw this.#explain(thrown, request.id);
+    } finally {
+      this.#host.execSettled(request.id);
     }
   }
 
@@ -270,7 +277,7 @@ export class NativeContainer implements RunningContainer {
       .u32(hasTerminal(plan) ? 1 : 0)
       .raw(encodePlan(plan));
     const reply = await askOnce(socket, message.exec, payload.finish());
-    if (reply.type === message.startFailed) throw startError(readStartFailure(reply.payload), plan, 'exec');
+    if (reply.type === message.startFailed) throw await this.#host.explainExec(readStartFailure(reply.payload), plan, request.id);
     return reply.payload.u32();
   }
 

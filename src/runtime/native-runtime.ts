@@ -1,10 +1,11 @@
 /**
- * The runtime `native`: compiles the OCI spec into a plan, makes the control groups, and has the launcher fork a monitor that carries the plan out.
+ * The runtime `native`: compiles the OCI spec into a plan, makes the control groups, and has the launcher fork a monitor that carries the plan out. With another
+ * `Compiler` (oci-compiler.ts) the plan calls a program of an OCI runtime; monitors, cgroups, exits and adoption are the same.
  *
  *   start: mkdir c/ID ─ createCgroup ─ compile ─▶ n × PARK, START ─▶ STARTED ─▶ NativeContainer
  *
  * Under the exec root: `launcher.sock`, `launcher.lock`, `m/<16 hex>` (a monitor's socket), `c/ID/exit` (the exit status, from the end of the process until
- * `release`). The native side only interprets plans.
+ * `release`), `c/ID/…` (what a compiler keeps of the container). The native side only interprets plans.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, rmdir, unlink } from 'node:fs/promises';
@@ -23,9 +24,9 @@ import { attachFlags, type ContainerHost, dateOf, NativeContainer, readKept, req
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
 import { encodeFrame, type Frame, maxAttachments, message, PayloadWriter, phase, protocolVersion, setup, stdinMode } from './protocol.ts';
-import type { AttachRequest, ExitStatus, RunningContainer, Runtime, StartRequest } from './runtime.ts';
+import type { AttachRequest, ExitStatus, RunningContainer, Runtime, StartError, StartRequest } from './runtime.ts';
 import type { Architecture } from './seccomp/syscall-table.ts';
-import { readStartFailure, startError } from './start-failure.ts';
+import { readStartFailure, type StartFailure, startError } from './start-failure.ts';
 
 export interface NativeRuntimeOptions {
   readonly execRoot: string;
@@ -34,19 +35,29 @@ export interface NativeRuntimeOptions {
   /** `tasks` files of the launcher's own control groups. */
   readonly launcherCgroupFiles?: readonly string[];
   readonly logger?: Logger;
-  /** Instead of ours, in tests: plans written by hand. */
+  /** Instead of the native one. */
   readonly compile?: Compiler;
+  readonly name?: string;
+  /** One for all runtimes of an exec root; default: one of its own. */
+  readonly launcher?: Launcher;
 }
 
+/** `directory`: the container's own, below the exec root, from before its start until its release. */
 export interface Compiler {
-  plan(request: StartRequest, cgroup: CgroupPlacement): Plan;
-  execPlan(container: ContainerId, spec: RuntimeSpec, cgroup: CgroupPlacement): Plan;
+  plan(request: StartRequest, cgroup: CgroupPlacement, directory: string): Plan | Promise<Plan>;
+  execPlan(container: ContainerId, exec: string, spec: RuntimeSpec, cgroup: CgroupPlacement, directory: string): Plan | Promise<Plan>;
+  /** What a failure means when it is one of the compiler's own making, else null. */
+  explain?(failure: StartFailure, directory: string, exec: string | null): Promise<StartError | null>;
+  /** What `execPlan` left for the start alone may go. */
+  execSettled?(directory: string, exec: string): Promise<void>;
+  /** The run is over, and whatever made it may have left something outside of `directory`. */
+  ended?(cgroupsPath: string): Promise<void>;
 }
 
 const architecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const ourCompiler: Compiler = {
   plan: ({ id, spec, rootfs }, cgroup) => compilePlan(spec, { id, rootfs, cgroup, architecture }),
-  execPlan: (id, spec, cgroup) => compileExecPlan(spec, { id, cgroup, architecture }),
+  execPlan: (id, _exec, spec, cgroup) => compileExecPlan(spec, { id, cgroup, architecture }),
 };
 
 const noCgroup: CgroupPlacement = {
@@ -64,7 +75,7 @@ const exitRetryMs = 20;
 const listeningRetryMs = 50;
 
 export class NativeRuntime implements Runtime {
-  readonly name = 'native';
+  readonly name: string;
   readonly launcher: Launcher;
   readonly #options: NativeRuntimeOptions;
   readonly #compiler: Compiler;
@@ -72,13 +83,16 @@ export class NativeRuntime implements Runtime {
 
   constructor(options: NativeRuntimeOptions) {
     this.#options = options;
+    this.name = options.name ?? 'native';
     this.#compiler = options.compile ?? ourCompiler;
-    this.launcher = new Launcher({
-      execRoot: options.execRoot,
-      program: options.launcherPath,
-      cgroupFiles: options.launcherCgroupFiles ?? [],
-      ...(options.logger === undefined ? {} : { logger: options.logger }),
-    });
+    this.launcher =
+      options.launcher ??
+      new Launcher({
+        execRoot: options.execRoot,
+        program: options.launcherPath,
+        cgroupFiles: options.launcherCgroupFiles ?? [],
+        ...(options.logger === undefined ? {} : { logger: options.logger }),
+      });
   }
 
   /** At the daemon's boot: spawning a launcher later would hold the event loop up. */
@@ -95,10 +109,10 @@ export class NativeRuntime implements Runtime {
     await rm(exitFile, { force: true });
     const cgroup = await this.#createCgroup(request.spec);
     try {
-      const plan = this.#compiler.plan(request, cgroup);
+      const plan = await this.#compiler.plan(request, cgroup, this.#directory(request.id));
       return await this.#startPlan(request, plan, cgroup);
     } catch (thrown) {
-      await this.#removeTraces(request.id, cgroup, thrown);
+      await this.#removeTraces(request, cgroup, thrown);
       throw thrown;
     }
   }
@@ -127,7 +141,7 @@ export class NativeRuntime implements Runtime {
       const payload = this.#encodeStart(request, plan, cgroup);
       const attached = request.attachments.map((attachment, index) => park(streams[index] as Socket, request.id, index, attachment));
       const [reply] = await Promise.all([askOnce(control, message.start, payload), ...attached]);
-      if (reply.type !== message.started) throw this.#startFailed(reply, request.id, plan);
+      if (reply.type !== message.started) throw await this.#startFailed(reply, request.id, plan);
       return this.#makeContainer(request.id, request.spec.linux.cgroupsPath ?? null, control, reply, streams);
     } catch (thrown) {
       for (const socket of sockets) socket.destroy();
@@ -155,10 +169,10 @@ export class NativeRuntime implements Runtime {
     return container;
   }
 
-  #startFailed(reply: Frame, id: ContainerId, plan: Plan): EngineError {
+  async #startFailed(reply: Frame, id: ContainerId, plan: Plan): Promise<EngineError> {
     const failure = readStartFailure(reply.payload);
     if (failure.phase === phase.monitor && failure.index === setup.fork && failure.errno === EEXIST) return new AlreadyRunning(id);
-    return startError(failure, plan, 'container');
+    return (await this.#compiler.explain?.(failure, this.#directory(id), null)) ?? startError(failure, plan, 'container');
   }
 
   #encodeStart(request: StartRequest, plan: Plan, cgroup: CgroupPlacement): Buffer {
@@ -184,10 +198,14 @@ export class NativeRuntime implements Runtime {
   #host(id: ContainerId, cgroupsPath: string | null): ContainerHost {
     return {
       connect: () => connectSocket(this.#monitorSocket(id)),
-      compileExec: (spec, init) => this.#compiler.execPlan(id, spec, placementOf(spec, init)),
+      compileExec: async (exec, spec, init) => this.#compiler.execPlan(id, exec, spec, placementOf(spec, init), this.#directory(id)),
+      explainExec: async (failure, plan, exec) =>
+        (await this.#compiler.explain?.(failure, this.#directory(id), exec)) ?? startError(failure, plan, 'exec'),
+      execSettled: (exec) => void this.#compiler.execSettled?.(this.#directory(id), exec).catch(() => {}),
       afterMonitor: () => this.#afterMonitor(id, cgroupsPath),
       forget: async () => {
         this.#running.delete(id);
+        if (cgroupsPath !== null) await this.#compiler.ended?.(cgroupsPath);
         await rm(this.#directory(id), { recursive: true, force: true });
       },
     };
@@ -298,11 +316,12 @@ export class NativeRuntime implements Runtime {
   }
 
   /** Of a start that failed. Those of a container that runs are its own. */
-  async #removeTraces(id: ContainerId, cgroup: CgroupPlacement, cause: unknown): Promise<void> {
+  async #removeTraces({ id, spec }: StartRequest, cgroup: CgroupPlacement, cause: unknown): Promise<void> {
     if (cause instanceof AlreadyRunning) return;
     // The monitor died on the way, or the launcher before it could fork one: what was begun is ended first.
     if (isUnavailable(cause)) await this.launcher.awaitGone(id).catch(() => {});
     for (const directory of cgroup.directories) await rmdir(directory).catch(() => {});
+    if (spec.linux.cgroupsPath !== undefined) await this.#compiler.ended?.(spec.linux.cgroupsPath);
     await rm(this.#directory(id), { recursive: true, force: true });
   }
 

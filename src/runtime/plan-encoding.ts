@@ -1,7 +1,7 @@
 /**
  * A plan as bytes for the native interpreter. `native/plan.h` draws the format and holds the same table; `plan-encoding.test.ts` compares the two.
  */
-import type { Join, Plan, PlannedStep, Step } from './plan.ts';
+import type { Join, Plan, PlannedStep, Step, Takeover } from './plan.ts';
 import { PayloadWriter } from './protocol.ts';
 
 /** s text, u u32 (booleans too), q u64, b bytes, l list of texts, n list of u32. */
@@ -61,12 +61,21 @@ export function encodePlan(plan: Plan): Buffer {
   out.u32(plan.joins.length);
   for (const join of plan.joins) encodeJoin(out, join);
   encodeSteps(out, plan.steps);
+  if (plan.takeover !== undefined) encodeTakeover(out, plan.takeover);
   return out.finish();
+}
+
+function encodeTakeover(out: PayloadWriter, { pidFile, console, patienceMs, follow, farewell }: Takeover): void {
+  out
+    .text(pidFile)
+    .text(console ?? '')
+    .u32(patienceMs);
+  for (const plan of [follow, farewell]) out.bytes(plan === null ? new Uint8Array() : encodePlan(plan));
 }
 
 /** Whether the process gets a terminal, which the monitor must know beforehand. */
 export function hasTerminal(plan: Plan): boolean {
-  return plan.steps.some(({ step }) => step.op === 'terminal');
+  return (plan.takeover?.console ?? null) !== null || plan.steps.some(({ step }) => step.op === 'terminal');
 }
 
 function encodeSteps(out: PayloadWriter, steps: readonly PlannedStep[]): void {

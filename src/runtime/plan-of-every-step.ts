@@ -59,4 +59,11 @@ export const planOfEveryStep: Plan = {
     { kind: 'init', nstypes: 0x6c020000 },
   ],
   steps: steps.map(planned),
+  takeover: {
+    pidFile: '/run/gantry/c/x/init.pid',
+    console: '/run/gantry/m/0123456789abcdeft',
+    patienceMs: 30_000,
+    follow: { cloneFlags: 0, cgroup2: null, before: [], joins: [], steps: steps.slice(-1).map(planned) },
+    farewell: null,
+  },
 };

@@ -16,6 +16,8 @@
  *   3. clone3 with `cloneFlags`, into the v2 cgroup `cgroup2` when that is not null (its descriptor is opened by the monitor).
  *   4. `steps`, run by the child in order. The last one is always `exec`.
  *
+ * With a `takeover` the last step starts a program of an OCI runtime (`runc create`) that makes the process and ends: see `Takeover`.
+ *
  * A failure is reported as (phase, index, errno).
  *
  * Paths: `host` paths are opened as they are, in the mount namespace the child was cloned with, before `pivot`.
@@ -31,6 +33,21 @@ export interface Plan {
   readonly before: readonly PlannedStep[];
   readonly joins: readonly Join[];
   readonly steps: readonly PlannedStep[];
+  readonly takeover?: Takeover;
+}
+
+/**
+ * What the monitor does with a program that makes the process: gives it the process's stdio, waits for its end, takes the process in `pidFile` over as its own
+ * child, and runs `follow` to let that go on. When the process has ended, `farewell` is run. The programs lead sessions of their own and are killed with all that
+ * they started when they take longer than `patienceMs`.
+ */
+export interface Takeover {
+  readonly pidFile: string;
+  /** The unix socket on which the program hands the terminal's master over; null: no terminal. At most 107 bytes. */
+  readonly console: string | null;
+  readonly patienceMs: number;
+  readonly follow: Plan | null;
+  readonly farewell: Plan | null;
 }
 
 export type Join =

@@ -54,8 +54,11 @@ export const message = {
 
 export const attachFlag = { stdin: 1, stdout: 2, stderr: 4 } as const;
 export const stdinMode = { null: 0, once: 1, open: 2 } as const;
-/** Where a start failed; the index counts steps or joins. `died`: the child was killed in set-up, the errno is its wait status. */
-export const phase = { monitor: 0, before: 1, join: 2, clone: 3, step: 4, died: 5 } as const;
+/**
+ * Where a start failed; the index counts steps or joins. `died`: the child was killed in set-up, the errno is its wait status. `program`: one of an OCI runtime
+ * failed with that wait status (index 0: that of the plan, 1: `follow`). `takeover`: it did not end (ETIMEDOUT), or its process could not be taken over.
+ */
+export const phase = { monitor: 0, before: 1, join: 2, clone: 3, step: 4, died: 5, program: 6, takeover: 7 } as const;
 export const setup = { fork: 0, plan: 1, socket: 2, log: 3, pipes: 4, cgroup: 5, keep: 6 } as const;
 export const detail = { none: 0, notInPath: 1, lookup: 2, execve: 3, subpath: 4, idmap: 5 } as const;
 /** Exit status of gantry-launcher when another one holds the exec root. */

@@ -7,8 +7,10 @@ import { release, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { cgroupHost } from '../../src/linux/cgroup-host.ts';
 import { ensureCgroup, removeCgroup } from '../../src/linux/cgroups.ts';
+import { removeNamedCgroups } from '../../src/linux/named-hierarchies.ts';
 import type { Mount, RuntimeSpec, Seccomp } from '../../src/oci/runtime-spec.ts';
 import { NativeRuntime } from '../../src/runtime/native-runtime.ts';
+import { type OciProgram, ociCompiler } from '../../src/runtime/oci-compiler.ts';
 import type { RuntimeFixture, SpecChanges } from '../../src/runtime/runtime-suite.ts';
 import { defaultProfile } from '../../src/runtime/seccomp/default-profile.ts';
 import { parseKernelVersion, resolveProfile } from '../../src/runtime/seccomp/resolve-profile.ts';
@@ -44,13 +46,16 @@ async function makeRootfs(directory: string): Promise<void> {
   await writeFile(join(directory, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\n');
 }
 
-export async function openNativeFixture(): Promise<NativeFixture> {
+/** `program`: of an OCI runtime that is to make the containers. */
+export async function openNativeFixture(program: OciProgram | null = null): Promise<NativeFixture> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-native-'));
   const rootfs = join(directory, 'rootfs');
   const cgroup = `/gantry-test-${process.pid}-${directory.slice(-6)}`;
   await makeRootfs(rootfs);
   const placement = await ensureCgroup(`${cgroup}/launcher`);
-  const options = { execRoot: join(directory, 'run'), launcherPath, launcherCgroupFiles: placement.joinFiles };
+  const execRoot = join(directory, 'run');
+  const compile = program === null ? {} : { name: program.name, compile: ociCompiler(program, join(execRoot, 'm')) };
+  const options = { execRoot, launcherPath, launcherCgroupFiles: placement.joinFiles, ...compile };
   let runtime = new NativeRuntime(options);
   await runtime.boot();
   const launchers = new Set([await runtime.launcher.ensure()]);
@@ -63,6 +68,7 @@ export async function openNativeFixture(): Promise<NativeFixture> {
       await new Promise((done) => setTimeout(done, 10));
     await removeCgroup(`${cgroup}/launcher`);
     await removeCgroup(cgroup);
+    await removeNamedCgroups(cgroup);
     await rm(directory, { recursive: true, force: true });
   };
   return {

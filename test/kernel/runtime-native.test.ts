@@ -13,7 +13,7 @@ const missing = whyNoNativeRuntime();
 
 if (missing !== null) it('runtime native', { skip: missing }, () => {});
 else {
-  runtimeSuite('native', openNativeFixture);
+  runtimeSuite('native', () => openNativeFixture());
 
   describe('native runtime: what dies', { timeout: 60_000 }, () => {
     it('a monitor that dies: the launcher kills the container and records 137', async () => {

@@ -1,0 +1,58 @@
+/**
+ * How containers of an OCI runtime (runc, crun and their like) are made: writes the bundle into the container's runtime directory and compiles the plans that call
+ * the program. Everything else (stdio, log, exit, kill, adoption) is the monitor's, as with the native runtime.
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContainerId } from '../base/brand.ts';
+import { removeNamedCgroups } from '../linux/named-hierarchies.ts';
+import { checkExecSpec, checkSpec } from './check-spec.ts';
+import type { Compiler } from './native-runtime.ts';
+import { jsonText, ociBundle, ociProcess } from './oci-config.ts';
+import { ociStartError } from './oci-failure.ts';
+import { type OciPlaces, ociCreatePlan, ociExecPlan, ociPaths } from './oci-plan.ts';
+
+export interface OciProgram {
+  /** As `--runtime` names it. */
+  readonly name: string;
+  readonly path: string;
+  readonly args: readonly string[];
+  /** How long one call of the program may take before it is killed. */
+  readonly patienceMs: number;
+}
+
+/** `consoles`: a directory for the sockets over which terminals come, short enough for one (`m/` of the exec root). */
+export function ociCompiler(program: OciProgram, consoles: string): Compiler {
+  const placesOf = (id: ContainerId, directory: string): OciPlaces => ({
+    id,
+    program: program.path,
+    programArgs: program.args,
+    directory,
+    patienceMs: program.patienceMs,
+  });
+  const consoleOf = (id: string, terminal = false): string | null => (terminal ? join(consoles, `${id.slice(0, 16)}t`) : null);
+  return {
+    async plan({ id, spec, rootfs }, _cgroup, directory) {
+      checkSpec(spec);
+      const { staging, state } = ociPaths(directory);
+      // Of a run whose daemon and monitor both died.
+      for (const old of [staging, state]) await rm(old, { recursive: true, force: true });
+      await mkdir(staging, { mode: 0o700 });
+      const bundle = ociBundle(spec, rootfs.kind === 'overlay' ? rootfs.target : rootfs.path, staging);
+      await writeFile(join(directory, 'config.json'), bundle.config, { mode: 0o600 });
+      return ociCreatePlan(spec, rootfs, bundle, placesOf(id, directory), consoleOf(id, spec.process.terminal));
+    },
+    async execPlan(id, exec, spec, _cgroup, directory) {
+      checkExecSpec(spec);
+      await writeFile(ociPaths(directory, exec).process, jsonText(ociProcess(spec)), { mode: 0o600 });
+      return ociExecPlan(placesOf(id, directory), exec, consoleOf(exec, spec.process.terminal));
+    },
+    async execSettled(directory, exec) {
+      const { process, pidFile, log } = ociPaths(directory, exec);
+      await Promise.all([process, pidFile, log].map((path) => rm(path, { force: true })));
+    },
+    ended: removeNamedCgroups,
+    explain: (failure, directory, exec) =>
+      ociStartError(failure, { name: program.name, program: program.path, directory, patienceMs: program.patienceMs, exec }),
+  };
+}
