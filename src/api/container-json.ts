@@ -76,6 +76,20 @@ function stateJson({ state }: ContainerView): object {
     Error: state.error,
     StartedAt: formatTime(state.startedAt),
     FinishedAt: formatTime(state.finishedAt),
+    ...(state.health === null ? {} : { Health: healthJson(state.health) }),
+  };
+}
+
+function healthJson({ status, failingStreak, log }: NonNullable<ContainerView['state']['health']>): object {
+  return {
+    Status: status,
+    FailingStreak: failingStreak,
+    Log: log.map(({ start, end, exitCode, output }) => ({
+      Start: formatTime(new Date(start)),
+      End: formatTime(new Date(end)),
+      ExitCode: exitCode,
+      Output: output,
+    })),
   };
 }
 
@@ -83,7 +97,7 @@ export function statusText({ state }: ContainerView, now: Date): string {
   const since = (time: Date | null) => humanDuration(time === null ? 0 : now.getTime() - time.getTime());
   switch (state.status) {
     case 'running':
-      return `Up ${since(state.startedAt)}`;
+      return `Up ${since(state.startedAt)}${healthText(state.health)}`;
     case 'paused':
       return `Up ${since(state.startedAt)} (Paused)`;
     case 'restarting':
@@ -97,6 +111,11 @@ export function statusText({ state }: ContainerView, now: Date): string {
     case 'dead':
       return 'Dead';
   }
+}
+
+function healthText(health: ContainerView['state']['health']): string {
+  if (health === null) return '';
+  return health.status === 'starting' ? ' (health: starting)' : ` (${health.status})`;
 }
 
 function configJson({ config, networks, hostConfig }: ContainerView): object {

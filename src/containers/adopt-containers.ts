@@ -29,7 +29,9 @@ import { keepForDaemon } from './container-sandbox.ts';
 import { type LastRun, waitResultOf } from './container-state.ts';
 import { restoreVolumes } from './container-volumes.ts';
 import { followExec } from './exec-container.ts';
-import type { Exec } from './exec-registry.ts';
+import { type Exec, probeIdPrefix } from './exec-registry.ts';
+import { endAdoptedProbe } from './health-probe.ts';
+import { removeNotedVolumes } from './new-volumes.ts';
 import { freezerOfKernel } from './pause-container.ts';
 import { removeContainer } from './remove-container.ts';
 import { removeDirectory } from './remove-directory.ts';
@@ -157,6 +159,7 @@ function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is Runn
 function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer, announced: Promise<void>): void {
   enterRunning(context, container, process, announced).freezer = freezerOfKernel(context, container);
   for (const adopted of process.adoptedExecs) {
+    if (adopted.id.startsWith(probeIdPrefix)) endAdoptedProbe(context, container, adopted.pid);
     const exec: Exec = {
       id: adopted.id,
       containerId: container.id,
@@ -205,7 +208,9 @@ async function removeRuntimeEntry(context: ContainerContext, id: ContainerId): P
 async function removeStrayDirectories(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
   for (const name of await namesIn(context.root)) {
     if (!idPattern.test(name) || known.has(name)) continue;
-    await removeDirectory(join(context.root, name)).catch((error) => {
+    const directory = join(context.root, name);
+    await removeNotedVolumes(context, directory);
+    await removeDirectory(directory).catch((error) => {
       context.logger.warn({ directory: name, error: errorText(error) }, 'cannot remove the directory of a container that no record knows');
     });
   }

@@ -9,6 +9,7 @@ import type { ContainerEvents } from './container-events.ts';
 import type { ContainerRecords } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
+import type { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { Restarts } from './restarts.ts';
 import type { VolumeClaims } from './volume-claims.ts';
@@ -25,6 +26,7 @@ export interface ContainerContext {
   readonly events: ContainerEvents;
   readonly execs: Execs;
   readonly restarts: Restarts;
+  readonly health: HealthWatch;
   readonly runtime: Runtime;
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;

@@ -42,7 +42,7 @@ const listMatchers: Readonly<Record<string, MakeMatcher>> = {
       values,
       (value) =>
         ({ hostConfig }) =>
-          hostConfig.Isolation === value,
+          (hostConfig.Isolation || 'default') === value,
     ),
   label: (values) => allOf(values.map(labelMatcher)),
   name: byName,
@@ -122,10 +122,10 @@ function byExitCode(values: readonly string[]): Matcher {
   return ({ state }) => state.status !== 'running' && state.last.startedAt !== null && codes.has(state.last.exitCode);
 }
 
-/** Health checks are refused at create until they are built: every container's health is `none`. */
+/** `none`: nothing checks it. */
 function byHealth(values: readonly string[]): Matcher {
   for (const value of values) if (!healths.has(value)) throw invalid(`invalid filter 'health=${value}'`);
-  return () => values.includes('none');
+  return ({ health }) => values.includes(health?.status ?? 'none');
 }
 
 function labelMatcher(value: string): Matcher {

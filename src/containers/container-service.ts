@@ -38,6 +38,8 @@ import { directorySize } from './directory-size.ts';
 import { createExec, startExec } from './exec-container.ts';
 import { Execs, execView } from './exec-registry.ts';
 import type { WaitCondition } from './exit-waiters.ts';
+import { probeHealth } from './health-probe.ts';
+import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
@@ -96,6 +98,12 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     records: new ContainerRecords(dependencies.database),
     events: new ContainerEvents(),
     execs: new Execs(),
+    health: new HealthWatch({
+      probe: (container, check) => probeHealth(context, container, check),
+      store: (container) => context.records.update(container.record),
+      emit: (action, container) => context.events.emit(action, container),
+      logger: dependencies.logger,
+    }),
     restarts: new Restarts(async (container, waited) => {
       await adopted.promise;
       await startAgain(context, container, waited);
@@ -393,6 +401,7 @@ class Service implements ContainerService {
 
   async close(): Promise<void> {
     this.#context.restarts.stop();
+    this.#context.health.close();
     this.#context.execs.close();
   }
 

@@ -29,6 +29,7 @@ export async function containerView(context: ContainerContext, container: Contai
       error: state.last.error,
       startedAt: state.last.startedAt,
       finishedAt: state.last.finishedAt,
+      health: container.health,
     },
     imageId: record.imageId,
     imageReference: record.imageReference,

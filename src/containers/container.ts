@@ -28,6 +28,8 @@ export class Container {
   /** Attached before the start, in order; they become part of it. */
   readonly waitingAttachments = new Set<WaitingAttachment>();
   state: ContainerState;
+  /** An end is being stored before it takes effect: whatever is stored meanwhile must not take it back. */
+  storedEnd: { readonly status: StoredState['status']; readonly last: LastRun } | null = null;
   /** Place in the order of creation, given by the registry. */
   sequence = 0;
   /** The monitor of the last run is leaving: the next start and the removal wait for it. */
@@ -55,11 +57,7 @@ export class Container {
 
   /** As it is to be stored now. */
   get record(): ContainerRecord {
-    return this.recordWith(this.state.status, this.state.last);
-  }
-
-  /** The same in another state, for storing before it takes effect. */
-  recordWith(status: StoredState['status'], last: LastRun): ContainerRecord {
+    const { status, last } = this.storedEnd ?? this.state;
     const health = this.health === null ? {} : { health: this.health };
     return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health } };
   }

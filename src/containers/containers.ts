@@ -3,6 +3,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { ContainerId, ImageId } from '../base/brand.ts';
 import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../network/networks.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
+import type { Health } from './health.ts';
 
 export interface Containers {
   create(request: CreateRequest): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }>;
@@ -129,6 +130,8 @@ export interface ContainerView {
     readonly error: string;
     readonly startedAt: Date | null;
     readonly finishedAt: Date | null;
+    /** Null: nothing checks it, or it never ran. */
+    readonly health: Health | null;
   };
   readonly imageId: ImageId;
   /** Name as given at creation. */

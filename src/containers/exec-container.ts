@@ -1,6 +1,7 @@
 /** `docker exec`: create, start once, and what remains to be asked afterwards. */
 import { randomBytes } from 'node:crypto';
 import { conflict, invalid } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import { readFileInRoot } from '../linux/path-in-root.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { type RunningExec, StartError } from '../runtime/runtime.ts';
@@ -31,10 +32,14 @@ export function createExec(context: ContainerContext, container: Container, conf
   if (config.Cmd.length === 0) throw invalid('No exec command specified');
   validateProcess(config);
   parseDetachKeys(config.DetachKeys);
-  const exec: Exec = { id: randomBytes(32).toString('hex'), containerId: container.id, config, state: { kind: 'created' } };
+  return addExec(context, container, config, randomBytes(32).toString('hex')).id;
+}
+
+export function addExec(context: ContainerContext, container: Container, config: ExecConfig, id: string): Exec {
+  const exec: Exec = { id, containerId: container.id, config, state: { kind: 'created' } };
   context.execs.add(exec);
   context.events.emit(`exec_create: ${shownCommand(config)}`, container, { execID: exec.id });
-  return exec.id;
+  return exec;
 }
 
 export async function startExec(context: ContainerContext, exec: Exec, options: ExecStartOptions): Promise<AttachSession | null> {
@@ -46,6 +51,7 @@ export async function startExec(context: ContainerContext, exec: Exec, options: 
   exec.state = { kind: 'starting' };
   context.events.emit(`exec_start: ${shownCommand(exec.config)}`, container, { execID: exec.id });
   const process = await launch(context, container, running, exec, options);
+  failpoint('exec.process-runs');
   exec.state = { kind: 'running', process };
   const ended = followExec(context, container, exec, process);
   if (options.detach || process.stream === null) {

@@ -21,6 +21,9 @@ export interface Exec {
   state: ExecState;
 }
 
+/** Ids of health checks begin so: a daemon that starts knows its predecessor's from what people run, which has ids at random. */
+export const probeIdPrefix = '6865616c74680000';
+
 /** Clients ask for the exit code right after the stream's end; Docker keeps it for at least five minutes. */
 const keptMs = 10 * 60_000;
 
@@ -45,6 +48,11 @@ export class Execs {
 
   end(exec: Exec, exitCode: number, pid: number): void {
     exec.state = { kind: 'ended', exitCode, pid };
+    // Nobody asks for these.
+    if (exec.id.startsWith(probeIdPrefix)) {
+      this.#execs.delete(exec.id);
+      return;
+    }
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#execs.delete(exec.id);

@@ -67,6 +67,11 @@ export function startingHealth(before: Health | null): Health {
   return { status: 'starting', failingStreak: 0, log: before?.log ?? [] };
 }
 
+/** As Docker shows a container that is not checked any more. */
+export function endedHealth(health: Health): Health {
+  return { ...health, status: 'unhealthy' };
+}
+
 /** `sinceStartMs`: from the start of the container to that of the check. */
 export function healthAfter(health: Health, check: HealthCheck, result: HealthResult, sinceStartMs: number): Health {
   const log = [...health.log, result].slice(-keptResults);

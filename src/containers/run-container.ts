@@ -14,6 +14,7 @@ import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { leaveNetworks } from './container-sandbox.ts';
 import { type LastRun, type Running, waitResultOf } from './container-state.ts';
+import { endedHealth } from './health.ts';
 import { LogFeed } from './log-news.ts';
 import { releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
@@ -47,6 +48,9 @@ export function enterRunning(
     endAsked: false,
   };
   container.state = running;
+  container.storedEnd = null;
+  const endWatch = context.health.begin(container, running);
+  void running.process.exited.then(endWatch);
   void followToEnd(context, container, running, announced, ended.resolve);
   return running;
 }
@@ -89,14 +93,17 @@ export async function recordEnd(
   left: Promise<void> = Promise.resolve(),
 ): Promise<void> {
   if (next !== null) container.restarts = next;
+  if (container.health !== null) container.health = endedHealth(container.health);
+  container.storedEnd = { status: next === null ? 'exited' : 'restarting', last };
   try {
-    await context.records.update(container.recordWith(next === null ? 'exited' : 'restarting', last));
+    await context.records.update(container.record);
   } catch (error) {
     context.logger.error({ container: container.id, error: errorText(error) }, 'cannot store the exit of a container');
   }
   failpoint('exit.recorded');
   await left;
   container.state = next === null ? { status: 'exited', last } : context.restarts.wait(container, last, next.delayMs);
+  container.storedEnd = null;
   if (last.oomKilled) context.events.emit('oom', container);
   const seconds = last.startedAt === null || last.finishedAt === null ? 0 : (last.finishedAt.getTime() - last.startedAt.getTime()) / 1000;
   const execDuration = String(Math.max(0, Math.floor(seconds)));

@@ -18,6 +18,7 @@ import { prepareRootfs } from './container-rootfs.ts';
 import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked } from './container-sandbox.ts';
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
+import { healthCheckOf, startingHealth } from './health.ts';
 import { logLimits } from './log-config.ts';
 import { isPaused } from './pause-container.ts';
 import { prepareMounts, releaseMounts } from './prepare-mounts.ts';
@@ -159,6 +160,7 @@ async function enterStarted(
   attachments: readonly WaitingAttachment[],
 ): Promise<void> {
   const announced = Promise.withResolvers<void>();
+  container.health = healthCheckOf(container.config) === null ? null : startingHealth(container.health);
   const running = enterRunning(context, container, process, announced.promise);
   for (const [index, attachment] of attachments.entries()) {
     const stream = process.attached[index];

@@ -7,7 +7,6 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 
 /** A value that asks for something, by the name of the row's field. */
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
-  'Config.Healthcheck': { Healthcheck: { Test: ['CMD', 'true'] } },
   'HostConfig.IpcMode': { IpcMode: 'container:db' },
   'HostConfig.LogConfig.Type': { LogConfig: { Type: 'syslog', Config: {} } },
   'HostConfig.Init': { Init: true },

@@ -20,7 +20,6 @@ const filled = (list: readonly unknown[] | null | undefined): boolean => (list ?
 const entries = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0;
 
 export const unsupportedFields: readonly UnsupportedField[] = [
-  { field: 'Config.Healthcheck (--health-cmd)', brings: lifecycle, asked: ({ Healthcheck }) => asksHealth(Healthcheck?.Test) },
   { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
   { field: 'HostConfig.LogConfig.Type (--log-driver)', brings: lifecycle, asked: (_, { LogConfig }) => !logDrivers.has(LogConfig.Type) },
   { field: 'HostConfig.Init (--init)', brings: lifecycle, asked: (_, { Init }) => Init === true },
@@ -51,8 +50,3 @@ export function refuseUnsupported(config: ContainerConfig, hostConfig: HostConfi
 const logDrivers: ReadonlySet<string> = new Set(['', 'json-file', 'none']);
 /** `runc` is what Docker's API calls the default; clients send back what inspect showed them. */
 const runtimes: ReadonlySet<string> = new Set(['', 'native', 'runc']);
-
-/** `["NONE"]` switches the image's check off, and no list at all inherits it: neither asks for one. */
-function asksHealth(test: readonly string[] | undefined): boolean {
-  return filled(test) && test?.[0] !== 'NONE';
-}

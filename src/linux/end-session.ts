@@ -1,0 +1,59 @@
+/**
+ * Ends a process that leads a session, and what it left in its process group, but never another process that got its number meanwhile: the process is held
+ * by a descriptor while it is looked at, and it must be in the cgroup that it is expected in.
+ */
+import { readFileSync } from 'node:fs';
+import { SystemCallError } from '../base/errors.ts';
+import { bind, checked } from './ffi.ts';
+import { closeDescriptor } from './file-calls.ts';
+import { openProcess } from './pidfd.ts';
+
+/** The same number on every architecture. */
+const SYS_PIDFD_SEND_SIGNAL = 424;
+const SIGKILL = 9;
+
+const sendSignalCall = bind('syscall', 'long', ['long', 'int', 'int', 'void *', 'uint']);
+
+/** `cgroup`: the last part of the path of its cgroup. False: it is gone. */
+export function endSession(pid: number, cgroup: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openProcess(pid);
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+  try {
+    if (!isIn(pid, cgroup)) return false;
+    killGroup(pid);
+    checked(sendSignalCall(SYS_PIDFD_SEND_SIGNAL, descriptor, SIGKILL, null, 0), 'pidfd_send_signal', `process ${pid}`);
+    return true;
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  } finally {
+    closeDescriptor(descriptor);
+  }
+}
+
+function isIn(pid: number, cgroup: string): boolean {
+  try {
+    const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
+    return lines.some((line) => line.endsWith(cgroup));
+  } catch {
+    return false;
+  }
+}
+
+/** Its own session makes it the leader of its group, too. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has left its group, or nobody is in it any more: the process itself is ended next.
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SystemCallError && error.errnoName === 'ESRCH';
+}
