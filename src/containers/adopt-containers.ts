@@ -19,6 +19,7 @@ import type { ContainerId } from '../base/brand.ts';
 import { errorText, hasErrnoCode } from '../base/errors.ts';
 import type { RestoredContainer } from '../network/networks.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
+import { settleNetworks } from './change-networks.ts';
 import type { ExecConfig } from './config.ts';
 import { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
@@ -118,6 +119,7 @@ async function keepAgain(context: ContainerContext, id: ContainerId): Promise<vo
   const container = context.registry.get(id);
   const sandbox = context.networks.sandbox(id);
   if (container?.state.status !== 'running' || sandbox === null) return;
+  await settleNetworks(context, container, sandbox).catch((error) => logFailure(context, container.record, error));
   const { process } = container.state;
   const labels = new Set(process.kept.descriptors.map(({ label }) => label));
   const same = sandbox.keep.length === labels.size && sandbox.keep.every(({ label }) => labels.has(label));

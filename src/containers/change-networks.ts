@@ -53,6 +53,16 @@ export async function disconnectNetwork(
   await followSandbox(context, container, sandbox, networks);
 }
 
+/** A daemon died between the change of a network and its record, or between a start and its record: the networks know what the container is on. */
+export async function settleNetworks(context: ContainerContext, container: Container, sandbox: Sandbox): Promise<void> {
+  const { networks: stored } = container.record;
+  const staying = stored.filter(({ network }) => sandbox.endpoints[network] !== undefined);
+  const joined = Object.entries(sandbox.endpoints).filter(([name]) => !stored.some(({ network }) => network === name));
+  const added = joined.map(([network, { networkId, settings }]): StoredEndpoint => ({ network, networkId, settings }));
+  if (added.length === 0 && staying.length === stored.length) return;
+  await followSandbox(context, container, sandbox, [...staying, ...added]);
+}
+
 /** Published ports of a running container, and of its next start. */
 export async function changePorts(context: ContainerContext, container: Container, change: PortChange): Promise<void> {
   requireRunning(container.id, container.state);

@@ -94,6 +94,20 @@ test('restart of the daemon: what runs is restored before anything else, and an 
   assert.equal(fixture.networks.sandbox(id), null);
 });
 
+test('restart of the daemon: what the networks know of a container counts, where the last daemon died before it was recorded', async (t) => {
+  const fixture = await serviceFixture(t);
+  const id = await running(fixture, 'web');
+  await fixture.networks.connect(id, { network: 'net2', settings: { ...noSettings, Aliases: ['db'] } });
+  await fixture.networks.disconnect(id, 'net1');
+  const service = await fixture.restart();
+  const { networks } = await service.inspect(id);
+  assert.deepEqual(Object.keys(networks), ['net2']);
+  assert.deepEqual([networks.net2?.networkId, networks.net2?.settings.Aliases], [fixture.networks.inspect('net2').id, ['db']]);
+  assert.equal(hostsOf(fixture, id).match(/172\.17/g)?.length, 1);
+  assert.equal(fixture.runtime.process(id).kept.descriptors.length, 2);
+  assert.deepEqual(Object.keys((await (await fixture.restart()).inspect(id)).networks), ['net2']);
+});
+
 test('connectNetwork: a running container at once, with its hosts file and what is kept; once only', async (t) => {
   const fixture = await serviceFixture(t);
   const id = await running(fixture, 'web');

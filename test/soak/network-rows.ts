@@ -269,6 +269,7 @@ async function requireTruth({ daemon: { host }, docker, onHost }: TwoHosts): Pro
   const told = Object.values(NetworkSettings.Networks).map(({ IPAddress }) => IPAddress);
   const inside = await docker('exec', 'joiner', 'sh', '-c', "ip -4 -o addr show | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p' | grep -v ^127");
   assert.deepEqual(inside.split('\n').sort(), [...told].sort(), 'addresses in the container');
+  if (told.length > 0) assert.match(await docker('exec', 'joiner', 'ip', 'route'), /^default via /m, 'default route');
   const networks = JSON.parse(await engineCall(host, 'GET', '/networks')) as readonly { readonly Id: string; readonly Driver: string }[];
   const bridges = networks.filter(({ Driver }) => Driver === 'bridge').length;
   const { stdout } = await onHost(['ip', '-o', 'link', 'show', 'type', 'bridge']);

@@ -19,8 +19,9 @@ export function ensureBridgeLink(host: HostNetwork, spec: BridgeSpec): void {
   const existing = readLink(host.route, spec.bridge);
   if (existing) refuseForeign(host, spec, existing);
   else if (!spec.own) throw notFound(`bridge ${spec.bridge} of network ${spec.networkName} does not exist`);
-  else makeBridge(host, spec);
+  const unmarked = existing ? null : makeBridge(host, spec);
   try {
+    if (unmarked) throw unmarked;
     configure(host, spec);
   } catch (thrown) {
     if (!existing) host.route.requestAll([deleteLink(spec.bridge)], `delete bridge ${spec.bridge}`);
@@ -47,15 +48,22 @@ function refuseForeign(host: HostNetwork, spec: BridgeSpec, link: Link): void {
   }
 }
 
-function makeBridge(host: HostNetwork, spec: BridgeSpec): void {
+/** In one go with its mark: a daemon that dies between both would leave a bridge that nobody knows. Tells why it could not be marked. */
+function makeBridge(host: HostNetwork, spec: BridgeSpec): Error | null {
   if (!host.drivers.bridge) {
     throw new EngineError('not-implemented', `cannot make network ${spec.networkName}: this kernel has no bridge driver (module "bridge")`);
   }
-  carryOut(
-    host.route,
-    [newLink({ kind: 'bridge' }, { name: spec.bridge, address: stableMacAddress(spec.networkId), mtu: spec.mtu })],
+  const [made, marked] = host.route.requestAll(
+    [
+      newLink({ kind: 'bridge' }, { name: spec.bridge, address: stableMacAddress(spec.networkId), mtu: spec.mtu }),
+      changeLink(spec.bridge, { alias: linkAlias(host.settings, 'network', spec.networkId) }),
+    ],
     `make bridge ${spec.bridge}`,
   );
+  if (!made) return marked ?? null;
+  // Somebody made one of that name since we looked: it must not have our mark.
+  if (!marked) host.route.requestAll([changeLink(spec.bridge, { alias: '' })], `leave ${spec.bridge} alone`);
+  throw made;
 }
 
 function configure(host: HostNetwork, spec: BridgeSpec): void {

@@ -1,9 +1,12 @@
 /** The default routes of a container's namespace: by which endpoint, per family. */
 import { carryOut } from '../../linux/netlink/netlink-socket.ts';
-import { deleteDefaultRoute, setDefaultRoute } from '../../linux/netlink/routes.ts';
+import { deleteDefaultRoute, listRoutes, setDefaultRoute } from '../../linux/netlink/routes.ts';
 import type { DefaultGateways } from '../net-calls.ts';
 import type { EndpointLink } from './endpoint-links.ts';
 import type { OpenNamespace } from './namespace-pool.ts';
+
+/** RTN_UNICAST */
+const unicastRoute = 1;
 
 export const noGateways: DefaultGateways = { v4: null, v6: null };
 
@@ -31,6 +34,13 @@ export function changeDefaultRoutes(
       if (error && error.errnoName !== 'ESRCH') throw error;
     }
   }
+}
+
+/** Those that went with an interface that is not one of `links`; what the container made of the others is its own affair. */
+export function completeDefaultRoutes(namespace: OpenNamespace, links: ReadonlyMap<string, EndpointLink>, wanted: DefaultGateways): void {
+  const present = listRoutes(namespace.route).filter(({ prefix, type }) => prefix === 0 && type === unicastRoute);
+  const has = (family: 4 | 6): boolean => present.some((route) => route.family === family);
+  changeDefaultRoutes(namespace, links, { v4: has(4) ? wanted.v4 : null, v6: has(6) ? wanted.v6 : null }, wanted);
 }
 
 /** What the endpoints themselves say. */

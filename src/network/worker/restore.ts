@@ -5,14 +5,17 @@
 import { errorText } from '../../base/errors.ts';
 import { deleteFlowsWhere } from '../../linux/netlink/conntrack.ts';
 import { deleteLink, type Link, listLinks } from '../../linux/netlink/links.ts';
+import { NETLINK_ROUTE, openNetlink } from '../../linux/netlink/netlink-socket.ts';
+import { inNetworkNamespace } from '../../linux/network-namespace.ts';
 import { contains, parseAddress, parseSubnet, type Subnet } from '../ip-address.ts';
 import type { RestoredSandbox, RestoreOutcome, RestoreState } from '../net-calls.ts';
 import { adoptSandbox } from './adopt-sandbox.ts';
 import { attempt } from './all-or-nothing.ts';
 import { ensureBridgeLink } from './bridges.ts';
+import { completeDefaultRoutes } from './default-routes.ts';
 import { firewallEndpoint } from './endpoint-traces.ts';
 import { ownerOfLink } from './host-network.ts';
-import { addressesOf, type NetParts, resultOf } from './net-parts.ts';
+import { addressesOf, type NetParts, resultOf, type Sandbox } from './net-parts.ts';
 
 export async function restore(parts: NetParts, state: RestoreState): Promise<readonly RestoreOutcome[]> {
   const { log } = parts.host;
@@ -27,8 +30,23 @@ export async function restore(parts: NetParts, state: RestoreState): Promise<rea
   for (const restored of state.sandboxes) outcomes.push(await adopt(parts, restored, links));
   syncFirewall(parts);
   const removed = removeOwnerless(parts);
-  if (removed) attempt(log, 'deleting flows of former containers', () => forgetFlowsOfNobody(parts));
+  if (removed) {
+    attempt(log, 'deleting flows of former containers', () => forgetFlowsOfNobody(parts));
+    for (const sandbox of parts.sandboxes.values())
+      attempt(log, `restoring the default routes of container ${sandbox.id}`, () => completeRoutes(sandbox));
+  }
   return outcomes;
+}
+
+/** A daemon died while the container joined or left a network, and its default route has gone with the interface. */
+function completeRoutes({ fd, links, gateways }: Sandbox): void {
+  const intact = new Map([...links].filter(([, { innerIndex }]) => innerIndex !== 0));
+  const route = inNetworkNamespace(fd, () => openNetlink(NETLINK_ROUTE));
+  try {
+    completeDefaultRoutes({ fd, route, veth: null }, intact, gateways);
+  } finally {
+    route.close();
+  }
 }
 
 async function adopt(parts: NetParts, restored: RestoredSandbox, links: readonly Link[]): Promise<RestoreOutcome> {
