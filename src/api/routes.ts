@@ -10,6 +10,7 @@ import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 import { unbuiltRoutes } from './routes/unbuilt-routes.ts';
+import { usageRoutes } from './routes/usage-routes.ts';
 import { volumeRoutes } from './routes/volume-routes.ts';
 import type { ApiServices } from './services.ts';
 
@@ -19,6 +20,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...eventRoutes(services),
     ...containerRoutes(services),
     ...containerStreamRoutes(services),
+    ...usageRoutes(services),
     ...execRoutes(services),
     ...imageRoutes(services),
     ...imageTransferRoutes(services),

@@ -12,6 +12,7 @@ import type { Execs } from './exec-registry.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { Restarts } from './restarts.ts';
+import type { UsageCollector } from './usage-collector.ts';
 import type { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerContext {
@@ -33,6 +34,7 @@ export interface ContainerContext {
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly volumeClaims: VolumeClaims;
+  readonly usage: UsageCollector;
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
   readonly daemonDns: DnsWishes;
   readonly host: HostFacts;

@@ -30,6 +30,7 @@ import { usesNetwork } from './container-networks.ts';
 import { ContainerRecords } from './container-record.ts';
 import { ContainerRegistry } from './container-registry.ts';
 import { isUp, requireRunning, waitResultOf } from './container-state.ts';
+import { containerStats } from './container-stats.ts';
 import { containerView } from './container-view.ts';
 import { volumeUsers } from './container-volumes.ts';
 import type { Containers, ListOptions, StopOptions, WaitResult } from './containers.ts';
@@ -49,6 +50,7 @@ import { Restarts } from './restarts.ts';
 import { parseSignal } from './signals.ts';
 import { startContainer } from './start-container.ts';
 import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
+import { UsageCollector } from './usage-collector.ts';
 import { validateContainerName } from './validate-create.ts';
 import { VolumeClaims } from './volume-claims.ts';
 
@@ -109,6 +111,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
       await startAgain(context, container, waited);
     }),
     volumeClaims: new VolumeClaims(),
+    usage: new UsageCollector(),
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);
@@ -295,6 +298,10 @@ class Service implements ContainerService {
 
   async logs(reference: string, options: Parameters<Containers['logs']>[1], signal: AbortSignal) {
     return readLogs(this.#find(reference), options, signal);
+  }
+
+  stats(reference: string, options: Parameters<Containers['stats']>[1], signal: AbortSignal) {
+    return containerStats(this.#context, this.#find(reference), options, signal);
   }
 
   async inspect(reference: string, options: { readonly size?: boolean } = {}) {

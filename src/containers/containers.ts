@@ -4,6 +4,11 @@ import type { ContainerId, ImageId } from '../base/brand.ts';
 import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../network/networks.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 import type { Health } from './health.ts';
+import type { UsageSample } from './usage-reading.ts';
+
+export type { BlockEntry, CgroupUsage } from '../linux/cgroup-usage.ts';
+export type { InterfaceCounters } from '../linux/machine-usage.ts';
+export type { UsageSample } from './usage-reading.ts';
 
 export interface Containers {
   create(request: CreateRequest): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }>;
@@ -28,6 +33,8 @@ export interface Containers {
   attach(reference: string, options: AttachOptions): Promise<AttachSession>;
   resize(reference: string, rows: number, columns: number): Promise<void>;
   logs(reference: string, options: LogOptions, signal: AbortSignal): Promise<{ readonly tty: boolean; readonly stream: Readable }>;
+  /** Without `stream` it is one; it ends when the container is gone. Throws at once for what cannot be asked together. */
+  stats(reference: string, options: StatsOptions, signal: AbortSignal): AsyncIterable<ContainerStats>;
   inspect(reference: string, options?: { readonly size?: boolean }): Promise<ContainerView>;
   list(options: ListOptions): Promise<readonly ContainerView[]>;
   createExec(reference: string, config: ExecConfig): Promise<string>;
@@ -101,6 +108,21 @@ export interface LogOptions {
   readonly until: Date | null;
   /** Lines from the end; null: all. */
   readonly tail: number | null;
+}
+
+export interface StatsOptions {
+  readonly stream: boolean;
+  /** One sample at once, with none before it to compare with. */
+  readonly oneShot: boolean;
+}
+
+export interface ContainerStats {
+  readonly id: ContainerId;
+  readonly name: string;
+  /** Null: it does not run. */
+  readonly sample: UsageSample | null;
+  /** The sample before it that the same client got, or would have got. */
+  readonly previous: UsageSample | null;
 }
 
 export interface ListOptions {

@@ -30,6 +30,8 @@ export interface WorkerFailure {
 }
 
 export interface WorkerOptions {
+  /** Of the thread, for whoever looks at the process and for errors. Default: `store`. */
+  readonly name?: string;
   readonly workerData?: unknown;
   /** Ends the thread when nothing was asked for so long; it takes some 6 MB. */
   readonly idleMs?: number;
@@ -71,12 +73,13 @@ export class WorkerCalls {
     if (this.#idle) clearTimeout(this.#idle);
     this.#idle = null;
     if (this.#worker) return this.#worker;
-    const worker = new Worker(this.#entry, { workerData: this.#options.workerData, name: 'store' });
+    const { name = 'store', workerData } = this.#options;
+    const worker = new Worker(this.#entry, { workerData, name });
     worker.on('message', (reply: WorkerReply) => this.#settle(reply));
     worker.on('error', (cause) =>
-      this.#lost(worker, new EngineError('system', `a worker thread of the store failed: ${String(cause)}`, { cause })),
+      this.#lost(worker, new EngineError('system', `a worker thread of the ${name} failed: ${String(cause)}`, { cause })),
     );
-    worker.on('exit', () => this.#lost(worker, new EngineError('system', 'a worker thread of the store ended unexpectedly')));
+    worker.on('exit', () => this.#lost(worker, new EngineError('system', `a worker thread of the ${name} ended unexpectedly`)));
     this.#worker = worker;
     return worker;
   }
