@@ -3,7 +3,7 @@
  * Names are strings as `base/byte-name.ts` makes them; the caller has checked that they hold no NUL.
  */
 import { constants, fstatSync } from 'node:fs';
-import { encodeCString } from '../base/byte-name.ts';
+import { decodeName, encodeCString } from '../base/byte-name.ts';
 import { bind, checked, isErrno } from './ffi.ts';
 
 export const AT_FDCWD = -100;
@@ -33,6 +33,7 @@ const native = {
   openat2: bind('syscall', 'long', ['long', 'int', 'void *', 'void *', 'size_t']),
   mkdirat: bind('mkdirat', 'int', ['int', 'void *', 'uint']),
   mknodat: bind('mknodat', 'int', ['int', 'void *', 'uint', 'uint64_t']),
+  readlinkat: bind('readlinkat', 'long', ['int', 'void *', 'void *', 'size_t']),
   symlinkat: bind('symlinkat', 'int', ['void *', 'int', 'void *']),
   linkat: bind('linkat', 'int', ['int', 'void *', 'int', 'void *', 'int']),
   unlinkat: bind('unlinkat', 'int', ['int', 'void *', 'int']),
@@ -87,6 +88,14 @@ export function makeNodeAt(directory: number, name: string, mode: number, major 
 
 export function makeSymbolicLinkAt(target: string, directory: number, name: string): void {
   checked(native.symlinkat(encodeCString(target), directory, encodeCString(name)), 'symlinkat', name);
+}
+
+const linkText = Buffer.alloc(4096);
+
+/** Of the symbolic link that an O_PATH descriptor pins. */
+export function readPinnedLink(pinned: number): string {
+  const length = checked(native.readlinkat(pinned, encodeCString(''), linkText, linkText.length), 'readlinkat', `fd ${pinned}`);
+  return decodeName(linkText.subarray(0, length));
 }
 
 /** A symbolic link as source is linked itself, never followed. */

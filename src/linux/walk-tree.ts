@@ -9,6 +9,8 @@ import { pathAt } from './file-calls.ts';
 import { readNames } from './read-names.ts';
 
 export interface TreeVisitor {
+  /** Asked before each name. True: the visitor deals with it itself (something else is to be seen in its place), the walk goes on behind it. */
+  takes?(parent: number, name: string, stats: BigIntStats): boolean;
   /** Anything but a directory; `parent` is open. */
   entry(parent: number, name: string, stats: BigIntStats): void;
   /** A directory, before what is in it; `directory` is open. */
@@ -39,7 +41,7 @@ export function walkTree(root: number, visitor: TreeVisitor): void {
 
 function visit(chain: DirectoryChain, name: string, visitor: TreeVisitor, pending: string[][]): void {
   const stats = statsOf(chain.fd, name);
-  if (stats === null) return;
+  if (stats === null || visitor.takes?.(chain.fd, name, stats) === true) return;
   if (!stats.isDirectory()) {
     visitor.entry(chain.fd, name, stats);
     return;

@@ -8,52 +8,76 @@ import { encodeTarHeader, endOfArchive, type NewTarEntry } from '../archive/tar-
 import { decodeName, printableName } from '../base/byte-name.ts';
 import { hasErrnoCode, invalid } from '../base/errors.ts';
 import { readAttributes, readAttributesOfPath } from '../linux/extended-attributes.ts';
-import { closeDescriptor, fileTimeOf, majorOf, minorOf, openRegularFile, pathAt } from '../linux/file-calls.ts';
+import {
+  AT_FDCWD,
+  closeDescriptor,
+  fileTimeOf,
+  majorOf,
+  minorOf,
+  O_DIRECTORY,
+  O_RDONLY,
+  openAt,
+  openRegularFile,
+  pathAt,
+  readPinnedLink,
+} from '../linux/file-calls.ts';
 import { type TreeVisitor, walkTree } from '../linux/walk-tree.ts';
 
 const BUFFER_BYTES = 256 * 1024;
 
-export function exportTree(root: number, writeEnd: number, checkpoint: () => void): void {
-  const archive = new ArchivePipe(writeEnd);
-  archive.header({
-    type: 'directory',
-    path: '.',
-    ...attributesOf(
-      fstatSync(root, { bigint: true }),
-      readAttributes(root, () => true),
-      '.',
-    ),
-  });
-  walkTree(root, new Exporter(archive, checkpoint));
-  archive.write(endOfArchive);
-  archive.flush();
+export interface ExportRules {
+  /** In front of every path: `etc`, `.`, `/`; '' for none. */
+  readonly prefix: string;
+  keepAttribute(name: string): boolean;
+  /** Asked before each entry; throws to end the export. */
+  checkpoint(): void;
+  /** An O_PATH descriptor of what is to be seen at a place (names from the root of the walk) instead of what lies there; stays its owner's. */
+  standInFor?(path: readonly string[]): number | null;
 }
 
-class Exporter implements TreeVisitor {
+export function exportTree(root: number, writeEnd: number, checkpoint: () => void): void {
+  const archive = new ArchivePipe(writeEnd);
+  const rules: ExportRules = { prefix: '', keepAttribute: () => true, checkpoint };
+  archive.header({ type: 'directory', path: '.', ...attributesOf(root, '.', rules) });
+  walkTree(root, new TreeExporter(archive, rules));
+  archive.end();
+}
+
+export class TreeExporter implements TreeVisitor {
   readonly #archive: ArchivePipe;
-  readonly #checkpoint: () => void;
+  readonly #rules: ExportRules;
   readonly #path: string[] = [];
   /** Device and inode of files with several names → the first of them. */
   readonly #seen = new Map<string, string>();
 
-  constructor(archive: ArchivePipe, checkpoint: () => void) {
+  constructor(archive: ArchivePipe, rules: ExportRules) {
     this.#archive = archive;
-    this.#checkpoint = checkpoint;
+    this.#rules = rules;
   }
 
-  enter(directory: number, name: string, stats: BigIntStats): void {
-    this.#checkpoint();
+  takes(_parent: number, name: string): boolean {
+    const standIn = this.#rules.standInFor?.([...this.#path, name]) ?? null;
+    if (standIn === null) return false;
+    const stats = fstatSync(standIn, { bigint: true });
+    if (!stats.isDirectory()) {
+      this.pinned(standIn, this.#pathOf(name));
+      return true;
+    }
+    const directory = openAt(AT_FDCWD, `/proc/self/fd/${standIn}`, O_RDONLY | O_DIRECTORY);
+    try {
+      this.enter(directory, name);
+      walkTree(directory, this);
+      this.leave();
+    } finally {
+      closeDescriptor(directory);
+    }
+    return true;
+  }
+
+  enter(directory: number, name: string): void {
+    this.#rules.checkpoint();
     this.#path.push(name);
-    const path = this.#path.join('/');
-    this.#archive.header({
-      type: 'directory',
-      path,
-      ...attributesOf(
-        stats,
-        readAttributes(directory, () => true),
-        path,
-      ),
-    });
+    this.directory(directory, this.#pathOf());
   }
 
   leave(): void {
@@ -61,8 +85,8 @@ class Exporter implements TreeVisitor {
   }
 
   entry(parent: number, name: string, stats: BigIntStats): void {
-    this.#checkpoint();
-    const path = [...this.#path, name].join('/');
+    this.#rules.checkpoint();
+    const path = this.#pathOf(name);
     const identity = `${stats.dev}:${stats.ino}`;
     const first = stats.nlink > 1n ? this.#seen.get(identity) : undefined;
     if (first !== undefined) {
@@ -73,27 +97,45 @@ class Exporter implements TreeVisitor {
     if (written && stats.nlink > 1n) this.#seen.set(identity, path);
   }
 
+  /** The entry of an open directory; what is in it is the caller's to walk. */
+  directory(directory: number, path: string): void {
+    this.#archive.header({ type: 'directory', path, ...attributesOf(directory, path, this.#rules) });
+  }
+
+  /** The entry of anything but a directory that an O_PATH descriptor pins. */
+  pinned(pinned: number, path: string): void {
+    const stats = fstatSync(pinned, { bigint: true });
+    if (stats.isFile()) {
+      this.#fileOf(openAt(AT_FDCWD, `/proc/self/fd/${pinned}`, O_RDONLY), path);
+      return;
+    }
+    const type = specialType(stats);
+    if (type === null) return;
+    const linkTarget = type === 'symbolic-link' ? readPinnedLink(pinned) : '';
+    this.#archive.header({ type, path, linkTarget, ...devicesOf(type, stats), ...attributesFrom(stats, new Map(), path) });
+  }
+
+  #pathOf(name?: string): string {
+    const path = (name === undefined ? this.#path : [...this.#path, name]).join('/');
+    const { prefix } = this.#rules;
+    return prefix === '' ? path : `${prefix === '/' ? '' : prefix}/${path}`;
+  }
+
   #file(parent: number, name: string, path: string): boolean {
     const file = openRegularFile(parent, name);
     if (file === null) return false;
+    this.#fileOf(file, path);
+    return true;
+  }
+
+  #fileOf(file: number, path: string): void {
     try {
-      const stats = fstatSync(file, { bigint: true });
-      const sizeBytes = Number(stats.size);
-      this.#archive.header({
-        type: 'file',
-        path,
-        sizeBytes,
-        ...attributesOf(
-          stats,
-          readAttributes(file, () => true),
-          path,
-        ),
-      });
-      this.#archive.content(file, sizeBytes);
+      const sizeBytes = Number(fstatSync(file, { bigint: true }).size);
+      this.#archive.header({ type: 'file', path, sizeBytes, ...attributesOf(file, path, this.#rules) });
+      this.#archive.content(file, sizeBytes, this.#rules.checkpoint);
     } finally {
       closeDescriptor(file);
     }
-    return true;
   }
 
   #special(parent: number, name: string, path: string, stats: BigIntStats): boolean {
@@ -102,25 +144,14 @@ class Exporter implements TreeVisitor {
     const source = pathAt(parent, name);
     const linkTarget = type === 'symbolic-link' ? readLinkIfThere(source) : '';
     if (linkTarget === null) return false;
-    const devices =
-      type === 'symbolic-link' || type === 'fifo' ? {} : { deviceMajor: majorOf(stats.rdev), deviceMinor: minorOf(stats.rdev) };
-    this.#archive.header({
-      type,
-      path,
-      linkTarget,
-      ...devices,
-      ...attributesOf(
-        stats,
-        readAttributesOfPath(source, () => true),
-        path,
-      ),
-    });
+    const extended = readAttributesOfPath(source, this.#rules.keepAttribute);
+    this.#archive.header({ type, path, linkTarget, ...devicesOf(type, stats), ...attributesFrom(stats, extended, path) });
     return true;
   }
 }
 
 /** Collects headers and small files: a write for each would take most of the time. */
-class ArchivePipe {
+export class ArchivePipe {
   readonly #writeEnd: number;
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   #length = 0;
@@ -143,9 +174,12 @@ class ArchivePipe {
     this.#length += bytes.length;
   }
 
-  content(file: number, sizeBytes: number): void {
+  content(file: number, sizeBytes: number, checkpoint: () => void): void {
     for (let left = sizeBytes; left > 0; ) {
-      if (this.#length === BUFFER_BYTES) this.flush();
+      if (this.#length === BUFFER_BYTES) {
+        checkpoint();
+        this.flush();
+      }
       const room = Math.min(left, BUFFER_BYTES - this.#length);
       const read = readSync(file, this.#buffer, this.#length, room, sizeBytes - left);
       if (read === 0) this.#buffer.fill(0, this.#length, this.#length + room);
@@ -154,6 +188,11 @@ class ArchivePipe {
       left -= length;
     }
     this.write(endOfArchive.subarray(0, paddingBytes(sizeBytes)));
+  }
+
+  end(): void {
+    this.write(endOfArchive);
+    this.flush();
   }
 
   flush(): void {
@@ -166,7 +205,11 @@ function writeAll(fd: number, bytes: Uint8Array, length: number): void {
   for (let done = 0; done < length; ) done += writeSync(fd, bytes, done, length - done);
 }
 
-function attributesOf(stats: BigIntStats, extendedAttributes: ReadonlyMap<string, Buffer>, path: string): Partial<NewTarEntry> {
+function attributesOf(file: number, path: string, { keepAttribute }: ExportRules): Partial<NewTarEntry> {
+  return attributesFrom(fstatSync(file, { bigint: true }), readAttributes(file, keepAttribute), path);
+}
+
+function attributesFrom(stats: BigIntStats, extendedAttributes: ReadonlyMap<string, Buffer>, path: string): Partial<NewTarEntry> {
   for (const name of extendedAttributes.keys()) {
     // A PAX record ends its key there.
     if (name.includes('=')) throw invalid(`cannot export ${printableName(path)}: no archive can hold its attribute ${printableName(name)}`);
@@ -178,6 +221,11 @@ function attributesOf(stats: BigIntStats, extendedAttributes: ReadonlyMap<string
     modifiedAt: fileTimeOf(stats.mtimeNs),
     extendedAttributes,
   };
+}
+
+function devicesOf(type: TarEntryType, stats: BigIntStats): Partial<NewTarEntry> {
+  if (type !== 'character-device' && type !== 'block-device') return {};
+  return { deviceMajor: majorOf(stats.rdev), deviceMinor: minorOf(stats.rdev) };
 }
 
 function specialType(stats: BigIntStats): TarEntryType | null {

@@ -1,19 +1,21 @@
 /**
- * A tar archive from anywhere into a volume, in a worker thread, in one pass. `store/own-tree.ts` keeps a hostile one inside: parents are resolved below the
- * pinned root, and each entry is made by a single name that is not followed. Names mean nothing but themselves here: a `.wh.x` is a file called so.
+ * A tar archive from anywhere into a tree of files (a volume, a container), in a worker thread, in one pass. The tree keeps a hostile one inside: it finds
+ * parents below its pinned root, and each entry is made by a single name that is not followed. Names mean nothing but themselves here: a `.wh.x` is a file
+ * called so.
  *
- * Later entries replace earlier ones, and what the volume holds; a directory that holds something is not replaced by anything else.
+ * Later entries replace earlier ones, and what the tree holds, as far as the rules let them.
  */
-import { ftruncateSync, readSync, writeSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { decompress } from '../archive/compression.ts';
 import { defaultTarLimits, type TarEntry } from '../archive/tar-entry.ts';
 import { type TarHandler, TarReader } from '../archive/tar-reader.ts';
 import { printableName } from '../base/byte-name.ts';
-import { invalid, SystemCallError } from '../base/errors.ts';
+import { EngineError, invalid, SystemCallError } from '../base/errors.ts';
 import { changeModeAtExactly } from '../linux/copy-tree.ts';
 import { setAttribute, setAttributeOfPath } from '../linux/extended-attributes.ts';
 import { isErrno } from '../linux/ffi.ts';
 import {
+  AT_FDCWD,
   changeOwnerAt,
   closeDescriptor,
   linkAt,
@@ -22,6 +24,7 @@ import {
   O_CREAT,
   O_EXCL,
   O_NOFOLLOW,
+  O_PATH,
   O_WRONLY,
   openAt,
   pathAt,
@@ -32,17 +35,17 @@ import {
   setTimes,
   setTimesAt,
 } from '../linux/file-calls.ts';
-import { type OpenDirectory, OwnTree, setOwnerAndMode, setTimesOfDirectory } from '../store/own-tree.ts';
+import { type OpenDirectory, OwnTree, setOwnerAndMode } from '../store/own-tree.ts';
 
 const limits = {
   ...defaultTarLimits,
-  // Room for the host's own directories in front, as the kernel takes no longer path.
   nameBytes: 3840,
   entries: 100_000_000,
   fileBytes: 16 * 1024 ** 4,
 };
 /** Paths of directories are kept until their times are set at the end. */
 const DIRECTORY_NAME_BYTES = 256 * 1024 ** 2;
+const { O_TRUNC } = constants;
 const READ_BYTES = 256 * 1024;
 const ZSTD_WINDOW_LOG = 27;
 /** Decompressed to compressed bytes, looked at only beyond the second: gzip reaches 1,030 at most. */
@@ -51,9 +54,49 @@ const BOMB = { ratio: 200, fromBytes: 4 * 1024 ** 3 } as const;
 const deviceTypes = { 'character-device': S_IFCHR, 'block-device': S_IFBLK, fifo: S_IFIFO } as const;
 const archiveErrnos = ['ENAMETOOLONG', 'EINVAL', 'ELOOP', 'ENOTDIR', 'EPERM', 'EMLINK', 'EOVERFLOW', 'ERANGE', 'E2BIG', 'EFBIG'];
 
+/** What an archive is written into; see `store/own-tree.ts`. */
+export type ArchiveTree = Pick<
+  OwnTree,
+  'directory' | 'openExact' | 'stats' | 'remove' | 'makeDirectory' | 'checkLength' | 'settle' | 'close'
+> & {
+  /** Something is mounted there that is not to be replaced: a descriptor of it, or null. The tree's to close. */
+  mountedAt?(parent: OpenDirectory, name: string): number | null;
+};
+
+export interface ImportRules {
+  /** For messages: "the volume". */
+  readonly what: string;
+  /** What may take the place of something of another kind: anything; all but directories that hold something; a directory and what is none never. */
+  readonly replaces: 'anything' | 'all-but-full-directories' | 'same-kind';
+  /** The archive's entry for its own root sets the attributes of the tree's. */
+  readonly setsRoot: boolean;
+  /** Instead of the owners that the archive names. */
+  readonly owner: { readonly uid: number; readonly gid: number } | null;
+  keepAttribute(name: string): boolean;
+  /** File systems that know no such attributes go without. */
+  readonly toleratesMissingAttributes: boolean;
+}
+
+const volumeRules: ImportRules = {
+  what: 'the volume',
+  replaces: 'all-but-full-directories',
+  setsRoot: true,
+  owner: null,
+  keepAttribute: () => true,
+  toleratesMissingAttributes: false,
+};
+
+/** Room for the host's own directories in front, as the kernel takes no longer path. */
+export const importNameBytes = 3840;
+
 /** `root` and `trash` (on the same file system) are the caller's to close; so is the pipe. */
 export async function importArchive(readEnd: number, root: number, trash: number, checkpoint: () => void): Promise<void> {
-  const writer = new ImportWriter(new OwnTree(root, trash, limits.nameBytes, 'the archive'));
+  await importInto(readEnd, new OwnTree(root, trash, importNameBytes, 'the archive'), volumeRules, checkpoint);
+}
+
+/** Closes the tree; the pipe is the caller's to close. */
+export async function importInto(readEnd: number, tree: ArchiveTree, rules: ImportRules, checkpoint: () => void): Promise<void> {
+  const writer = new ImportWriter(tree, rules);
   try {
     const reader = new TarReader(writer, limits);
     let [compressed, plain] = [0, 0];
@@ -89,22 +132,27 @@ function* chunksOf(readEnd: number, count: (bytes: number) => void): Generator<U
 }
 
 class ImportWriter implements TarHandler {
-  readonly #tree: OwnTree;
-  #file: { readonly fd: number; readonly entry: TarEntry } | null = null;
+  readonly #tree: ArchiveTree;
+  readonly #rules: ImportRules;
+  /** `inPlace`: something is mounted there, of which only the content changes. */
+  #file: { readonly fd: number; readonly entry: TarEntry; readonly inPlace: boolean } | null = null;
   readonly #directoryTimes = new Map<string, TarEntry['modifiedAt']>();
   #trackedBytes = 0;
 
-  constructor(tree: OwnTree) {
+  constructor(tree: ArchiveTree, rules: ImportRules) {
     this.#tree = tree;
+    this.#rules = rules;
   }
 
-  entry(entry: TarEntry): void {
+  entry(given: TarEntry): void {
     this.#tree.settle();
     try {
+      const { owner } = this.#rules;
+      const entry = owner === null ? given : { ...given, ...owner };
       checkNumbers(entry);
       this.#make(entry);
     } catch (error) {
-      throw explained(error, entry);
+      throw explained(error, given);
     }
   }
 
@@ -115,11 +163,12 @@ class ImportWriter implements TarHandler {
 
   endOfEntry(): void {
     if (this.#file === null) return;
-    const { fd, entry } = this.#file;
+    const { fd, entry, inPlace } = this.#file;
     this.#file = null;
     try {
       ftruncateSync(fd, entry.sizeBytes);
-      finishOpen(fd, entry);
+      if (inPlace) return;
+      this.#finishOpen(fd, entry);
       setTimes(fd, entry.modifiedAt);
     } catch (error) {
       throw explained(error, entry);
@@ -131,7 +180,15 @@ class ImportWriter implements TarHandler {
   /** Times of directories change with what is put into them, so they come last. */
   finish(): void {
     this.#tree.settle();
-    for (const [path, time] of this.#directoryTimes) setTimesOfDirectory(this.#tree, path === '' ? [] : path.split('/'), time);
+    for (const [path, time] of this.#directoryTimes) {
+      const fd = this.#tree.openExact(path === '' ? [] : path.split('/'));
+      if (fd === null) continue;
+      try {
+        setTimes(fd, time);
+      } finally {
+        closeDescriptor(fd);
+      }
+    }
   }
 
   /** Also after an error. */
@@ -159,33 +216,59 @@ class ImportWriter implements TarHandler {
 
   #setRoot(entry: TarEntry): void {
     if (entry.type !== 'directory') throw invalid(`the archive has an entry for its root that is not a directory but a ${entry.type}`);
-    this.#tree.within([], ({ fd }) => finishOpen(fd, entry));
+    if (!this.#rules.setsRoot) return;
+    const fd = this.#tree.openExact([]);
+    if (fd === null) throw invalid(`the root of ${this.#rules.what} is gone`);
+    try {
+      this.#finishOpen(fd, entry);
+    } finally {
+      closeDescriptor(fd);
+    }
     this.#rememberTime([], entry.modifiedAt);
   }
 
   #makeDirectory(parent: OpenDirectory, name: string, entry: TarEntry): void {
     const existing = this.#tree.stats(parent, name);
-    if (existing !== null && !existing.isDirectory()) this.#tree.remove(parent, name);
-    this.#tree.makeDirectory(parent, name, (fd) => finishOpen(fd, entry));
+    if (existing !== null && !existing.isDirectory()) {
+      if (this.#rules.replaces === 'same-kind') throw this.#clash('non-directory', parent, name, 'directory', entry);
+      this.#tree.remove(parent, name);
+    }
+    this.#tree.makeDirectory(parent, name, (fd) => this.#finishOpen(fd, entry));
     this.#rememberTime([...parent.path, name], entry.modifiedAt);
   }
 
   #openFile(parent: OpenDirectory, name: string, entry: TarEntry): void {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-    this.#file = { fd: this.#inPlaceOf(parent, name, () => openAt(parent.fd, name, flags, 0o600)), entry };
+    const mounted = this.#tree.mountedAt?.(parent, name) ?? null;
+    if (mounted !== null) {
+      this.#file = { fd: openMounted(mounted, entry), entry, inPlace: true };
+      return;
+    }
+    try {
+      this.#file = { fd: this.#inPlaceOf(parent, name, entry, () => openAt(parent.fd, name, flags, 0o600)), entry, inPlace: false };
+    } catch (error) {
+      // A file that is mounted there (/etc/hosts is): it can't be replaced, but written.
+      if (!isErrno(error, 'EBUSY')) throw error;
+      const pinned = openAt(parent.fd, name, O_PATH | O_NOFOLLOW);
+      try {
+        this.#file = { fd: openMounted(pinned, entry), entry, inPlace: true };
+      } finally {
+        closeDescriptor(pinned);
+      }
+    }
   }
 
   #makeSymbolicLink(parent: OpenDirectory, name: string, entry: TarEntry): void {
-    this.#inPlaceOf(parent, name, () => makeSymbolicLinkAt(entry.linkTarget, parent.fd, name));
+    this.#inPlaceOf(parent, name, entry, () => makeSymbolicLinkAt(entry.linkTarget, parent.fd, name));
     changeOwnerAt(parent.fd, name, entry.uid, entry.gid);
-    finishByName(parent, name, entry);
+    this.#finishByName(parent, name, entry);
   }
 
   #makeNode(parent: OpenDirectory, name: string, entry: TarEntry, kind: number): void {
-    this.#inPlaceOf(parent, name, () => makeNodeAt(parent.fd, name, kind | 0o600, entry.deviceMajor, entry.deviceMinor));
+    this.#inPlaceOf(parent, name, entry, () => makeNodeAt(parent.fd, name, kind | 0o600, entry.deviceMajor, entry.deviceMinor));
     changeOwnerAt(parent.fd, name, entry.uid, entry.gid);
     changeModeAtExactly(parent.fd, name, entry.mode);
-    finishByName(parent, name, entry);
+    this.#finishByName(parent, name, entry);
   }
 
   #makeHardLink(parent: OpenDirectory, name: string, entry: TarEntry): void {
@@ -196,7 +279,7 @@ class ImportWriter implements TarHandler {
     if (from === null || targetName === undefined || own === null) throw missingTarget(entry);
     if (own.isDirectory()) throw invalid(`the archive has a hard link to a directory: ${printableName(entry.path)}`);
     if (this.#tree.stats(parent, name)?.ino === own.ino) return;
-    this.#inPlaceOf(parent, name, () => linkAt(from.fd, targetName, parent.fd, name));
+    this.#inPlaceOf(parent, name, entry, () => linkAt(from.fd, targetName, parent.fd, name));
   }
 
   /** Directories that the archive does not list are made, as every unpacker does. */
@@ -211,14 +294,61 @@ class ImportWriter implements TarHandler {
   }
 
   /** Tries to make something, and again after taking away what is in its place. */
-  #inPlaceOf<T>(parent: OpenDirectory, name: string, make: () => T): T {
+  #inPlaceOf<T>(parent: OpenDirectory, name: string, entry: TarEntry, make: () => T): T {
+    if (this.#tree.mountedAt?.(parent, name) != null) throw inTheWay(entry);
     try {
       return make();
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
-      if (this.#tree.stats(parent, name)?.isDirectory() === true) requireEmpty(parent, name);
+      if (this.#tree.stats(parent, name)?.isDirectory() === true) this.#replaceDirectory(parent, name, entry);
       this.#tree.remove(parent, name);
       return make();
+    }
+  }
+
+  #replaceDirectory(parent: OpenDirectory, name: string, entry: TarEntry): void {
+    const { replaces } = this.#rules;
+    if (replaces === 'same-kind') throw this.#clash('directory', parent, name, 'non-directory', entry);
+    if (replaces === 'all-but-full-directories') this.#requireEmpty(parent, name);
+  }
+
+  #requireEmpty(parent: OpenDirectory, name: string): void {
+    try {
+      removeDirectoryAt(parent.fd, name);
+    } catch (error) {
+      if (!isErrno(error, 'ENOTEMPTY')) throw error;
+      const path = printableName([...parent.path, name].join('/'));
+      throw invalid(`the archive has something else where ${this.#rules.what} has the directory ${path}, which is not empty`);
+    }
+  }
+
+  #clash(there: string, parent: OpenDirectory, name: string, coming: string, entry: TarEntry): Error {
+    const path = printableName(`/${[...parent.path, name].join('/')}`);
+    return invalid(`cannot overwrite ${there} ${path} with ${coming} ${printableName(entry.path)}`);
+  }
+
+  /** What is open: owner first, as it clears setuid bits and capabilities. */
+  #finishOpen(fd: number, entry: TarEntry): void {
+    setOwnerAndMode(fd, entry);
+    for (const [name, value] of entry.extendedAttributes) {
+      if (this.#rules.keepAttribute(name)) this.#tolerating(() => setAttribute(fd, name, value));
+    }
+  }
+
+  #finishByName(parent: OpenDirectory, name: string, entry: TarEntry): void {
+    for (const [attribute, value] of entry.extendedAttributes) {
+      if (this.#rules.keepAttribute(attribute)) {
+        this.#tolerating(() => setAttributeOfPath(pathAt(parent.fd, name), attribute, value));
+      }
+    }
+    setTimesAt(parent.fd, name, entry.modifiedAt);
+  }
+
+  #tolerating(set: () => void): void {
+    try {
+      set();
+    } catch (error) {
+      if (!this.#rules.toleratesMissingAttributes || !isErrno(error, 'EOPNOTSUPP', 'EPERM')) throw error;
     }
   }
 
@@ -232,28 +362,17 @@ class ImportWriter implements TarHandler {
   }
 }
 
-/** What is open: owner first, as it clears setuid bits and capabilities. */
-function finishOpen(fd: number, entry: TarEntry): void {
-  setOwnerAndMode(fd, entry);
-  for (const [name, value] of entry.extendedAttributes) setAttribute(fd, name, value);
+/** Only what is in it changes: it has its owner and mode from somewhere else. */
+function openMounted(pinned: number, entry: TarEntry): number {
+  if (!fstatSync(pinned).isFile()) throw inTheWay(entry);
+  return openAt(AT_FDCWD, `/proc/self/fd/${pinned}`, O_WRONLY | O_TRUNC);
 }
 
-function finishByName(parent: OpenDirectory, name: string, entry: TarEntry): void {
-  for (const [attribute, value] of entry.extendedAttributes) setAttributeOfPath(pathAt(parent.fd, name), attribute, value);
-  setTimesAt(parent.fd, name, entry.modifiedAt);
+function inTheWay(entry: TarEntry): Error {
+  return invalid(`cannot replace ${printableName(entry.path)} by a ${entry.type}: something is mounted there`);
 }
 
-function requireEmpty(parent: OpenDirectory, name: string): void {
-  try {
-    removeDirectoryAt(parent.fd, name);
-  } catch (error) {
-    if (!isErrno(error, 'ENOTEMPTY')) throw error;
-    const path = printableName([...parent.path, name].join('/'));
-    throw invalid(`the archive has something else where the volume has the directory ${path}, which is not empty`);
-  }
-}
-
-/** Absolute paths start at the volume's root; `..` is taken back by its text, and refused where it leads out. */
+/** Absolute paths start at the tree's root; `..` is taken back by its text, and refused where it leads out. */
 function componentsInside(path: string, entry: TarEntry): string[] {
   const result: string[] = [];
   for (const name of path.split('/')) {
@@ -295,6 +414,11 @@ function missingTarget(entry: TarEntry): Error {
 /** What the kernel says of a call that the archive's values made wrong is the archive's fault; the rest is ours or the disk's. */
 function explained(error: unknown, entry: TarEntry): unknown {
   if (!(error instanceof SystemCallError)) return error;
+  if (error.errnoName === 'EROFS') return readOnly(error, entry);
   if (!archiveErrnos.includes(error.errnoName) && !(error.call.endsWith('setxattr') && error.errnoName === 'EOPNOTSUPP')) return error;
   return invalid(`cannot import ${printableName(entry.path)} (${entry.type}): ${error.message}`, { cause: error });
+}
+
+function readOnly(cause: SystemCallError, entry: TarEntry): EngineError {
+  return new EngineError('forbidden', `cannot write ${printableName(entry.path)}: what it lies on is mounted read-only`, { cause });
 }

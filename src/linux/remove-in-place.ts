@@ -1,0 +1,58 @@
+/**
+ * Removes a directory tree where it is, by descriptors and one name at a time: for trees that others can see and write to (a container's), where nothing may
+ * be moved elsewhere first. Symbolic links are removed, never followed. Something mounted inside ends it with EBUSY.
+ */
+import { conflict } from '../base/errors.ts';
+import { DirectoryChain } from './directory-chain.ts';
+import { isErrno } from './ffi.ts';
+import { removeDirectoryAt, unlinkAt } from './file-calls.ts';
+import { readNames } from './read-names.ts';
+
+/** Somebody who keeps making files must not keep us here. */
+const MAXIMUM_ROUNDS = 1000;
+
+/** `parent` is an open directory; `name` need not exist. */
+export function removeInPlace(parent: number, name: string, checkpoint: () => void): void {
+  if (removeOne(parent, name)) return;
+  const chain = new DirectoryChain(parent);
+  const names: string[] = [name];
+  let rounds = 0;
+  try {
+    chain.enter(name);
+    while (names.length > 0) {
+      checkpoint();
+      const below = readNames(chain.fd).find((child) => !removeOne(chain.fd, child));
+      if (below !== undefined) {
+        chain.enter(below);
+        names.push(below);
+        continue;
+      }
+      const last = names.pop() ?? '';
+      chain.leave();
+      if (removeOne(chain.fd, last)) continue;
+      if (++rounds > MAXIMUM_ROUNDS) throw conflict(`the directory ${name} can't be removed: something keeps writing to it`);
+      chain.enter(last);
+      names.push(last);
+    }
+  } finally {
+    chain.close();
+  }
+}
+
+/** False: a directory that holds something. */
+function removeOne(parent: number, name: string): boolean {
+  try {
+    unlinkAt(parent, name);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return true;
+    if (!isErrno(error, 'EISDIR', 'EPERM')) throw error;
+  }
+  try {
+    removeDirectoryAt(parent, name);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return false;
+    throw error;
+  }
+}
