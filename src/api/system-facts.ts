@@ -31,7 +31,9 @@ export interface SystemFacts {
     readonly pids: boolean;
   };
   readonly securityOptions: readonly string[];
-  readonly runtimes: readonly string[];
+  readonly runtimes: readonly { readonly name: string; readonly path: string; readonly args: readonly string[] }[];
+  /** What is wrong with them; told by `info` as soon as their programs have said who they are. */
+  readonly runtimeWarnings: () => readonly string[];
   readonly defaultRuntime: string;
   readonly backingFilesystem: string;
   readonly liveRestore: boolean;

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { RuntimeNames } from '../runtime/runtime-names.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { ContainerEvents } from './container-events.ts';
@@ -29,6 +30,7 @@ export interface ContainerContext {
   readonly restarts: Restarts;
   readonly health: HealthWatch;
   readonly runtime: Runtime;
+  readonly runtimes: RuntimeNames;
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;
   readonly networks: Networks;

@@ -14,6 +14,7 @@ import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
 import type { NetworkService } from '../network/network-service-options.ts';
 import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { RuntimeNames } from '../runtime/runtime-names.ts';
 import type { Database } from '../store/database.ts';
 import type { OpenLayerStore } from '../store/layers.ts';
 import type { Volumes } from '../volumes/volumes.ts';
@@ -65,6 +66,7 @@ export interface ContainerDependencies {
   readonly images: ImageCatalogue;
   readonly layers: OpenLayerStore;
   readonly runtime: Runtime;
+  readonly runtimes: RuntimeNames;
   readonly networks: Networks & Pick<NetworkService, 'setContainerLookup'>;
   readonly volumes: Volumes;
   /** The daemon's `--dns`, `--dns-search` and `--dns-opt`. */

@@ -17,16 +17,22 @@ import type { ContainerContext } from './container-context.ts';
 import { type ContainerMount, type ContainerVolume, volumesOf } from './container-mounts.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { RequestedVolume } from './mounts.ts';
+import { noteNewVolume } from './new-volumes.ts';
 import type { ImageLayers, PlannedMount } from './plan-mounts.ts';
 import type { VolumeClaims } from './volume-claims.ts';
 
 type VolumeContext = Pick<ContainerContext, 'volumes' | 'volumeClaims' | 'logger'>;
 
+interface NewContainer {
+  readonly id: ContainerId;
+  readonly directory: string;
+}
+
 /** Creates and fills what is not there; `undo` takes it back. The caller drops the claims when the container is in the registry. */
 export async function makeVolumes(
   context: VolumeContext,
   undo: AsyncDisposableStack,
-  container: ContainerId,
+  container: NewContainer,
   planned: readonly PlannedMount[],
   layers: ImageLayers,
 ): Promise<readonly ContainerMount[]> {
@@ -41,27 +47,28 @@ export async function makeVolumes(
 async function makeVolume(
   context: VolumeContext,
   undo: AsyncDisposableStack,
-  container: ContainerId,
+  container: NewContainer,
   planned: RequestedVolume | ContainerVolume,
   layers: ImageLayers,
 ): Promise<ContainerVolume> {
   const { volumes, volumeClaims } = context;
   const name = planned.name ?? anonymousVolumeName();
   // Before it exists: a prune at the same moment must not take it.
-  volumeClaims.claim(name, container);
+  volumeClaims.claim(name, container.id);
   if ('source' in planned) {
     // Another container's, by --volumes-from.
     await volumes.inspect(name);
     return planned;
   }
   const isNew = await isMissing(volumes, name);
+  if (planned.name === null) await noteNewVolume(container.directory, name);
   const view = await volumes.create({
     name,
     driver: planned.driver,
     driverOptions: planned.driverOptions,
     labels: planned.name === null ? { ...planned.labels, [ANONYMOUS_LABEL]: '' } : planned.labels,
   });
-  if (isNew) undo.defer(() => takeBack(context, name, container));
+  if (isNew) undo.defer(() => takeBack(context, name, container.id));
   if (planned.copy && planned.subpath === '') await volumes.populate(name, { ...layers, path: planned.destination });
   return containerVolume(planned, view);
 }

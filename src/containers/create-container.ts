@@ -1,7 +1,8 @@
 /**
- * Creation:   checked ──▶ name reserved ──▶ directory ──▶ record ──▶ in the registry, `create`
+ * Creation:   checked ──▶ name reserved ──▶ directory ──▶ volumes ──▶ record ──▶ in the registry, `create`
  *
- * What fails half-way is taken back. A crash between directory and record leaves a directory that no record names; the next boot removes it.
+ * What fails half-way is taken back. A crash between directory and record leaves a directory that no record names; the next boot removes it, and the anonymous
+ * volumes that are noted in it.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { notFound } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import type { Image } from '../images/catalogue.ts';
 import type { ImageConfig } from '../oci/image-config.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { commandOf } from './command-line.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import { Container } from './container.ts';
@@ -43,6 +45,7 @@ export async function createContainer(
     host: context.host,
     pathExists: existsSync,
   });
+  const runtime = await chooseRuntime(context.runtimes, request.hostConfig.Runtime);
   const id = newContainerId();
   const config = storedConfig(context, id, request, image);
   const networks = storedEndpoints(config, request.hostConfig, request.endpoints, context.networks);
@@ -65,26 +68,27 @@ export async function createContainer(
     layers: image.layers,
     platform: platformOf(image.config),
     config,
-    hostConfig: storedHostConfig(request.hostConfig, context.host),
+    hostConfig: { ...storedHostConfig(request.hostConfig, context.host), Runtime: runtime.name },
     networks,
     links,
     mounts: [],
     state: storedRun('created', neverRan),
   };
   checkNetworks(context, record);
-  const mounts = await makeVolumes(context, undo, id, planned, layers);
+  const { directory } = containerPaths(context.root, id);
+  undo.defer(() => removeDirectory(directory));
+  await mkdir(directory, { mode: 0o700 });
+  failpoint('create.directory-made');
+  const mounts = await makeVolumes(context, undo, { id, directory }, planned, layers);
   failpoint('create.volumes-made');
-  await makeContainer(context, undo, { ...record, mounts });
+  await makeContainer(context, { ...record, mounts });
   context.volumeClaims.drop(id);
   undo.move();
-  return { id, warnings };
+  return { id, warnings: [...warnings, ...runtime.warnings] };
 }
 
-async function makeContainer(context: ContainerContext, undo: AsyncDisposableStack, record: ContainerRecord): Promise<void> {
+async function makeContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {
   const paths = containerPaths(context.root, record.id);
-  undo.defer(() => removeDirectory(paths.directory));
-  await mkdir(paths.directory, { mode: 0o700 });
-  failpoint('create.directory-made');
   await context.records.insert(record);
   failpoint('create.recorded');
   const container = new Container(record, paths);

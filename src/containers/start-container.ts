@@ -121,6 +121,7 @@ async function startRequest(
   const log = hostConfig.LogConfig.Type === 'none' ? null : { path: container.paths.log, ...logLimits(hostConfig.LogConfig) };
   return {
     id: container.id,
+    runtime: hostConfig.Runtime,
     spec,
     rootfs,
     log,

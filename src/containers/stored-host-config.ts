@@ -14,8 +14,6 @@ export function storedHostConfig(asked: HostConfig, host: HostFacts): HostConfig
     RestartPolicy: { ...asked.RestartPolicy, Name: asked.RestartPolicy.Name || 'no' },
     IpcMode: asked.IpcMode || 'private',
     CgroupnsMode: asked.CgroupnsMode || (host.cgroupVersion === 2 ? 'private' : 'host'),
-    // Docker's name for the default runtime: clients send back what they were shown.
-    Runtime: asked.Runtime || 'runc',
     ShmSize: asked.ShmSize || defaultShmBytes,
     MemorySwap: asked.Memory > 0 && asked.MemorySwap === 0 ? 2 * asked.Memory : asked.MemorySwap,
     MemorySwappiness: asked.MemorySwappiness === -1 ? null : asked.MemorySwappiness,

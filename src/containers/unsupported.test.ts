@@ -12,7 +12,6 @@ const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostCon
   'HostConfig.Init': { Init: true },
   'HostConfig.DeviceRequests': { DeviceRequests: [{}] },
   'HostConfig.UsernsMode': { UsernsMode: 'private' },
-  'HostConfig.Runtime': { Runtime: 'runsc' },
   'HostConfig.CgroupParent': { CgroupParent: '/x' },
   'HostConfig.Cgroup': { Cgroup: 'container:x' },
   'HostConfig.StorageOpt': { StorageOpt: { size: '1G' } },

@@ -29,7 +29,6 @@ export const unsupportedFields: readonly UnsupportedField[] = [
     asked: (_, h) => filled(h.DeviceRequests),
   },
   { field: 'HostConfig.UsernsMode (--userns)', brings: lifecycle, asked: (_, { UsernsMode }) => !['', 'host'].includes(UsernsMode) },
-  { field: 'HostConfig.Runtime (--runtime)', brings: lifecycle, asked: (_, { Runtime }) => !runtimes.has(Runtime) },
   { field: 'HostConfig.CgroupParent (--cgroup-parent)', brings: lifecycle, asked: (_, { CgroupParent }) => CgroupParent !== '' },
   { field: 'HostConfig.Cgroup', brings: 'joining the cgroup of another container is not planned', asked: (_, { Cgroup }) => Cgroup !== '' },
   { field: 'HostConfig.StorageOpt (--storage-opt)', brings: lifecycle, asked: (_, { StorageOpt }) => entries(StorageOpt) },
@@ -48,5 +47,3 @@ export function refuseUnsupported(config: ContainerConfig, hostConfig: HostConfi
 }
 
 const logDrivers: ReadonlySet<string> = new Set(['', 'json-file', 'none']);
-/** `runc` is what Docker's API calls the default; clients send back what inspect showed them. */
-const runtimes: ReadonlySet<string> = new Set(['', 'native', 'runc']);

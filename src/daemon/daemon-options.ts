@@ -5,6 +5,7 @@ import { errorText, hasErrnoCode, invalid, notImplemented } from '../base/errors
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { networkSettings } from './network-options.ts';
+import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import type { Setting } from './setting.ts';
 import { parseSwitch } from './switch-text.ts';
 
@@ -24,6 +25,7 @@ export interface DaemonOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
   readonly network: NetworkSettings;
+  readonly runtimes: RuntimeOptions;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -166,6 +168,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     logLevel: debug ? 'debug' : oneOf(one('log-level') ?? 'info', ['debug', 'info', 'warn', 'error', 'fatal'], '--log-level'),
     logFormat: oneOf(one('log-format') ?? 'text', ['text', 'json'], '--log-format'),
     network: networkSettings(values),
+    runtimes: runtimeOptions(values),
   };
 }
 

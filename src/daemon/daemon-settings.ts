@@ -4,6 +4,7 @@
  */
 import { notImplemented } from '../base/errors.ts';
 import { networkOptionTable } from './network-option-table.ts';
+import { runtimeSettings } from './runtime-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
 
 const wholeLife = "it comes with a container's whole life (issue 5)";
@@ -33,9 +34,8 @@ export const settings: readonly Setting[] = [
   { flag: 'log-level', short: 'l', key: 'log-level', kind: 'text', help: 'debug, info, warn, error or fatal (info)' },
   { flag: 'log-format', key: 'log-format', kind: 'text', help: 'text or json (text)' },
   ...networkOptionTable,
+  ...runtimeSettings,
 
-  unbuilt('default-runtime', 'text', wholeLife, ['native']),
-  unbuilt('add-runtime', 'list', wholeLife, [], 'runtimes'),
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
   unbuilt('log-driver', 'text', wholeLife, ['json-file']),

@@ -23,13 +23,16 @@ import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
+import { removeNamedCgroups } from '../linux/named-hierarchies.ts';
 import { peerHasHungUp } from '../linux/peer-hangup.ts';
 import type { NetNotice } from '../network/net-calls.ts';
 import { type NetWorker, openNetWorker } from '../network/net-worker-client.ts';
 import { createNetworks } from '../network/network-service.ts';
 import type { NetworkService } from '../network/network-service-options.ts';
 import { auditRuntime } from '../runtime/audit-runtime.ts';
-import { NativeRuntime } from '../runtime/native-runtime.ts';
+import { readOciVersion } from '../runtime/oci-version.ts';
+import { type RuntimeNames, runtimeNames } from '../runtime/runtime-names.ts';
+import { RuntimeSelection } from '../runtime/runtime-selection.ts';
 import { createBlobStore } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import type { LayerStore } from '../store/layer-store.ts';
@@ -68,7 +71,9 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const images = await openImages(dataRoot, database, logger);
   cleanup.defer(() => images.layers.close());
   cleanup.defer(() => (containersRun ? undefined : removeIdleCgroups(dataRoot)));
-  const runtime = await startRuntime(dataRoot, logger);
+  const runtime = await startRuntime(options, dataRoot, logger);
+  const weaknesses: string[] = [];
+  const runtimes = namesOf(options, weaknesses, logger);
   cleanup.defer(() => runtime.close());
   const [networks, volumes] = await Promise.all([opening.networks, opening.volumes]);
   const containers = await createContainers({
@@ -79,6 +84,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     images: images.catalogue,
     layers: images.layers,
     runtime,
+    runtimes,
     networks,
     volumes,
     daemonDns: options.network.dns,
@@ -92,11 +98,8 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   });
   images.catalogue.setUsers((id) => containers.imageUsers(id));
   await images.sweepBeside(containers);
-  const system = systemFactsOfHost(options, dataRoot, cgroupFacts(), {
-    facts: networks.facts,
-    addressPools: options.network.addressPools,
-    firewall: options.network.firewall,
-  });
+  const network = { facts: networks.facts, addressPools: options.network.addressPools, firewall: options.network.firewall };
+  const system = systemFactsOfHost(options, dataRoot, cgroupFacts(), network, { names: runtimes, warnings: () => weaknesses });
   const fsck = createFsck({
     audits: [
       () => containers.audit(),
@@ -187,7 +190,7 @@ function sweptLayers(layers: OpenLayerStore, containers: () => ContainerService 
   };
 }
 
-async function auditRuntimeOf(runtime: NativeRuntime, { execRoot }: DataRoot, containers: ContainerService) {
+async function auditRuntimeOf(runtime: RuntimeSelection, { execRoot }: DataRoot, containers: ContainerService) {
   const launcher = await runtime.launcher.ensure();
   return await auditRuntime({ execRoot, launcher, serves: (socket) => containers.servesContainer(socket) });
 }
@@ -196,13 +199,30 @@ function layersOfContainers(containers: ContainerService): ReadonlyMap<string, s
   return new Map([...containers.layerDirectories()].map((directory) => [directory, 'a container']));
 }
 
-async function startRuntime(dataRoot: DataRoot, logger: Logger): Promise<NativeRuntime> {
+/** Those below the floor of SECURITY.md are told about as soon as the daemon knows. */
+function namesOf({ runtimes: { programs, defaultName } }: DaemonOptions, weaknesses: string[], logger: Logger): RuntimeNames {
+  const names = runtimeNames(programs, defaultName, ({ path, args }) => readOciVersion(path, args));
+  for (const { name, path } of programs) {
+    void names.version(name).then((version) => {
+      if (version === null || version.weakness === null) return;
+      const text = `the runtime "${name}" (${path}): ${version.weakness}`;
+      weaknesses.push(`WARNING: ${text}`);
+      logger.warn({ runtime: name, path }, text);
+    });
+  }
+  return names;
+}
+
+async function startRuntime(options: DaemonOptions, dataRoot: DataRoot, logger: Logger): Promise<RuntimeSelection> {
   const placement = await ensureCgroup(`/${dataRoot.globalName}/launcher`);
   const launcherPath = nativeProgram('gantry-launcher');
   if (launcherPath === null) {
     throw new EngineError('unavailable', 'the native helper gantry-launcher is not built: run ./gantry once, or make -C native');
   }
-  const runtime = new NativeRuntime({ execRoot: dataRoot.execRoot, launcherPath, launcherCgroupFiles: cgroupFiles(placement), logger });
+  const runtime = new RuntimeSelection(
+    { execRoot: dataRoot.execRoot, launcherPath, launcherCgroupFiles: cgroupFiles(placement), logger },
+    options.runtimes.programs,
+  );
   await runtime.boot();
   return runtime;
 }
@@ -216,6 +236,7 @@ async function removeIdleCgroups({ globalName }: DataRoot): Promise<void> {
   try {
     await removeCgroup(`/${globalName}/launcher`);
     leaveOwnCgroups(globalName);
+    await removeNamedCgroups(`/${globalName}`);
     for (const directory of cgroupPlacement(`/${globalName}`).directories) if (existsSync(directory)) rmdirSync(directory);
   } catch {
     // Somebody is still in there.

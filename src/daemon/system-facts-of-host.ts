@@ -4,6 +4,7 @@ import { arch, availableParallelism, hostname, machine, release, totalmem } from
 import type { SystemFacts } from '../api/system-facts.ts';
 import type { CgroupFacts } from '../linux/cgroup-facts.ts';
 import type { NetFacts } from '../network/net-calls.ts';
+import type { RuntimeNames } from '../runtime/runtime-names.ts';
 import { buildName, engineVersion } from './build-facts.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
@@ -20,6 +21,7 @@ export function systemFactsOfHost(
   dataRoot: DataRoot,
   cgroups: CgroupFacts,
   network: HostNetworkFacts,
+  runtimes: { readonly names: RuntimeNames; readonly warnings: () => readonly string[] },
 ): SystemFacts {
   const os = readOsRelease();
   return {
@@ -42,8 +44,9 @@ export function systemFactsOfHost(
     cgroupVersion: cgroups.version,
     limits: limitsOf(cgroups),
     securityOptions: ['name=seccomp,profile=builtin', ...(cgroups.version === '2' ? ['name=cgroupns'] : [])],
-    runtimes: ['native'],
-    defaultRuntime: 'native',
+    runtimes: runtimes.names.list(),
+    runtimeWarnings: runtimes.warnings,
+    defaultRuntime: runtimes.names.defaultName,
     backingFilesystem: dataRoot.backingFilesystem,
     liveRestore: options.liveRestore,
     debug: options.logLevel === 'debug',

@@ -40,7 +40,7 @@ async function strayProcesses(audit: RuntimeAudit): Promise<readonly Finding[]> 
   const monitors = ours.filter(({ name }) => name === 'gantry-monitor');
   const parents = new Set(monitors.map(({ parent }) => parent));
   const launchers = new Set(ours.filter(({ name }) => name === 'gantry-launcher').map(({ pid }) => pid));
-  const sockets = await monitorSockets(audit.execRoot);
+  const sockets = await monitorSockets();
   const found: Finding[] = [];
   for (const monitor of monitors) {
     const socket = await socketOf(monitor.pid, sockets);
@@ -77,14 +77,14 @@ async function nativeProcesses(execRoot: string, processes: readonly ProcessEntr
   return candidates.filter((_, index) => own[index]);
 }
 
-/** Inode → name below `m/`. */
-async function monitorSockets(execRoot: string): Promise<ReadonlyMap<string, string>> {
-  const prefix = join(execRoot, 'm/');
+/** Inode → name below `m/`, of every exec root: monitors bind them with a path relative to it. */
+async function monitorSockets(): Promise<ReadonlyMap<string, string>> {
   const lines = (await readFile('/proc/self/net/unix', 'utf8')).split('\n');
   return new Map(
     lines.flatMap((line) => {
       const [, , , , , , inode = '', path = ''] = line.trim().split(/\s+/);
-      return path.startsWith(prefix) ? [[inode, path.slice(prefix.length)] as const] : [];
+      const name = /(?:^|\/)m\/([0-9a-f]{16})$/.exec(path)?.[1];
+      return name === undefined ? [] : [[inode, name] as const];
     }),
   );
 }

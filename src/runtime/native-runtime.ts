@@ -104,6 +104,7 @@ export class NativeRuntime implements Runtime {
     if (request.attachments.length > maxAttachments) {
       throw new EngineError('invalid', `a container cannot be started with more than ${maxAttachments} attached streams`);
     }
+    if (this.#running.has(request.id)) throw new AlreadyRunning(request.id);
     const exitFile = this.#exitFile(request.id);
     await mkdir(this.#directory(request.id), { recursive: true, mode: 0o700 });
     await rm(exitFile, { force: true });

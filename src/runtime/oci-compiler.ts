@@ -21,8 +21,13 @@ export interface OciProgram {
   readonly patienceMs: number;
 }
 
-/** `consoles`: a directory for the sockets over which terminals come, short enough for one (`m/` of the exec root). */
-export function ociCompiler(program: OciProgram, consoles: string): Compiler {
+/** In a container's runtime directory: the `OciProgram` that it was made by. */
+export function programFile(directory: string): string {
+  return join(directory, 'runtime.json');
+}
+
+/** Sockets over which terminals come lie in `t/` of the exec root: a container's own directory has too long a name for one. */
+export function ociCompiler(program: OciProgram, execRoot: string): Compiler {
   const placesOf = (id: ContainerId, directory: string): OciPlaces => ({
     id,
     program: program.path,
@@ -30,7 +35,11 @@ export function ociCompiler(program: OciProgram, consoles: string): Compiler {
     directory,
     patienceMs: program.patienceMs,
   });
-  const consoleOf = (id: string, terminal = false): string | null => (terminal ? join(consoles, `${id.slice(0, 16)}t`) : null);
+  const consoleOf = async (id: string, terminal = false): Promise<string | null> => {
+    if (!terminal) return null;
+    await mkdir(join(execRoot, 't'), { recursive: true, mode: 0o700 });
+    return join(execRoot, 't', id.slice(0, 16));
+  };
   return {
     async plan({ id, spec, rootfs }, _cgroup, directory) {
       checkSpec(spec);
@@ -39,13 +48,14 @@ export function ociCompiler(program: OciProgram, consoles: string): Compiler {
       for (const old of [staging, state]) await rm(old, { recursive: true, force: true });
       await mkdir(staging, { mode: 0o700 });
       const bundle = ociBundle(spec, rootfs.kind === 'overlay' ? rootfs.target : rootfs.path, staging);
+      await writeFile(programFile(directory), JSON.stringify(program), { mode: 0o600 });
       await writeFile(join(directory, 'config.json'), bundle.config, { mode: 0o600 });
-      return ociCreatePlan(spec, rootfs, bundle, placesOf(id, directory), consoleOf(id, spec.process.terminal));
+      return ociCreatePlan(spec, rootfs, bundle, placesOf(id, directory), await consoleOf(id, spec.process.terminal));
     },
     async execPlan(id, exec, spec, _cgroup, directory) {
       checkExecSpec(spec);
       await writeFile(ociPaths(directory, exec).process, jsonText(ociProcess(spec)), { mode: 0o600 });
-      return ociExecPlan(placesOf(id, directory), exec, consoleOf(exec, spec.process.terminal));
+      return ociExecPlan(placesOf(id, directory), exec, await consoleOf(exec, spec.process.terminal));
     },
     async execSettled(directory, exec) {
       const { process, pidFile, log } = ociPaths(directory, exec);

@@ -25,6 +25,8 @@ export interface Runtime {
 
 export interface StartRequest {
   readonly id: ContainerId;
+  /** Which one of several; default: the native one. */
+  readonly runtime?: string;
   /** OCI runtime spec. `root.path` is ignored when `rootfs` is an overlay. */
   readonly spec: RuntimeSpec;
   readonly rootfs: Rootfs;

@@ -87,6 +87,13 @@ export const migrations: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    version: 4,
+    sql: `
+      -- Until now \`runc\` was what the default runtime was called; from here on it is the program of that name.
+      UPDATE containers SET record = json_set(record, '$.hostConfig.Runtime', 'native') WHERE json_extract(record, '$.hostConfig.Runtime') = 'runc';
+    `,
+  },
 ];
 
 export const newestVersion = migrations.at(-1)?.version ?? 0;

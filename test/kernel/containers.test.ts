@@ -17,12 +17,15 @@ import { readHostFacts } from '../../src/containers/host-facts.ts';
 import { FakeNetworks } from '../../src/containers/testing/fake-networks.ts';
 import { createImageCatalogue } from '../../src/images/image-catalogue.ts';
 import { removeCgroup } from '../../src/linux/cgroups.ts';
-import { NativeRuntime } from '../../src/runtime/native-runtime.ts';
+import { readOciVersion } from '../../src/runtime/oci-version.ts';
+import { runtimeNames } from '../../src/runtime/runtime-names.ts';
+import { RuntimeSelection } from '../../src/runtime/runtime-selection.ts';
 import { createBlobStore } from '../../src/store/blobs.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { createLayerStore } from '../../src/store/layers.ts';
 import { createVolumes } from '../../src/volumes/volume-service.ts';
 import { FrameDecoder } from '../../src/wire/stream-frames.ts';
+import { testPrograms, testRuntime } from './native-fixture.ts';
 
 const launcherPath = fileURLToPath(new URL('../../build/native/gantry-launcher', import.meta.url));
 const busybox = '/bin/busybox';
@@ -69,7 +72,7 @@ suite('containers', { skip }, () => {
     const { catalogue } = await createImageCatalogue({ database, blobs, layers });
     if (catalogue.find('box') === null)
       await catalogue.importTar(busyboxTar(), { reference: 'box', message: '', changes: [], platform: null }, () => {});
-    const runtime = new NativeRuntime({ execRoot: join(directory, 'run'), launcherPath });
+    const runtime = new RuntimeSelection({ execRoot: join(directory, 'run'), launcherPath }, testPrograms);
     await runtime.boot();
     const volumes = await createVolumes({ database, dataRoot: join(directory, 'data'), logger: silentLogger });
     const service = await createContainers({
@@ -80,6 +83,7 @@ suite('containers', { skip }, () => {
       images: catalogue,
       layers,
       runtime,
+      runtimes: runtimeNames(testPrograms, testRuntime, ({ path }) => readOciVersion(path)),
       // Networks have their own suites: here a container has its own or none.
       networks: new FakeNetworks(),
       volumes,

@@ -18,6 +18,11 @@ import { parseKernelVersion, resolveProfile } from '../../src/runtime/seccomp/re
 const root = resolve(import.meta.dirname, '../..');
 /** GANTRY_TEST_LAUNCHER: one built with sanitizers. */
 export const launcherPath = process.env.GANTRY_TEST_LAUNCHER ?? join(root, 'build/native/gantry-launcher');
+/** The runtime that container tests use: `native`, or what GANTRY_TEST_RUNTIME names (`runc`). */
+export const testRuntime = process.env.GANTRY_TEST_RUNTIME ?? 'native';
+const runcPath = ['/usr/sbin/runc', '/usr/bin/runc', '/usr/local/sbin/runc'].find(existsSync) ?? null;
+export const runcProgram: OciProgram | null = runcPath === null ? null : { name: 'runc', path: runcPath, args: [], patienceMs: 60_000 };
+export const testPrograms: readonly OciProgram[] = runcProgram === null ? [] : [runcProgram];
 const busybox = '/bin/busybox';
 
 export function whyNoNativeRuntime(): string | null {
@@ -54,7 +59,7 @@ export async function openNativeFixture(program: OciProgram | null = null): Prom
   await makeRootfs(rootfs);
   const placement = await ensureCgroup(`${cgroup}/launcher`);
   const execRoot = join(directory, 'run');
-  const compile = program === null ? {} : { name: program.name, compile: ociCompiler(program, join(execRoot, 'm')) };
+  const compile = program === null ? {} : { name: program.name, compile: ociCompiler(program, execRoot) };
   const options = { execRoot, launcherPath, launcherCgroupFiles: placement.joinFiles, ...compile };
   let runtime = new NativeRuntime(options);
   await runtime.boot();

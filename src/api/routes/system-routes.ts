@@ -33,6 +33,11 @@ export function systemRoutes(services: ApiServices): readonly Route[] {
   ];
 }
 
+function warningsOf({ warnings, runtimeWarnings }: SystemFacts): readonly string[] | null {
+  const all = [...warnings, ...runtimeWarnings()];
+  return all.length === 0 ? null : all;
+}
+
 /** Answers without touching anything: it tells that the daemon is alive, under any load. */
 async function ping({ request, response }: Exchange): Promise<void> {
   response.writeHead(200, {
@@ -98,7 +103,7 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
     ...registryFacts,
     ...runtimeFacts(system, apiMinor),
     SecurityOptions: system.securityOptions,
-    Warnings: system.warnings.length === 0 ? null : system.warnings,
+    Warnings: warningsOf(system),
     ...(apiMinor >= 44 ? { CDISpecDirs: [] } : {}),
     ...(apiMinor >= 50 ? { DiscoveredDevices: [] } : {}),
   };
@@ -172,7 +177,9 @@ const registryFacts = {
 function runtimeFacts(system: SystemFacts, apiMinor: number): object {
   const commit = (id: string) => (apiMinor < 49 ? { ID: id, Expected: id } : { ID: id });
   return {
-    Runtimes: Object.fromEntries(system.runtimes.map((name) => [name, { path: name }])),
+    Runtimes: Object.fromEntries(
+      system.runtimes.map(({ name, path, args }) => [name, { path, ...(args.length === 0 ? {} : { runtimeArgs: args }) }]),
+    ),
     DefaultRuntime: system.defaultRuntime,
     Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null },
     LiveRestoreEnabled: system.liveRestore,

@@ -9,6 +9,7 @@ import { conflict, notFound } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Image, ImageCatalogue } from '../../images/catalogue.ts';
 import type { ImageRunConfig } from '../../oci/image-config.ts';
+import { onlyNative } from '../../runtime/runtime-names.ts';
 import type { Database, Statement } from '../../store/database.ts';
 import type { OpenLayerStore } from '../../store/layers.ts';
 import { migrations } from '../../store/migrations.ts';
@@ -75,6 +76,7 @@ export async function serviceFixture(
       images: fakeImages(image),
       layers: fakeLayers(directory),
       runtime,
+      runtimes: onlyNative,
       networks,
       volumes,
       daemonDns: { servers: [], search: [], options: [] },
