@@ -55,6 +55,8 @@ suite('health checks', { skip }, () => {
       '2',
       '--health-start-period',
       '60s',
+      '--health-start-interval',
+      '100ms',
     );
     assert.match(await ok('ps', '--format', '{{.Status}}', '--filter', 'health=starting'), /\(health: starting\)$/);
     await until('web', 'checked', ({ Log }) => Log.length > 0);
@@ -69,7 +71,8 @@ suite('health checks', { skip }, () => {
     const { length } = (await health('web'))?.Log ?? [];
     assert.equal((await health('web'))?.Status, 'unhealthy');
     assert.equal(length, 5);
-    const events = await ok('events', '--since', since, '--until', '0s', '--filter', 'container=web', '--format', '{{.Action}}');
+    const soon = String(Math.ceil(Date.now() / 1000) + 1);
+    const events = await ok('events', '--since', since, '--until', soon, '--filter', 'container=web', '--format', '{{.Action}}');
     const told = events.split('\n').filter((action) => action.startsWith('health_status'));
     assert.deepEqual(told, ['health_status: healthy', 'health_status: unhealthy']);
     assert.ok(events.includes('exec_create: /bin/sh -c echo seen; test -e /up'));
@@ -114,16 +117,6 @@ suite('health checks', { skip }, () => {
   });
 
   test('an image’s check is inherited, changed in parts, and switched off', async () => {
-    await ok('create', '--name', 'base', 'busybox', 'true');
-    const { stdout } = await runCommand(
-      [
-        'sh',
-        '-c',
-        'd=$(mktemp -d); cp /bin/busybox $d/busybox; mkdir $d/bin; for a in sh sleep true; do ln -s /busybox $d/bin/$a; done; tar -C $d -c . | cat; rm -r $d | true',
-      ],
-      {},
-    );
-    assert.ok(stdout.length > 0);
     const tar = await runCommand([
       'sh',
       '-c',
@@ -143,7 +136,7 @@ suite('health checks', { skip }, () => {
       readonly Interval: number;
     };
     assert.deepEqual([part.Retries, part.Interval], [2, 100_000_000]);
-    await ok('rm', '-f', 'as-is', 'off', 'part', 'base');
+    await ok('rm', '-f', 'as-is', 'off', 'part');
   });
 
   test('a paused container is not checked; after a SIGKILL of the daemon the health goes on', async () => {
