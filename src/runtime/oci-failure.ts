@@ -3,11 +3,10 @@
  * Docker uses for the same.
  */
 import { open } from 'node:fs/promises';
-import { getSystemErrorName } from 'node:util';
 import { ociPaths } from './oci-plan.ts';
-import { phase } from './protocol.ts';
+import { detail, phase } from './protocol.ts';
 import { StartError } from './runtime.ts';
-import type { StartFailure, StartKind } from './start-failure.ts';
+import { errnoName, errnoText, type StartFailure, type StartKind } from './start-failure.ts';
 
 export interface FailedProgram {
   /** As `--runtime` names it. */
@@ -20,6 +19,15 @@ export interface FailedProgram {
 
 /** Null: the failure is none of the runtime's. */
 export async function ociStartError(failure: StartFailure, failed: FailedProgram): Promise<StartError | null> {
+  if (
+    failure.phase === phase.step &&
+    failure.detail !== detail.none &&
+    failure.detail !== detail.subpath &&
+    failure.detail !== detail.idmap
+  ) {
+    const message = `the runtime "${failed.name}" cannot be run: ${failed.program}: ${errnoText(failure.errno)}`;
+    return new StartError(`${prefixes[failed.exec === null ? 'container' : 'exec']}${message}: unknown`, 128, { details: { ...failure } });
+  }
   if (failure.phase !== phase.program && failure.phase !== phase.takeover) return null;
   const said = await lastError(ociPaths(failed.directory, failed.exec).log);
   const kind: StartKind = failed.exec === null ? 'container' : 'exec';
@@ -39,7 +47,7 @@ function takeoverText(failure: StartFailure, failed: FailedProgram): string {
   if (failure.errno === ETIMEDOUT) {
     return `the runtime "${failed.name}" hangs: "${command}" did not end within ${failed.patienceMs / 1000} s and was killed`;
   }
-  return `"${command}" of the runtime "${failed.name}" ended, but left no process to look after: ${getSystemErrorName(-failure.errno)}`;
+  return `"${command}" of the runtime "${failed.name}" ended, but left no process to look after: ${errnoName(failure.errno)}`;
 }
 
 function silentText(failure: StartFailure, failed: FailedProgram): string {

@@ -1,5 +1,5 @@
 /** START_FAILED as the `StartError` a person reads, with the texts that Docker's clients look for ("executable file not found", "permission denied", ...). */
-import { getSystemErrorName } from 'node:util';
+import { constants } from 'node:os';
 import { mountOfPath } from '../linux/mount-of-path.ts';
 import type { Plan, PlannedStep } from './plan.ts';
 import { detail, type PayloadReader, phase, setup } from './protocol.ts';
@@ -117,6 +117,18 @@ const setupTexts: Readonly<Record<number, string>> = {
   [setup.keep]: "take over the container's network and port descriptors from the daemon",
 };
 
-function errnoName(errno: number): string {
-  return errno > 0 && errno < 4096 ? getSystemErrorName(-errno) : `errno ${errno}`;
+/** Node's own table of names lacks some. */
+const errnoNames: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno)
+    .toReversed()
+    .map(([name, value]) => [value, name]),
+);
+
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `errno ${errno}`;
+}
+
+/** For people: as the C library says it, where clients look for that. */
+export function errnoText(errno: number): string {
+  return texts[errnoName(errno)] ?? errnoName(errno);
 }
