@@ -90,6 +90,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/container-verbs.ts')).unpause,
   },
   {
+    paths: ['container stats', 'stats'],
+    summary: 'Display a live stream of container(s) resource usage statistics',
+    load: async () => (await import('./commands/stats.ts')).stats,
+  },
+  {
     paths: ['container top', 'top'],
     summary: 'Display the running processes of a container',
     load: async () => (await import('./commands/container-details.ts')).top,
@@ -292,8 +297,8 @@ export const groups: Readonly<Record<string, string>> = {
 
 /** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
 export const missingCommands: readonly string[] = [
-  'build', 'builder', 'buildx', 'checkpoint', 'commit', 'compose', 'config', 'container commit', 'container cp', 'container export', 'container stats',
+  'build', 'builder', 'buildx', 'checkpoint', 'commit', 'compose', 'config', 'container commit', 'container cp', 'container export',
   'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'cp', 'export', 'image build', 'manifest',
-  'node', 'plugin', 'search', 'secret', 'service', 'stack', 'stats', 'swarm', 'trust',
+  'node', 'plugin', 'search', 'secret', 'service', 'stack', 'swarm', 'trust',
   'volume update',
 ]; // biome-ignore format: a list of words

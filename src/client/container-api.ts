@@ -4,6 +4,7 @@ import { EngineError } from '../base/errors.ts';
 import { type ApiClient, pathName } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import { isFramed } from './framing.ts';
+import { jsonValues } from './json-lines.ts';
 import type {
   ContainerDetails,
   ContainerSummary,
@@ -15,6 +16,7 @@ import type {
   TopAnswer,
   WaitAnswer,
 } from './types.ts';
+import type { StatsAnswer } from './usage-types.ts';
 
 export interface AttachQuery {
   readonly stdin: boolean;
@@ -114,6 +116,14 @@ export class ContainerApi {
   /** The document as the daemon wrote it: number formats and the order of fields are part of what people see. */
   inspectRaw(id: string, query: { readonly size?: boolean } = {}): Promise<string> {
     return this.#client.text('GET', `${container(id)}/json`, { query });
+  }
+
+  /** Without `stream` it is one answer, a second later. */
+  async stats(id: string, { stream }: { readonly stream: boolean }, signal?: AbortSignal): Promise<AsyncIterable<StatsAnswer>> {
+    const query = { stream: stream ? '1' : '0' };
+    const options = signal === undefined ? { query } : { query, signal };
+    const response = await this.#client.request('GET', `${container(id)}/stats`, options);
+    return jsonValues(response.body as AsyncIterable<Buffer>) as AsyncIterable<StatsAnswer>;
   }
 
   top(id: string, psArgs: string): Promise<TopAnswer> {

@@ -8,6 +8,7 @@ interface ConfigFile {
   detachKeys?: string;
   psFormat?: string;
   imagesFormat?: string;
+  statsFormat?: string;
   auths?: Record<string, { auth?: string; username?: string; password?: string; identitytoken?: string; registrytoken?: string }>;
   credsStore?: string;
   credHelpers?: Record<string, string>;
