@@ -1,0 +1,98 @@
+/** What containers use, as the docker command line and the API tell it on this kernel. Needs root and the docker command line. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, before, suite, test } from 'node:test';
+import { GantryClient } from '../../src/client/gantry-client.ts';
+import type { StatsAnswer } from '../../src/client/usage-types.ts';
+import { runCommand } from '../harness/command.ts';
+import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { loadBusybox } from '../harness/images.ts';
+
+const skip =
+  process.getuid?.() !== 0
+    ? 'needs root'
+    : !existsSync('/bin/busybox')
+      ? 'needs busybox (apt-get install busybox-static)'
+      : (await runCommand(['docker', '--version'])).status !== 0
+        ? 'needs the docker command line'
+        : false;
+
+suite('stats', { skip }, () => {
+  let daemon: GantryDaemon;
+  let client: GantryClient;
+
+  before(async () => {
+    daemon = await startGantry();
+    client = new GantryClient({ address: daemon.host });
+    await loadBusybox(daemon.host);
+    await docker('run', '-d', '--name', 'busy', '-m', '64m', '--pids-limit', '20', 'busybox', 'sh', '-c', 'while :; do :; done');
+    await docker('run', '-d', '--name', 'idle', '--network', 'none', 'busybox', 'sleep', '1000');
+    await docker('run', '--name', 'over', '--network', 'none', 'busybox', 'true');
+  });
+
+  after(async () => {
+    client.close();
+    await daemon.dispose();
+  });
+
+  async function docker(...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
+    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
+    return stdout.trim();
+  }
+
+  async function take(name: string, count: number): Promise<readonly StatsAnswer[]> {
+    const abort = new AbortController();
+    const answers: StatsAnswer[] = [];
+    try {
+      for await (const answer of await client.containers.stats(name, { stream: true }, abort.signal)) {
+        answers.push(answer);
+        if (answers.length === count) break;
+      }
+    } finally {
+      abort.abort();
+    }
+    return answers;
+  }
+
+  test('a stream: each answer carries the processor figures of the one before', async () => {
+    const [first, second] = await take('busy', 2);
+    assert.equal(first?.precpu_stats?.system_cpu_usage, undefined);
+    assert.deepEqual(second?.precpu_stats, first?.cpu_stats);
+    assert.ok((second?.cpu_stats?.cpu_usage?.total_usage ?? 0) > (first?.cpu_stats?.cpu_usage?.total_usage ?? 0));
+    assert.equal(second?.memory_stats?.limit, 64 * 1024 * 1024);
+    assert.deepEqual(second?.pids_stats, { current: 1, limit: 20 });
+    assert.equal(second?.name, '/busy');
+    assert.deepEqual(Object.keys(second?.networks ?? {}), ['eth0']);
+  });
+
+  test('several clients of several containers are served side by side', async () => {
+    const answers = await Promise.all(['busy', 'idle', 'over', 'busy'].map((name) => take(name, 2)));
+    assert.deepEqual(
+      answers.map(([, second]) => [second?.name, second?.pids_stats?.current]),
+      [['/busy', 1], ['/idle', 1], ['/over', undefined], ['/busy', 1]],
+    ); // biome-ignore format: a table
+    assert.equal(answers[1]?.[1]?.networks, undefined);
+  });
+
+  test('docker stats --no-stream', async () => {
+    const format = '{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}';
+    const lines = (await docker('stats', '--no-stream', '--format', format)).split('\n').sort();
+    assert.match(lines[0] ?? '', /^busy [1-9][\d.]*% [\d.]+[KM]iB \/ 64MiB 1$/);
+    assert.match(lines[1] ?? '', /^idle 0\.\d\d% [\d.]+KiB \/ [\d.]+[GM]iB 1$/);
+    assert.equal(lines.length, 2);
+    assert.match(await docker('stats', '--no-stream', '--format', format, 'over'), /^over 0\.00% 0B \/ 0B 0$/);
+  });
+
+  test('a stream goes on with zeros when its container stops, and ends when it is removed', async () => {
+    const seen: (number | undefined)[] = [];
+    const answers = await client.containers.stats('idle', { stream: true });
+    for await (const { pids_stats } of answers) {
+      seen.push(pids_stats?.current);
+      if (seen.length === 1) await docker('kill', 'idle');
+      if (seen.at(-1) === undefined) await docker('rm', '-f', 'idle').catch(() => {});
+    }
+    assert.equal(seen[0], 1);
+    assert.equal(seen.at(-1), undefined);
+  });
+});
