@@ -12,6 +12,7 @@ import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { InitProgram } from './init-program.ts';
 import type { Restarts } from './restarts.ts';
 import type { UsageCollector } from './usage-collector.ts';
 import type { VolumeClaims } from './volume-claims.ts';
@@ -39,6 +40,7 @@ export interface ContainerContext {
   readonly usage: UsageCollector;
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
   readonly daemonDns: DnsWishes;
+  readonly init: InitProgram;
   readonly host: HostFacts;
   readonly logger: Logger;
 }

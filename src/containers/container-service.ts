@@ -43,6 +43,7 @@ import type { WaitCondition } from './exit-waiters.ts';
 import { probeHealth } from './health-probe.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { InitProgram } from './init-program.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
@@ -71,6 +72,7 @@ export interface ContainerDependencies {
   readonly volumes: Volumes;
   /** The daemon's `--dns`, `--dns-search` and `--dns-opt`. */
   readonly daemonDns: DnsWishes;
+  readonly init: InitProgram;
   readonly host: HostFacts;
   readonly logger: Logger;
 }

@@ -4,7 +4,7 @@
  * with its reason in test/differential/spec.test.ts.
  */
 import type { ContainerId } from '../base/brand.ts';
-import type { Capabilities, Linux, Process, Rlimit, RuntimeSpec, Seccomp } from '../oci/runtime-spec.ts';
+import type { Capabilities, Linux, Mount, Process, Rlimit, RuntimeSpec, Seccomp } from '../oci/runtime-spec.ts';
 import { defaultProfile } from '../runtime/seccomp/default-profile.ts';
 import { resolveProfile } from '../runtime/seccomp/resolve-profile.ts';
 import { capabilitySet } from './capability-set.ts';
@@ -14,6 +14,7 @@ import { deviceAccess, type FindDevices } from './devices.ts';
 import { environmentOf } from './environment.ts';
 import type { HostFacts } from './host-facts.ts';
 import { hostnameOf } from './hostname.ts';
+import { initInContainer } from './init-program.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
 import { type ContainerFiles, type MountToMake, specMounts } from './spec-mounts.ts';
@@ -37,6 +38,8 @@ export interface RuntimeSpecInput {
   readonly joined: JoinedNamespaces;
   /** `DB_PORT=tcp://…`: what links of the default bridge add to the environment. */
   readonly linkVariables?: readonly string[];
+  /** Host path of the program that is process 1 before the container's own; absent: none. */
+  readonly init?: string;
   /** `hostDevices` in the daemon. */
   readonly findDevices: FindDevices;
 }
@@ -49,10 +52,15 @@ export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
     process: specProcess(input, hostname),
     root: { path: 'rootfs', ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(sharesWithHost(hostConfig, 'uts') ? {} : { hostname }),
-    mounts: specMounts(hostConfig, input.mounts, input.files),
+    mounts: [...specMounts(hostConfig, input.mounts, input.files), ...initMount(input.init)],
     ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }),
     linux: specLinux(input, config.Domainname),
   };
+}
+
+/** Last, as Docker does it: over whatever the image or a mount has there. */
+function initMount(source: string | undefined): Mount[] {
+  return source === undefined ? [] : [{ destination: initInContainer, type: 'bind', source, options: ['bind', 'ro'] }];
 }
 
 function specProcess(input: RuntimeSpecInput, hostname: string): Process {
@@ -63,7 +71,7 @@ function specProcess(input: RuntimeSpecInput, hostname: string): Process {
     ...(config.Tty ? { terminal: true } : {}),
     ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
-    args: commandOf(config),
+    args: [...(input.init === undefined ? [] : [initInContainer, '--']), ...commandOf(config)],
     env: environmentOf({ env: config.Env, links: input.linkVariables ?? [], hostname, tty: config.Tty, home: user.home }),
     cwd: config.WorkingDir === '' ? '/' : config.WorkingDir,
     capabilities: processCapabilities(capabilitySet(hostConfig, host.capabilities).capabilities, user.uid),

@@ -19,6 +19,7 @@ import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked 
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
 import { healthCheckOf, startingHealth } from './health.ts';
+import { initOf } from './init-program.ts';
 import { logLimits } from './log-config.ts';
 import { isPaused } from './pause-container.ts';
 import { prepareMounts, releaseMounts } from './prepare-mounts.ts';
@@ -105,6 +106,7 @@ async function startRequest(
   const { config, hostConfig } = container;
   const joinedPid = joinedContainer(context, hostConfig.PidMode, 'PID');
   const [{ rootfs, userFiles }, network, mounts] = await Promise.all([prepareRootfs(context, container), prepared, preparedMounts]);
+  const init = initOf(context.init, hostConfig);
   const spec = runtimeSpec({
     id: container.id,
     config,
@@ -116,6 +118,7 @@ async function startRequest(
     cgroupsPath: cgroupsPathOf(context, container),
     joined: { network: network.namespace, pid: joinedPid === null ? null : `/proc/${joinedPid.pid}/ns/pid` },
     linkVariables: linkVariablesOf(context, container),
+    ...(init === null ? {} : { init }),
     findDevices: hostDevices,
   });
   const log = hostConfig.LogConfig.Type === 'none' ? null : { path: container.paths.log, ...logLimits(hostConfig.LogConfig) };

@@ -9,7 +9,6 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
   'HostConfig.IpcMode': { IpcMode: 'container:db' },
   'HostConfig.LogConfig.Type': { LogConfig: { Type: 'syslog', Config: {} } },
-  'HostConfig.Init': { Init: true },
   'HostConfig.DeviceRequests': { DeviceRequests: [{}] },
   'HostConfig.UsernsMode': { UsernsMode: 'private' },
   'HostConfig.CgroupParent': { CgroupParent: '/x' },

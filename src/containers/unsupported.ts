@@ -22,7 +22,6 @@ const entries = (map: object | null | undefined): boolean => Object.keys(map ?? 
 export const unsupportedFields: readonly UnsupportedField[] = [
   { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
   { field: 'HostConfig.LogConfig.Type (--log-driver)', brings: lifecycle, asked: (_, { LogConfig }) => !logDrivers.has(LogConfig.Type) },
-  { field: 'HostConfig.Init (--init)', brings: lifecycle, asked: (_, { Init }) => Init === true },
   {
     field: 'HostConfig.DeviceRequests (--gpus)',
     brings: 'GPUs and CDI come with their own issue',

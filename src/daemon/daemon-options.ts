@@ -22,6 +22,10 @@ export interface DaemonOptions {
   readonly labels: readonly string[];
   readonly liveRestore: boolean;
   readonly shutdownTimeoutSeconds: number;
+  /** Containers that don't say get an init. */
+  readonly init: boolean;
+  /** Null: ours. */
+  readonly initPath: string | null;
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
   readonly network: NetworkSettings;
@@ -164,6 +168,8 @@ function checkOptions(values: RawValues): DaemonOptions {
     group: one('group') === '' ? null : one('group'),
     labels: (values.get('label') ?? []).map(checkLabel),
     liveRestore: parseSwitch(one('live-restore') ?? 'true', '--live-restore'),
+    init: parseSwitch(one('init') ?? 'false', '--init'),
+    initPath: absolutePath(one('init-path'), '--init-path'),
     shutdownTimeoutSeconds: wholeNumber(one('shutdown-timeout') ?? '15', '--shutdown-timeout'),
     logLevel: debug ? 'debug' : oneOf(one('log-level') ?? 'info', ['debug', 'info', 'warn', 'error', 'fatal'], '--log-level'),
     logFormat: oneOf(one('log-format') ?? 'text', ['text', 'json'], '--log-format'),
@@ -187,6 +193,12 @@ export function parseAddress(text: string): ListenAddress {
     );
   }
   return { kind: 'unix', path };
+}
+
+function absolutePath(path: string | null, name: string): string | null {
+  if (path === null || path === '') return null;
+  if (!isAbsolute(path)) throw invalid(`invalid value for ${name}: ${JSON.stringify(path)} is not an absolute path`);
+  return path;
 }
 
 function directoryOption(path: string, name: string): string {

@@ -33,6 +33,8 @@ export const settings: readonly Setting[] = [
   { flag: 'debug', short: 'D', key: 'debug', kind: 'switch', help: 'the same as --log-level=debug' },
   { flag: 'log-level', short: 'l', key: 'log-level', kind: 'text', help: 'debug, info, warn, error or fatal (info)' },
   { flag: 'log-format', key: 'log-format', kind: 'text', help: 'text or json (text)' },
+  { flag: 'init', key: 'init', kind: 'switch', help: 'containers get an init as process 1 unless they say otherwise (false)' },
+  { flag: 'init-path', key: 'init-path', kind: 'text', help: "a static program to be that init (Gantry's own)" },
   ...networkOptionTable,
   ...runtimeSettings,
 
@@ -50,8 +52,6 @@ export const settings: readonly Setting[] = [
   ...['cgroup-parent', 'default-shm-size', 'default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) =>
     unbuilt(flag, 'text', wholeLife),
   ),
-  unbuilt('init', 'switch', wholeLife, ['false']),
-  unbuilt('init-path', 'text', wholeLife),
   unbuilt('no-new-privileges', 'switch', wholeLife, ['false']),
   unbuilt('selinux-enabled', 'switch', never, ['false']),
   unbuilt('userns-remap', 'text', 'user namespaces come later'),

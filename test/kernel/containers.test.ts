@@ -88,6 +88,7 @@ suite('containers', { skip }, () => {
       networks: new FakeNetworks(),
       volumes,
       daemonDns: { servers: [], search: [], options: [] },
+      init: { program: null, byDefault: false },
       host: readHostFacts(),
       logger: silentLogger,
     });

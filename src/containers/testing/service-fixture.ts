@@ -80,6 +80,7 @@ export async function serviceFixture(
       networks,
       volumes,
       daemonDns: { servers: [], search: [], options: [] },
+      init: { program: '/gantry-init', byDefault: false },
       host: readHostFacts(),
       logger: silentLogger,
     });
