@@ -43,21 +43,21 @@ suite('init', { skip }, () => {
 
   test('passes signals on; a read-only root and a user of its own do not matter', async () => {
     const command = ['busybox', 'sh', '-c', 'trap "exit 9" USR1; while :; do sleep 0.05; done'];
-    const started = await docker('run', '-d', '--name', 's', '--init', '--read-only', '--user', '1000', '--network', 'none', ...command);
+    const started = await docker('run', '-d', '--name', 'sig', '--init', '--read-only', '--user', '1000', '--network', 'none', ...command);
     assert.equal(started.status, 0, started.stderr);
-    const wait = docker('wait', 's');
+    const wait = docker('wait', 'sig');
     // Until the shell has its trap the signal would end it, which passes it on as well.
-    await docker('exec', 's', 'sleep', '0.3');
-    await docker('kill', '-s', 'USR1', 's');
+    await docker('exec', 'sig', 'sleep', '0.3');
+    await docker('kill', '-s', 'USR1', 'sig');
     assert.equal((await wait).stdout, '9\n');
-    const stop = await docker('run', '-d', '--name', 't', '--init', '--network', 'none', 'busybox', 'sleep', '1000');
+    const stop = await docker('run', '-d', '--name', 'term', '--init', '--network', 'none', 'busybox', 'sleep', '1000');
     assert.equal(stop.status, 0);
     // Without an init, sleep as process 1 would ignore TERM.
     const before = Date.now();
-    await docker('stop', '-t', '30', 't');
+    await docker('stop', '-t', '30', 'term');
     assert.ok(Date.now() - before < 20_000);
-    assert.equal((await docker('inspect', '-f', '{{.State.ExitCode}}', 't')).stdout, '143\n');
-    await docker('rm', '-f', 's', 't');
+    assert.equal((await docker('inspect', '-f', '{{.State.ExitCode}}', 'term')).stdout, '143\n');
+    await docker('rm', '-f', 'sig', 'term');
   });
 
   test('the program has the terminal', async () => {
