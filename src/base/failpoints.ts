@@ -30,7 +30,7 @@ export const failpoints = [
 
 export type Failpoint = (typeof failpoints)[number];
 
-const armed = process.env.GANTRY_FAILPOINT;
+const armed = process.env.GANTRY_FAILPOINT || null;
 
 /** Never returns when it is the armed one. */
 export function failpoint(name: Failpoint): void {

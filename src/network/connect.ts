@@ -5,7 +5,7 @@ import { failpoint } from '../base/failpoints.ts';
 import { connectable, liveSandbox, placedEndpoints, publish, runningSandbox, warnOfSameMac } from './attach.ts';
 import { chooseGateways, withGateways } from './default-gateways.ts';
 import { dnsSpec } from './dns-plan.ts';
-import type { DefaultGateways, SandboxResult } from './net-calls.ts';
+import type { DefaultGateways, DnsSpec, SandboxResult } from './net-calls.ts';
 import type { LiveSandbox, NetworkContext } from './network-context.ts';
 import { type EndpointRecord, type SandboxRecord, saveSandbox } from './network-record.ts';
 import type { EndpointRequest } from './networks.ts';
@@ -49,15 +49,33 @@ export function disconnectContainer(context: NetworkContext, containerId: Contai
     const staying = live.record.endpoints.filter((endpoint) => endpoint !== leaving);
     const { endpoints, gateways, dns } = await arrange(context, live.record, staying);
     const moved = await movePorts(context, { ...live, record: { ...live.record, endpoints: [...endpoints, leaving] } }, gateways);
-    // From here on it goes, whatever happens: its ports have moved.
-    const result = await context.calls.removeEndpoint(containerId, leaving.spec.id, dns, gateways);
+    const staysWith = { ...moved.record, endpoints };
+    // First, so that a daemon that dies now leaves an interface that the next one finds to be nobody's, and not a container that misses one.
+    await context.database.write('normal', [saveSandbox(staysWith)]);
+    const result = await leave(context, containerId, leaving, { dns, gateways }, moved);
     failpoint('disconnect.left');
-    const after = liveSandbox({ ...moved.record, endpoints }, dns !== null, result);
+    const after = liveSandbox(staysWith, dns !== null, result);
     releaseEndpoint(context, containerId, leaving);
     await remember(context, after);
     publish(context, 'disconnect', network.record.id, containerId);
     return after;
   });
+}
+
+/** When the kernel refuses, it is on the network still, its ports moved. */
+async function leave(
+  context: NetworkContext,
+  containerId: ContainerId,
+  leaving: EndpointRecord,
+  { dns, gateways }: { readonly dns: DnsSpec | null; readonly gateways: DefaultGateways },
+  moved: LiveSandbox,
+): Promise<SandboxResult> {
+  try {
+    return await context.calls.removeEndpoint(containerId, leaving.spec.id, dns, gateways);
+  } catch (thrown) {
+    await remember(context, moved);
+    throw thrown;
+  }
 }
 
 /** Everything that follows from which endpoints a container has. */

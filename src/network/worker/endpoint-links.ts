@@ -54,6 +54,8 @@ export function removeEndpointLink({ used }: EndpointLinkContext, { route }: Ope
     link.hostIndex === null
       ? [deleteLink(link.innerIndex)]
       : [changeLink(link.innerIndex, { up: false }), changeLink(link.innerIndex, { name: `old${link.innerIndex}` })];
+  // Gone already, by somebody else's hand: a container may always leave a network.
+  if (link.innerIndex === 0) return;
   carryOut(route, messages, `remove interface ${link.spec.interfaceName}`);
 }
 
@@ -72,6 +74,12 @@ function addBridged(context: EndpointLinkContext, namespace: OpenNamespace, spec
     used.retire([veth.hostIndex], false);
     throw thrown;
   }
+}
+
+/** Somebody took its host end off the bridge, or the bridge away. */
+export function rejoinBridge(host: HostNetwork, { spec, hostIndex, innerIndex, macAddress }: EndpointLink): void {
+  if (hostIndex === null) return;
+  attachToBridge(host, { hostIndex, innerIndex, macAddress, mtu: spec.mtu }, spec, linkAlias(host.settings, 'endpoint', spec.id));
 }
 
 /** Last of all, so that nobody meets a half-made container. */
