@@ -92,8 +92,8 @@ async function finishRemoval(context: ContainerContext, record: ContainerRecord)
   const container = context.registry.resolve(record.id);
   try {
     if (container.hostConfig.AutoRemove && hasRun(container)) await autoRemove(context, container);
-    if (record.state.status === 'removing' || record.state.status === 'dead')
-      await removeContainer(context, container, { force: true, volumes: container.hostConfig.AutoRemove });
+    const { status, removesVolumes = container.hostConfig.AutoRemove } = record.state;
+    if (status === 'removing' || status === 'dead') await removeContainer(context, container, { force: true, volumes: removesVolumes });
   } catch (error) {
     logFailure(context, record, error);
   }

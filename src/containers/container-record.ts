@@ -57,6 +57,8 @@ export interface StoredState {
   readonly oomKilled: boolean;
   /** Why the last start failed, or why the exit code is not the process's own. */
   readonly error: string;
+  /** A removal that was begun takes the anonymous volumes along; a boot finishes it as it was asked for. */
+  readonly removesVolumes?: true;
   /** Absent: never restarted. */
   readonly restarts?: RestartHistory;
   /** Absent: its health is not checked. */

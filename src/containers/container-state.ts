@@ -67,6 +67,8 @@ export interface Exited {
 export interface Removing {
   readonly status: 'removing';
   readonly last: LastRun;
+  /** Its anonymous volumes go with it. */
+  readonly volumes: boolean;
 }
 
 export interface Dead {

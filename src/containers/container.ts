@@ -59,7 +59,8 @@ export class Container {
   get record(): ContainerRecord {
     const { status, last } = this.storedEnd ?? this.state;
     const health = this.health === null ? {} : { health: this.health };
-    return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health } };
+    const removal = this.state.status === 'removing' && this.state.volumes ? { removesVolumes: true as const } : {};
+    return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health, ...removal } };
   }
 
   get name(): string {

@@ -23,7 +23,7 @@ export async function removeContainer(
     if (!options.force) throw runningConflict(container);
     await killAndWait(context, container);
   }
-  await enterRemoving(context, container);
+  await enterRemoving(context, container, options.volumes);
   failpoint('remove.marked');
   try {
     await container.released;
@@ -50,8 +50,8 @@ export function runningConflict(container: Container): EngineError {
   return conflict(`You cannot remove a ${status} container ${container.id}. Stop the container before attempting removal or force remove`);
 }
 
-async function enterRemoving(context: ContainerContext, container: Container): Promise<void> {
-  container.state = { status: 'removing', last: container.state.last };
+async function enterRemoving(context: ContainerContext, container: Container, volumes: boolean): Promise<void> {
+  container.state = { status: 'removing', last: container.state.last, volumes };
   for (const { relay } of container.waitingAttachments) relay.finish();
   container.waitingAttachments.clear();
   try {
