@@ -44,6 +44,7 @@ import { probeHealth } from './health-probe.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { InitProgram } from './init-program.ts';
+import { listProcesses } from './list-processes.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
@@ -302,6 +303,10 @@ class Service implements ContainerService {
 
   async logs(reference: string, options: Parameters<Containers['logs']>[1], signal: AbortSignal) {
     return readLogs(this.#find(reference), options, signal);
+  }
+
+  async processes(reference: string, psArguments: string) {
+    return await listProcesses(this.#context, this.#find(reference), psArguments);
   }
 
   stats(reference: string, options: Parameters<Containers['stats']>[1], signal: AbortSignal) {

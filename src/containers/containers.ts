@@ -4,10 +4,12 @@ import type { ContainerId, ImageId } from '../base/brand.ts';
 import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../network/networks.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 import type { Health } from './health.ts';
+import type { ProcessTable } from './ps-output.ts';
 import type { UsageSample } from './usage-reading.ts';
 
 export type { BlockEntry, CgroupUsage } from '../linux/cgroup-usage.ts';
 export type { InterfaceCounters } from '../linux/machine-usage.ts';
+export type { ProcessTable } from './ps-output.ts';
 export type { UsageSample } from './usage-reading.ts';
 
 export interface Containers {
@@ -33,6 +35,8 @@ export interface Containers {
   attach(reference: string, options: AttachOptions): Promise<AttachSession>;
   resize(reference: string, rows: number, columns: number): Promise<void>;
   logs(reference: string, options: LogOptions, signal: AbortSignal): Promise<{ readonly tty: boolean; readonly stream: Readable }>;
+  /** Lines of the host's `ps`; `psArguments` empty: `-ef`. */
+  processes(reference: string, psArguments: string): Promise<ProcessTable>;
   /** Without `stream` it is one; it ends when the container is gone. Throws at once for what cannot be asked together. */
   stats(reference: string, options: StatsOptions, signal: AbortSignal): AsyncIterable<ContainerStats>;
   inspect(reference: string, options?: { readonly size?: boolean }): Promise<ContainerView>;

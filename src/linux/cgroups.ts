@@ -120,6 +120,12 @@ export async function killCgroup(path: string, system = thisSystem()): Promise<v
   await removeCgroup(path, system);
 }
 
+/** Every process of the cgroup and of those below it, in whatever hierarchy it is. */
+export function processesOfCgroup(path: string, system = thisSystem()): readonly number[] {
+  const { directories } = placementIn(system.host, path);
+  return [...new Set(directories.flatMap((directory) => processesIn(system.files, directory)))];
+}
+
 /** Those of cgroups below it too. */
 function processesIn(files: CgroupFiles, directory: string): number[] {
   const own = files.read(`${directory}/cgroup.procs`);

@@ -14,7 +14,6 @@ const comesWith = {
 
 /** method, pattern, the operation in words, what brings it */
 const unbuilt: readonly (readonly [Method, string, string, string])[] = [
-  ['GET', '/containers/{id}/top', 'listing the processes of a container (top)', comesWith.wholeLife],
   ['GET', '/containers/{id}/changes', "listing a container's changed files (diff)", comesWith.wholeLife],
   ['GET', '/containers/{id}/export', "exporting a container's files (export)", comesWith.wholeLife],
   ['GET', '/containers/{id}/archive', 'copying files out of a container (cp)', comesWith.wholeLife],

@@ -1,4 +1,4 @@
-/** What containers use: stats. */
+/** What containers use: stats, and their processes. */
 import { once } from 'node:events';
 import type { ContainerStats } from '../../containers/containers.ts';
 import type { Exchange } from '../exchange.ts';
@@ -8,6 +8,15 @@ import { statsLine } from '../stats-json.ts';
 
 export function usageRoutes({ containers }: ApiServices): readonly Route[] {
   return [
+    {
+      method: 'GET',
+      pattern: '/containers/{id}/top',
+      body: 'any',
+      async handle(exchange) {
+        const { titles, processes } = await containers.processes(exchange.parameter('id'), exchange.text('ps_args') ?? '');
+        exchange.sendJson(200, { Processes: processes, Titles: titles });
+      },
+    },
     {
       method: 'GET',
       pattern: '/containers/{id}/stats',
