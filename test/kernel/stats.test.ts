@@ -75,6 +75,15 @@ suite('stats', { skip }, () => {
     assert.equal(answers[1]?.[1]?.networks, undefined);
   });
 
+  test("docker top: the host's ps, of this container alone", async () => {
+    const [titles = '', ...lines] = (await docker('top', 'busy')).split('\n');
+    assert.match(titles, /^UID +PID +PPID +C +STIME +TTY +TIME +CMD$/);
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', / sh -c while :; do :; done$/);
+    const pid = await docker('inspect', '-f', '{{.State.Pid}}', 'busy');
+    assert.equal((await docker('top', 'busy', '-o', 'pid,comm')).split('\n')[1]?.replace(/ +/, ' '), `${pid} sh`);
+  });
+
   test('docker stats --no-stream', async () => {
     const format = '{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}';
     const lines = (await docker('stats', '--no-stream', '--format', format)).split('\n').sort();
