@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { EngineError, invalid } from '../base/errors.ts';
 import { parseDockerBoolean } from '../wire/docker-boolean.ts';
 import { type Filters, parseFilters } from '../wire/filters.ts';
-import { type Hijacked, leaveHttp, type Upgrade } from './hijack.ts';
+import { type Hijacked, leaveHttp, rawStreamAnswer, type Upgrade } from './hijack.ts';
 import { readBytes, readJson } from './request-body.ts';
 
 export interface ExchangeParts {
@@ -136,7 +136,12 @@ export class Exchange {
 
   /** The request's body must have been read to its end before. */
   hijack(contentType: string): Hijacked {
-    const hijacked = leaveHttp(this.request, this.response, { contentType, upgrade: this.#upgrade });
+    return this.switchTo(rawStreamAnswer(contentType));
+  }
+
+  /** As `hijack`, with another answer than Docker's streams have. */
+  switchTo(answer: (upgraded: boolean) => string): Hijacked {
+    const hijacked = leaveHttp(this.request, this.response, { answer, upgrade: this.#upgrade });
     this.#hijacked = true;
     this.#gone.signal.addEventListener('abort', () => hijacked.stream.destroy(), { once: true });
     return hijacked;

@@ -35,21 +35,26 @@ const lingerMs = 10_000;
 export function leaveHttp(
   request: IncomingMessage,
   response: ServerResponse,
-  options: { readonly contentType: string; readonly upgrade: Upgrade | null },
+  options: { readonly answer: (upgraded: boolean) => string; readonly upgrade: Upgrade | null },
 ): Hijacked {
   const { socket } = request;
-  const { contentType, upgrade } = options;
+  const { answer, upgrade } = options;
   const stream = upgrade?.stream ?? socket;
   response.detachSocket(stream as Socket);
   socket.setTimeout(0);
   if (upgrade !== null) {
     if (upgrade.head.length > 0) stream.unshift(upgrade.head);
-    stream.write(`HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`);
-  } else {
-    freeFromParser(socket);
-    stream.write(`HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n\r\n`);
-  }
+  } else freeFromParser(socket);
+  stream.write(answer(upgrade !== null));
   return { stream, socket };
+}
+
+/** Docker's own answer: raw bytes, or its multiplexed frames, follow. */
+export function rawStreamAnswer(contentType: string): (upgraded: boolean) => string {
+  return (upgraded) =>
+    upgraded
+      ? `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`
+      : `HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n\r\n`;
 }
 
 /** Internals of the pinned Node: `parser.unconsume` gives the handle's bytes back to the socket's own `data` events. */

@@ -7,11 +7,19 @@ import type { Exchange } from '../exchange.ts';
 import { relay } from '../hijack.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
+import { WebsocketStream, websocketHandshake } from '../websocket.ts';
 
 export function containerStreamRoutes(services: ApiServices): readonly Route[] {
   return [
     { method: 'POST', pattern: '/containers/{id}/wait', body: 'any', handle: (exchange) => wait(exchange, services) },
     { method: 'POST', pattern: '/containers/{id}/attach', body: 'any', hijack: true, handle: (exchange) => attach(exchange, services) },
+    {
+      method: 'GET',
+      pattern: '/containers/{id}/attach/ws',
+      body: 'any',
+      hijack: true,
+      handle: (exchange) => attachWebsocket(exchange, services),
+    },
     { method: 'GET', pattern: '/containers/{id}/logs', body: 'any', handle: (exchange) => logs(exchange, services) },
   ];
 }
@@ -53,6 +61,23 @@ async function attach(exchange: Exchange, { containers, hasHungUp }: ApiServices
     detachKeys: exchange.text('detachKeys') || null,
   });
   await relay(exchange.hijack(streamContentType(exchange.apiMinor, session.tty)), session.stream, hasHungUp);
+}
+
+/** The same session over a WebSocket. Before 1.42 all three streams were joined, whatever was asked for. */
+async function attachWebsocket(exchange: Exchange, { containers, hasHungUp }: ApiServices): Promise<void> {
+  const answer = websocketHandshake(exchange.request);
+  const all = exchange.apiMinor < 42;
+  const session = await containers.attach(exchange.parameter('id'), {
+    stream: exchange.flag('stream'),
+    logs: exchange.flag('logs'),
+    stdin: all || exchange.flag('stdin'),
+    stdout: all || exchange.flag('stdout'),
+    stderr: all || exchange.flag('stderr'),
+    detachKeys: exchange.text('detachKeys') || null,
+  });
+  const { stream, socket } = exchange.switchTo(() => answer);
+  const websocket = new WebsocketStream(stream, { framed: !session.tty, text: exchange.apiMinor < 28 });
+  await relay({ stream: websocket, socket }, session.stream, hasHungUp);
 }
 
 async function logs(exchange: Exchange, { containers }: ApiServices): Promise<void> {

@@ -14,14 +14,7 @@ const comesWith = {
 
 /** method, pattern, the operation in words, what brings it */
 const unbuilt: readonly (readonly [Method, string, string, string])[] = [
-  ['GET', '/containers/{id}/changes', "listing a container's changed files (diff)", comesWith.wholeLife],
-  ['GET', '/containers/{id}/export', "exporting a container's files (export)", comesWith.wholeLife],
-  ['GET', '/containers/{id}/archive', 'copying files out of a container (cp)', comesWith.wholeLife],
-  ['HEAD', '/containers/{id}/archive', 'looking at files in a container (cp)', comesWith.wholeLife],
-  ['PUT', '/containers/{id}/archive', 'copying files into a container (cp)', comesWith.wholeLife],
-  ['GET', '/containers/{id}/attach/ws', 'attaching over a websocket', comesWith.wholeLife],
   ['POST', '/containers/{id}/update', 'changing the limits of a container (update)', comesWith.wholeLife],
-  ['POST', '/commit', 'making an image of a container (commit)', comesWith.wholeLife],
   ['POST', '/images/{name:*}/push', 'pushing an image to a registry', comesWith.registries],
   ['GET', '/images/search', 'searching a registry for images', comesWith.registries],
   ['GET', '/images/{name:*}/attestations', 'attestations of an image', comesWith.registries],

@@ -19,9 +19,9 @@ export const attach: Command = {
     const { flags, client, io, config } = context;
     const details = await client.containers.inspect(context.args[0] ?? '');
     const { Running, Paused, Restarting } = details.State;
-    if (!Running) throw new CliError('cannot attach to a stopped container, start it first');
-    if (Paused) throw new CliError('cannot attach to a paused container, unpause it first');
-    if (Restarting) throw new CliError('cannot attach to a restarting container, wait until it is running');
+    if (!Running) throw new CliError('You cannot attach to a stopped container, start it first');
+    if (Paused) throw new CliError('You cannot attach to a paused container, unpause it first');
+    if (Restarting) throw new CliError('You cannot attach to a restarting container, wait until it is running');
     const tty = details.Config.Tty;
     const stdin = !flags.bool('no-stdin') && details.Config.OpenStdin;
     checkTerminal(() => io.stdin, stdin, tty);

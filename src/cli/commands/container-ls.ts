@@ -20,7 +20,7 @@ export const containerLs: Command = {
   async run(context) {
     const { flags, client, config } = context;
     const quiet = flags.bool('quiet');
-    const format = flags.string('format') || (quiet ? '' : (config.file.psFormat ?? ''));
+    const format = flags.string('format') || (config.file.psFormat ?? '');
     const last = flags.bool('latest') && !flags.has('last') ? 1 : flags.int('last');
     // Sizes cost the daemon a walk over every file: they are asked for only when they are shown.
     const size = flags.bool('size') || /\.Size\b|json \.(?!\w)/.test(format);
@@ -33,7 +33,9 @@ export const containerLs: Command = {
     const truncate = !flags.bool('no-trunc');
     const rows = containers.map((container) => containerRow(container, truncate));
     const table = flags.bool('size') ? `${containerTable}\t{{.Size}}` : containerTable;
-    if (quiet && (format === '' || format === 'table'))
+    if (quiet && flags.string('format') !== '')
+      context.printError('WARNING: Ignoring custom format, because both --format and --quiet are set.\n');
+    if (quiet)
       context.print(formatRows({ format: '{{.ID}}', defaultTable: '', headers: containerHeaders }, rows));
     else
       context.print(

@@ -31,6 +31,7 @@ export const inspect: Command = {
     if (foreignTypes.includes(type)) throw new CliError(`--type ${type} is not supported: there are no such objects here`);
     if (type !== '' && !Object.hasOwn(fetchers, type))
       throw new CliError(`unknown type: "${type}": must be one of "container", "image", "network" or "volume"`);
+    if (context.flags.bool('size') && type !== '' && type !== 'container') context.printError(`WARNING: --size ignored for ${type}\n`);
     const one = fetchers[type];
     const fetch = one ?? fetchFirst;
     return showObjects(context, context.args, context.flags.string('format'), (name) => fetch(context, name));
