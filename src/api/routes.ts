@@ -1,5 +1,6 @@
 /** The whole API: one list of routes, one file per resource. */
 import type { Route } from './route-table.ts';
+import { containerFileRoutes } from './routes/container-file-routes.ts';
 import { containerRoutes } from './routes/container-routes.ts';
 import { containerStreamRoutes } from './routes/container-stream-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
@@ -19,6 +20,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...systemRoutes(services),
     ...eventRoutes(services),
     ...containerRoutes(services),
+    ...containerFileRoutes(services),
     ...containerStreamRoutes(services),
     ...usageRoutes(services),
     ...execRoutes(services),

@@ -48,8 +48,8 @@ export function lowersOfImage(
   return layers.mountOrder(image);
 }
 
-/** The container's `/` looks like the upper directory, whatever lies below: it takes over what the image says about `/`. */
-async function makeUpper({ layers }: ContainerContext, { record, paths }: Container): Promise<void> {
+/** At each start, and before its files are looked at. The container's `/` looks like the upper directory, whatever lies below: it takes over what the image says about `/`. */
+export async function makeUpper({ layers }: ContainerContext, { record, paths }: Container): Promise<void> {
   try {
     await mkdir(paths.upper, { mode: 0o755 });
   } catch (error) {

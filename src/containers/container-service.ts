@@ -5,6 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { ContainerId, ImageId } from '../base/brand.ts';
 import { conflict, EngineError, errorText, invalid } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
@@ -40,6 +41,7 @@ import { directorySize } from './directory-size.ts';
 import { createExec, startExec } from './exec-container.ts';
 import { Execs, execView } from './exec-registry.ts';
 import type { WaitCondition } from './exit-waiters.ts';
+import { ContainerFiles } from './files/container-files.ts';
 import { probeHealth } from './health-probe.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -139,9 +141,11 @@ function tellNetworks(networks: ContainerDependencies['networks'], registry: Con
 
 class Service implements ContainerService {
   readonly #context: ContainerContext;
+  readonly #files: ContainerFiles;
 
   constructor(context: ContainerContext) {
     this.#context = context;
+    this.#files = new ContainerFiles(context);
   }
 
   create(request: Parameters<Containers['create']>[0]) {
@@ -364,6 +368,30 @@ class Service implements ContainerService {
 
   async #changeNetwork(container: Container, run: () => Promise<void>): Promise<void> {
     await container.lane.submit({ kind: 'network', force: false, run });
+  }
+
+  async statPath(reference: string, path: string) {
+    return await this.#files.statPath(this.#find(reference), reference, path);
+  }
+
+  async readPath(reference: string, path: string) {
+    return await this.#files.readPath(this.#find(reference), reference, path);
+  }
+
+  async writePath(reference: string, path: string, archive: Readable, options: Parameters<Containers['writePath']>[3]) {
+    await this.#files.writePath(this.#find(reference), reference, path, archive, options);
+  }
+
+  async export(reference: string) {
+    return await this.#files.export(this.#find(reference));
+  }
+
+  async changes(reference: string) {
+    return await this.#files.changes(this.#find(reference));
+  }
+
+  async commit(reference: string, options: Parameters<Containers['commit']>[1]) {
+    return await this.#files.commit(this.#find(reference), options);
   }
 
   onEvent(listener: Parameters<Containers['onEvent']>[0]) {

@@ -55,6 +55,17 @@ export interface Containers {
   disconnectNetwork(reference: string, network: string, options: { readonly force: boolean }): Promise<void>;
   /** Beyond Docker: publishes and unpublishes ports of a running container; its stored configuration changes with it. */
   changePorts(reference: string, change: PortChange): Promise<void>;
+  /** What is at a path: links in its directories are followed, the last part only behind a trailing `/`. */
+  statPath(reference: string, path: string): Promise<PathStat>;
+  /** A tar of it, entries named from the last part of `path` on. The stream fails when the container stops where that hides something. */
+  readPath(reference: string, path: string): Promise<{ readonly stat: PathStat; readonly tar: Readable }>;
+  /** A tar into an existing directory. `archive` is not destroyed. */
+  writePath(reference: string, path: string, archive: Readable, options: WritePathOptions): Promise<void>;
+  /** A tar of all its files, what is mounted left out. */
+  export(reference: string): Promise<Readable>;
+  /** Sorted by path. */
+  changes(reference: string): Promise<readonly FileChange[]>;
+  commit(reference: string, options: CommitOptions): Promise<ImageId>;
   onEvent(listener: (event: ContainerEvent) => void): () => void;
   counts(): { readonly running: number; readonly paused: number; readonly stopped: number };
 }
@@ -66,6 +77,41 @@ export interface CreateRequest {
   readonly hostConfig: HostConfig;
   /** NetworkingConfig.EndpointsConfig, normalised: network name or id → what its endpoint is asked to be. `default` is the default bridge. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+}
+
+export interface PathStat {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Bits as Go's os.FileMode has them. */
+  readonly mode: number;
+  /** Nanoseconds since 1970. */
+  readonly modifiedAtNs: string;
+  /** Of a symbolic link, all links on the way followed; else ''. */
+  readonly linkTarget: string;
+}
+
+export interface WritePathOptions {
+  /** Refuses to put a directory in the place of something else, and the other way round. */
+  readonly noOverwriteDirNonDir: boolean;
+  /** What is written belongs to the container's user (`Config.User`), if it has one. */
+  readonly copyUidGid: boolean;
+}
+
+export interface FileChange {
+  readonly path: string;
+  readonly kind: 'modified' | 'added' | 'deleted';
+}
+
+export interface CommitOptions {
+  /** `repo:tag`, or null. */
+  readonly image: string | null;
+  readonly author: string;
+  readonly comment: string;
+  readonly pause: boolean;
+  /** Dockerfile instructions. */
+  readonly changes: readonly string[];
+  /** Instead of the container's own configuration, which still fills what is missing. */
+  readonly config: ContainerConfig | null;
 }
 
 export interface StopOptions {

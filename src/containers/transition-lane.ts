@@ -29,6 +29,11 @@ export class TransitionLane {
     return this.#queue.current === null;
   }
 
+  /** Something waits for what is under way. */
+  get isWanted(): boolean {
+    return this.#queue.waiting.length > 0;
+  }
+
   submit<T>(task: TransitionTask<T>): Promise<T> {
     const { queue, decision } = admit(this.#queue, task);
     this.#queue = queue;

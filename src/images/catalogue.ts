@@ -1,7 +1,7 @@
 /** The image catalogue: what `containers` and `api` may ask of images. Identity is Docker's classic one (DESIGN.md section 4): an image ID is the digest of its config. */
 import type { Readable } from 'node:stream';
 import type { DiffId, ImageId } from '../base/brand.ts';
-import type { ImageConfig } from '../oci/image-config.ts';
+import type { ImageConfig, ImageRunConfig } from '../oci/image-config.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 
 export interface Image {
@@ -34,6 +34,8 @@ export interface ImageCatalogue {
   load(tar: Readable, onProgress: (progress: ImageProgress) => void, signal?: AbortSignal): Promise<readonly ImageId[]>;
   /** `docker import`: a root file system tar becomes a one-layer image. `changes` are Dockerfile instructions (CMD, ENV, …). */
   importTar(tar: Readable, options: ImportOptions, onProgress: (progress: ImageProgress) => void): Promise<ImageId>;
+  /** A new image on top of the one that a container was made from; `reference` names it from then on. */
+  commit(request: CommitRequest, reference: string | null): Promise<ImageId>;
   /** A docker-archive that is an OCI layout too (both indexes), with the stored bytes: a round trip keeps digests. */
   save(references: readonly string[]): Promise<Readable>;
   tag(source: string, target: string): Promise<void>;
@@ -44,6 +46,25 @@ export interface ImageCatalogue {
   onEvent(listener: (event: ImageEvent) => void): () => void;
   /** Who uses an image: asked by `remove` and `prune`; handed in by the daemon because images know nothing of containers. */
   setUsers(users: (id: ImageId) => readonly ImageUser[]): void;
+}
+
+export interface CommitRequest {
+  readonly base: ImageId;
+  readonly containerId: string;
+  /** For the history: the container's command. */
+  readonly createdBy: string;
+  readonly author: string;
+  readonly comment: string;
+  readonly config: ImageRunConfig;
+  /** Called once, when its bytes can be taken. */
+  layer(): Promise<CommitLayer>;
+}
+
+export interface CommitLayer {
+  /** A plain tar, whiteouts as layers have them. */
+  readonly tar: Readable;
+  /** Known after its end. */
+  readonly changed: Promise<boolean>;
 }
 
 export interface ImportOptions {

@@ -10,6 +10,7 @@ import type { Database } from '../store/database.ts';
 import type { LayerStore } from '../store/layer-store.ts';
 import { createLeases, type Leases } from '../store/leases.ts';
 import type { ImageCatalogue, ImageEvent, ImageUser } from './catalogue.ts';
+import { commitImage, commitReference } from './commit.ts';
 import { imageHistory } from './history.ts';
 import { ImageRecords } from './image-records.ts';
 import { createLock, type ImageStore } from './image-store.ts';
@@ -102,6 +103,13 @@ class StoredCatalogue implements ImageCatalogue {
     const { id } = await importLayer(this.#store, tar, plan, onProgress);
     for (const reference of plan.references) this.#tagEvent(id, familiarReference(parseReference(reference)));
     this.#store.emit({ action: 'import', id, attributes: { name: id } });
+    return id;
+  };
+
+  commit: ImageCatalogue['commit'] = async (request, reference) => {
+    const references = reference === null ? [] : [commitReference(reference)];
+    const { id } = await commitImage(this.#store, request, references);
+    for (const each of references) this.#tagEvent(id, familiarReference(parseReference(each)));
     return id;
   };
 

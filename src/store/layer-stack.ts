@@ -124,6 +124,11 @@ export function childrenOf(directory: Found): readonly { readonly name: string; 
   });
 }
 
+/** One name down, no link followed; null: nothing is there. */
+export function childOf(directory: Found, name: string): Found | null {
+  return step(directory, name);
+}
+
 /** One name down: from the topmost layer that has it, merged with directories below as far as nothing in between is opaque or no directory. */
 function step(from: Found, name: string): Found | null {
   let top: { readonly path: string; readonly stats: Stats } | null = null;

@@ -15,6 +15,7 @@ import {
   majorOf,
   minorOf,
   O_DIRECTORY,
+  O_NOFOLLOW,
   O_RDONLY,
   openAt,
   openRegularFile,
@@ -55,7 +56,7 @@ export class TreeExporter implements TreeVisitor {
     this.#rules = rules;
   }
 
-  takes(_parent: number, name: string): boolean {
+  takes(_parent: number, name: string, _stats: BigIntStats): boolean {
     const standIn = this.#rules.standInFor?.([...this.#path, name]) ?? null;
     if (standIn === null) return false;
     const stats = fstatSync(standIn, { bigint: true });
@@ -95,6 +96,21 @@ export class TreeExporter implements TreeVisitor {
     }
     const written = stats.isFile() ? this.#file(parent, name, path) : this.#special(parent, name, path, stats);
     if (written && stats.nlink > 1n) this.#seen.set(identity, path);
+  }
+
+  /** How many directories below the root of the walk we are. */
+  get depth(): number {
+    return this.#path.length;
+  }
+
+  /** The entry of a directory whose content is left out. */
+  emptyDirectory(parent: number, name: string): void {
+    const directory = openAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      this.directory(directory, this.#pathOf(name));
+    } finally {
+      closeDescriptor(directory);
+    }
   }
 
   /** The entry of an open directory; what is in it is the caller's to walk. */

@@ -11,9 +11,10 @@ export function formatTime(time: Date | null): string {
 
 /** The same from nanoseconds since the epoch, with up to nine digits. */
 export function formatTimeNano(nanoseconds: bigint): string {
-  const seconds = nanoseconds / 1_000_000_000n;
-  const fraction = String(nanoseconds % 1_000_000_000n).padStart(9, '0');
-  return trimFraction(`${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${fraction}Z`);
+  // The fraction is counted forwards before 1970, too.
+  const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  const seconds = (nanoseconds - rest) / 1_000_000_000n;
+  return trimFraction(`${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${String(rest).padStart(9, '0')}Z`);
 }
 
 export function unixSeconds(time: Date): number {

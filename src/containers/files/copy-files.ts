@@ -1,0 +1,201 @@
+/**
+ * `cp` and `export`: archives between clients and containers.
+ *
+ *   out, running:   through its init. Ends badly when the container ended where something was mounted.
+ *   out, resting:   from read-only layers: a start meanwhile does no harm.
+ *   in, running:    through its init, given up when the container ends.
+ *   in, resting:    as a transition: a start waits for it, but not for a client that sends nothing.
+ */
+import { PassThrough, type Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { conflict } from '../../base/errors.ts';
+import { exportStream, importStream } from '../../volumes/volume-streams.ts';
+import type { Container } from '../container.ts';
+import type { ContainerContext } from '../container-context.ts';
+import type { Containers, PathStat, WritePathOptions } from '../containers.ts';
+import { parseContainerPath } from './container-path.ts';
+import type { FileJob } from './file-job.ts';
+import { fileThreads } from './file-threads.ts';
+import { readOverlay, refuseGoing, runningRoot, withRestingRoot } from './open-root.ts';
+import type { RootAccess, WriteRules } from './root-access.ts';
+
+/** As the client calls it. */
+interface Target {
+  readonly container: Container;
+  readonly reference: string;
+  readonly path: string;
+}
+
+/** How long others wait for a client that sends nothing. */
+const PATIENCE_MS = 3000;
+
+export async function statContainerPath(context: ContainerContext, { container, reference, path }: Target): Promise<PathStat> {
+  const parsed = parseContainerPath(path);
+  return await withRoot(context, container, (root) => fileThreads.looks.run<PathStat>({ kind: 'stat', root, path: parsed, reference }));
+}
+
+export async function readContainerPath(
+  context: ContainerContext,
+  { container, reference, path: given }: Target,
+): Promise<Awaited<ReturnType<Containers['readPath']>>> {
+  const path = parseContainerPath(given);
+  const mountPoints = container.record.mounts.map(({ destination }) => destination);
+  const opened = Promise.withResolvers<{ readonly stat: PathStat; readonly tar: Readable }>();
+  const work = withRoot(context, container, async (root) => {
+    const stat = await fileThreads.looks.run<PathStat>({ kind: 'stat', root, path, reference });
+    const { tar, closed } = archiveOf((writeEnd) => ({ kind: 'read', root, path, reference, mountPoints, writeEnd }));
+    context.events.emit('archive-path', container);
+    opened.resolve({ stat, tar });
+    await closed;
+  });
+  work.catch(opened.reject);
+  return await opened.promise;
+}
+
+export async function exportContainer(context: ContainerContext, container: Container): Promise<Readable> {
+  refuseGoing(container);
+  const overlay = await readOverlay(context, container);
+  const { tar } = archiveOf((writeEnd) => ({ kind: 'export', overlay, empty: container.paths.merged, writeEnd }));
+  context.events.emit('export', container);
+  return tar;
+}
+
+/** What a job writes, as a stream; `closed` when nothing of it is left. `outcome` is the job's own. */
+export function archiveOf<T>(job: (writeEnd: number) => FileJob): {
+  readonly tar: Readable;
+  readonly closed: Promise<void>;
+  readonly outcome: Promise<T>;
+} {
+  const closed = Promise.withResolvers<void>();
+  const outcome = Promise.withResolvers<T>();
+  outcome.promise.catch(() => {});
+  const cancel = new SharedArrayBuffer(4);
+  const tar = exportStream(async (writeEnd) => {
+    const result = fileThreads.streams.run<T>(job(writeEnd), cancel);
+    result.then(outcome.resolve, outcome.reject);
+    await result;
+  }, closed.resolve);
+  tar.once('error', () => Atomics.store(new Int32Array(cancel), 0, 1));
+  return { tar, closed: closed.promise, outcome: outcome.promise };
+}
+
+export async function writeContainerPath(
+  context: ContainerContext,
+  target: Target,
+  archive: Readable,
+  options: WritePathOptions,
+): Promise<void> {
+  const { container } = target;
+  parseContainerPath(target.path);
+  while (!(await writeOnce(context, target, archive, options))) {
+    // It was started, or it ended, between the look and its turn.
+  }
+  context.events.emit('extract-to-dir', container);
+}
+
+/** False: nothing was read, as the container was not what it was taken for. */
+async function writeOnce(context: ContainerContext, target: Target, archive: Readable, options: WritePathOptions): Promise<boolean> {
+  const { container } = target;
+  const running = runningRoot(container);
+  if (running !== null) {
+    await untilItEnds(container, (signal) => writeInto(running, target, archive, options, signal));
+    return true;
+  }
+  return await container.lane.submit({
+    kind: 'files',
+    force: false,
+    run: async () => {
+      if (runningRoot(container) !== null) return false;
+      await withRestingRoot(context, container, 'write', (root) =>
+        whileClientSends(container, archive, (signal) => writeInto(root, target, archive, options, signal)),
+      );
+      return true;
+    },
+  });
+}
+
+async function writeInto(
+  root: RootAccess,
+  { container, reference, path }: Target,
+  archive: Readable,
+  options: WritePathOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const user = options.copyUidGid && container.config.User !== '' ? container.config.User : null;
+  const job = {
+    kind: 'write',
+    root,
+    path: parseContainerPath(path).text,
+    reference,
+    rules: writeRules(container),
+    options: { sameKindOnly: options.noOverwriteDirNonDir, user },
+  } as const;
+  // Its own stream, so that giving up leaves the client's connection alone: the answer goes there.
+  const relay = new PassThrough();
+  const cut = () => void relay.destroy(signal.reason as Error);
+  const left = () => void (archive.readableEnded || relay.destroy());
+  signal.addEventListener('abort', cut);
+  archive.once('close', left);
+  archive.once('error', left);
+  archive.pipe(relay);
+  try {
+    await importStream(relay, (readEnd, cancel) => fileThreads.streams.run<void>({ ...job, readEnd }, cancel));
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', cut);
+    archive.off('close', left);
+    archive.off('error', left);
+    archive.unpipe(relay);
+    relay.destroy();
+  }
+}
+
+function writeRules({ hostConfig, record }: Container): WriteRules {
+  const mounts = record.mounts.map((mount) => {
+    const readOnly = mount.kind === 'tmpfs' ? mount.options.includes('ro') : mount.kind === 'image' || mount.readOnly;
+    return { destination: mount.destination, readOnly };
+  });
+  return { readOnlyRoot: hostConfig.ReadonlyRootfs, mounts };
+}
+
+async function withRoot<T>(context: ContainerContext, container: Container, use: (root: RootAccess) => Promise<T>): Promise<T> {
+  const running = runningRoot(container);
+  return running === null ? await withRestingRoot(context, container, 'read', use) : await use(running);
+}
+
+async function untilItEnds(container: Container, use: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const ended = new AbortController();
+  const { state } = container;
+  if (state.status === 'running') {
+    void state.process.exited.then(() =>
+      ended.abort(conflict(`Container ${container.id} stopped while files were being copied into it: some may be missing, try again`)),
+    );
+  }
+  await use(ended.signal);
+}
+
+async function whileClientSends(container: Container, archive: Readable, use: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const impatience = new AbortController();
+  let lastSent = performance.now();
+  const sent = () => {
+    lastSent = performance.now();
+  };
+  archive.on('data', sent);
+  const done = new AbortController();
+  const watch = async () => {
+    for (;;) {
+      await delay(PATIENCE_MS / 6, undefined, { ref: false, signal: done.signal });
+      if (!container.lane.isWanted || performance.now() - lastSent < PATIENCE_MS) continue;
+      const reason = `the copy into container ${container.id} was given up: its client sends nothing, and something else is to be done with the container`;
+      impatience.abort(conflict(reason));
+    }
+  };
+  watch().catch(() => {});
+  try {
+    await use(impatience.signal);
+  } finally {
+    done.abort();
+    archive.off('data', sent);
+  }
+}

@@ -1,0 +1,136 @@
+/** Out of a container: what a path is, and a tar of it. In worker threads. */
+import { type BigIntStats, statfsSync } from 'node:fs';
+import { printableName } from '../../base/byte-name.ts';
+import { conflict, invalid, notFound } from '../../base/errors.ts';
+import { isErrno } from '../../linux/ffi.ts';
+import { closeDescriptor, pathAt, readPinnedLink } from '../../linux/file-calls.ts';
+import { walkTree } from '../../linux/walk-tree.ts';
+import { ArchivePipe, type ExportRules, TreeExporter } from '../../volumes/export-tree.ts';
+import type { PathStat } from '../containers.ts';
+import type { ContainerPath } from './container-path.ts';
+import { ContainerTree, openDirectoryOf, type Place } from './container-tree.ts';
+import type { FileJob } from './file-job.ts';
+import { pathStat } from './path-stat.ts';
+
+type StatJob = Extract<FileJob, { kind: 'stat' }>;
+type ReadJob = Extract<FileJob, { kind: 'read' }>;
+
+/** File systems that show the kernel, not files: proc, sysfs, cgroup, cgroup2, devpts, mqueue, bpf, debugfs, tracefs, securityfs. */
+const kernelFileSystems: ReadonlySet<number> = new Set([
+  0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x1cd1, 0x19800202, 0xcafe4a11, 0x64626720, 0x74726163, 0x73636673,
+]);
+
+export function statPath({ root, path, reference }: StatJob): PathStat {
+  return withPlace(root, path, reference, (tree, { path: found, fd, stats }) => {
+    const linkTarget = stats.isSymbolicLink() ? `/${tree.locate(readPinnedLink(fd), found.slice(0, -1)).join('/')}` : '';
+    return pathStat(path.name, stats, linkTarget);
+  });
+}
+
+export function readPath({ root, path, reference, writeEnd, mountPoints }: ReadJob, checkpoint: () => void): void {
+  withPlace(root, path, reference, (tree, place) => {
+    const archive = new ArchivePipe(writeEnd);
+    const exporter = new ContainerExporter(archive, tree, place, { prefix: path.name, keepAttribute: () => true, checkpoint });
+    if (place.stats.isDirectory()) readDirectory(place, exporter, path.name);
+    else exporter.pinned(place.fd, path.name);
+    if (!tree.isComplete && mountPoints.some((destination) => isAbove(place.path, tree.locate(destination)))) {
+      throw conflict('the container stopped while its files were being read, and what was mounted there is missing: try again');
+    }
+    archive.end();
+  });
+}
+
+function readDirectory(place: Place, exporter: ContainerExporter, name: string): void {
+  const directory = openDirectoryOf(place.fd);
+  try {
+    exporter.directory(directory, name);
+    walkTree(directory, exporter);
+  } finally {
+    closeDescriptor(directory);
+  }
+}
+
+/** Leaves out what the kernel shows in a container, and the devices that Gantry puts there: a copy of `/` is a copy of files. */
+class ContainerExporter extends TreeExporter {
+  readonly #at: readonly string[];
+  /** Device → whether it is such a file system. */
+  readonly #judged: Map<bigint, boolean>;
+
+  constructor(archive: ArchivePipe, tree: ContainerTree, place: Place, rules: ExportRules) {
+    super(archive, { ...rules, standInFor: (path) => tree.mountedAt([...place.path, ...path])?.fd ?? null });
+    this.#at = place.path;
+    this.#judged = new Map([[place.stats.dev, false]]);
+  }
+
+  override takes(parent: number, name: string, stats: BigIntStats): boolean {
+    if (super.takes(parent, name, stats)) return true;
+    if (!stats.isDirectory()) return false;
+    const ownDevices = this.#at.length === 0 && this.depth === 0 && name === 'dev';
+    if (!ownDevices && !this.#showsKernel(parent, name, stats.dev)) return false;
+    this.emptyDirectory(parent, name);
+    return true;
+  }
+
+  #showsKernel(parent: number, name: string, device: bigint): boolean {
+    const known = this.#judged.get(device);
+    if (known !== undefined) return known;
+    const judged = showsKernel(pathAt(parent, name));
+    this.#judged.set(device, judged);
+    return judged;
+  }
+}
+
+function showsKernel(path: string | Buffer): boolean {
+  try {
+    return kernelFileSystems.has(statfsSync(path).type);
+  } catch {
+    // Gone by now.
+    return false;
+  }
+}
+
+export function withPlace<T>(
+  root: StatJob['root'],
+  path: ContainerPath,
+  reference: string,
+  use: (tree: ContainerTree, place: Place) => T,
+): T {
+  const tree = ContainerTree.open(root);
+  try {
+    const place = find(tree, path, reference);
+    try {
+      return use(tree, place);
+    } finally {
+      closeDescriptor(place.fd);
+    }
+  } finally {
+    tree.close();
+  }
+}
+
+function find(tree: ContainerTree, { text, directory }: ContainerPath, reference: string): Place {
+  const place = explaining(text, reference, () => tree.resolve(text, directory ? 'follow' : 'keep'));
+  if (!directory || place.stats.isDirectory()) return place;
+  closeDescriptor(place.fd);
+  throw notDirectory(text);
+}
+
+/** What the kernel says of a path, in Docker's words. */
+export function explaining<T>(path: string, reference: string, look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) throw notFound(`Could not find the file ${path} in container ${reference}`, { cause: error });
+    if (isErrno(error, 'ENOTDIR')) throw notDirectory(path);
+    if (isErrno(error, 'ELOOP', 'ENAMETOOLONG')) throw invalid(`cannot open ${printableName(path)}: ${error.errnoName}`, { cause: error });
+    throw error;
+  }
+}
+
+function notDirectory(path: string): Error {
+  return invalid(`${printableName(path)}: not a directory`);
+}
+
+function isAbove(path: readonly string[], other: readonly string[]): boolean {
+  return path.every((name, index) => other[index] === name);
+}
