@@ -8,9 +8,11 @@ import { crashRound, randomFrom } from '../faults/crash-round.ts';
 import { type LeakFigures, leakCycles } from '../faults/leak-cycles.ts';
 import { bigArchive, crashDuringLoad, crashDuringRemoval } from '../faults/load-crash.ts';
 import { pingText, pingUnderLoad } from '../faults/ping-under-load.ts';
+import { liveWithoutDaemon } from '../faults/without-daemon.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { manyContainers } from './many-containers.ts';
 import { killedWhileNetworksChange, membersJoinAndLeave, networksMadeAndRemoved, portsComeAndGo } from './network-rows.ts';
 import { killedWhileVolumesChange, volumesMadeAndRemoved } from './volume-rows.ts';
 
@@ -34,7 +36,7 @@ const numbered = /^\d+$/.test(first);
 const kills = numbered ? Number(first) : 100;
 const wanted = numbered ? rest : [first, ...rest].filter((part) => part !== '');
 const imageKills = Math.ceil(kills / 5);
-const leakRounds = kills * 3;
+const leakRounds = kills * 5;
 const pingLimitMs = 1000;
 
 const rows: readonly Row[] = [
@@ -53,6 +55,12 @@ const rows: readonly Row[] = [
     rounds: leakRounds,
     run: withDaemon(leakRow),
   },
+  {
+    name: 'containers at once on this machine',
+    rounds: kills * 5,
+    run: withDaemon((daemon, failures) => manyContainers(daemon, kills * 5, failures)),
+  },
+  { name: `${kills / 10} minutes without a daemon, 50 containers writing`, rounds: 1, run: withDaemon(aloneRow) },
   { name: '`/_ping` while a 200 MB image loads and 20 containers log at full speed', rounds: 1, run: withDaemon(pingRow) },
   { name: 'networks made, joined and removed, four at a time', rounds: kills * 5, run: () => networksMadeAndRemoved(kills * 5) },
   {
@@ -159,6 +167,11 @@ function leakText({ daemonBefore, daemonAfter, launcherBefore, launcherAfter }: 
     `daemon: descriptors ${change(daemonBefore.descriptors, daemonAfter.descriptors)}, threads ${change(daemonBefore.threads, daemonAfter.threads)}, resident KB ${change(daemonBefore.residentKb, daemonAfter.residentKb)}`,
     `launcher: descriptors ${change(launcherBefore.descriptors, launcherAfter.descriptors)}, resident KB ${change(launcherBefore.residentKb, launcherAfter.residentKb)}`,
   ].join('; ');
+}
+
+async function aloneRow(daemon: GantryDaemon): Promise<string> {
+  const { lines, bytes } = await liveWithoutDaemon(daemon, 50, kills * 6000);
+  return `${lines} lines, ${bytes} bytes, all there; none restarted`;
 }
 
 async function pingRow(daemon: GantryDaemon, failures: string[]): Promise<string> {
