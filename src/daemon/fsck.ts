@@ -22,8 +22,8 @@ export interface FsckParts {
   readonly looks?: number;
 }
 
-const defaultPauseMs = 300;
-const defaultLooks = 8;
+const defaultPauseMs = 200;
+const defaultLooks = 6;
 
 export function createFsck({
   audits,

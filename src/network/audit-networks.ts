@@ -29,14 +29,12 @@ function kernelFindings(context: NetworkContext, { ownerlessLinks, missingBridge
   return [
     ...ownerlessLinks.map((name) => found('interface', name, 'it has our mark, and belongs to no container and no network')),
     ...missingBridges.map(({ bridge, networkName }) => found('interface', bridge, `the bridge of network ${networkName} is missing`)),
-    ...lostEndpoints.map(
-      ({ sandboxId, interfaceName }): Finding => ({
-        kind: 'interface',
-        what: `${interfaceName} of container ${sandboxId}`,
-        why: 'somebody deleted it: restart the container',
-        repair: null,
-      }),
-    ),
+    ...lostEndpoints.map(({ sandboxId, interfaceName, how }): Finding => {
+      const what = `${interfaceName} of container ${sandboxId}`;
+      return how === 'deleted'
+        ? { kind: 'interface', what, why: 'somebody deleted it: restart the container', repair: null }
+        : found('interface', what, `it is ${how}`);
+    }),
     ...(table === null ? [] : tableFindings(table, found)),
   ];
 }

@@ -244,8 +244,8 @@ export interface NetSurvey {
   /** Names of interfaces with our mark that belong to nothing. */
   readonly ownerlessLinks: readonly string[];
   readonly missingBridges: readonly BridgeSpec[];
-  /** Interfaces of containers that somebody deleted. */
-  readonly lostEndpoints: readonly { readonly sandboxId: string; readonly interfaceName: string }[];
+  /** Interfaces of containers whose host end somebody deleted, or took off its bridge. */
+  readonly lostEndpoints: readonly LostEndpoint[];
   /** Elements of the nft table; null: there is no firewall. */
   readonly table: TableComparison | null;
   readonly sandboxes: readonly string[];
@@ -253,6 +253,12 @@ export interface NetSurvey {
   readonly dnsSandboxes: readonly string[];
   /** Reserved ports: `tcp 0.0.0.0:8080`. */
   readonly portOwners: readonly { readonly sandboxId: string; readonly port: string }[];
+}
+
+export interface LostEndpoint {
+  readonly sandboxId: string;
+  readonly interfaceName: string;
+  readonly how: 'deleted' | 'off its bridge';
 }
 
 export interface TableComparison {

@@ -10,6 +10,7 @@ import type { Finding } from '../base/finding.ts';
 import { readMountPoints } from '../linux/mount-table.ts';
 import { isPlain } from './local-driver.ts';
 import { STAGED } from './local-paths.ts';
+import { adoptDirectory } from './repair-volumes.ts';
 import type { VolumeContext } from './volume-context.ts';
 import type { VolumeRecord } from './volume-records.ts';
 
@@ -61,12 +62,18 @@ async function strayEntries(context: VolumeContext): Promise<readonly Finding[]>
       found.push({
         kind: 'directory',
         what: path,
-        why: 'no volume of this name is recorded; a restart of the daemon makes it a volume again',
-        repair: null,
+        why: 'no volume of this name is recorded',
+        repair: { does: 'makes it a volume again, when it looks like one', run: () => adoptAgain(context, entry.name) },
       });
     else found.push({ kind: 'file', what: path, why: 'it is no volume: remove it by hand', repair: null });
   }
   return found;
+}
+
+function adoptAgain(context: VolumeContext, name: string): Promise<void> {
+  return context.queue.run(name, async () => {
+    if (context.records.get(name) === null) await adoptDirectory(context, name);
+  });
 }
 
 async function stagedContent(context: VolumeContext, name: string): Promise<readonly Finding[]> {

@@ -22,7 +22,7 @@ export async function repairVolumes(context: RepairContext): Promise<void> {
   for (const entry of await readdir(context.paths.root, { withFileTypes: true })) {
     if (entry.name.startsWith('.')) leftovers.push(entry.name);
     else if (entry.isDirectory()) await dropStaged(context, entry.name);
-    if (!entry.name.startsWith('.') && context.records.get(entry.name) === null) await adopt(context, entry.name);
+    if (!entry.name.startsWith('.') && context.records.get(entry.name) === null) await adoptDirectory(context, entry.name);
   }
   if (leftovers.length > 0) removeLater(context, context.paths.root, await setAside(context.paths.root, leftovers));
 }
@@ -59,7 +59,7 @@ async function dropStaged(context: RepairContext, name: string): Promise<void> {
 }
 
 /** A directory without a record is somebody's data (a database restored from an older backup, say): it becomes a volume, as in Docker. */
-async function adopt(context: RepairContext, name: string): Promise<void> {
+export async function adoptDirectory(context: RepairContext, name: string): Promise<void> {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name)) return;
   const stats = await stat(context.paths.data(name)).catch(() => null);
   if (stats?.isDirectory() !== true) return;

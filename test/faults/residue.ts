@@ -2,16 +2,18 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fsckFindings } from '../harness/fsck.ts';
 import type { GantryDaemon } from '../harness/gantry.ts';
 import { markedInterfaces } from '../harness/network-traces.ts';
 import { listOrEmpty, readOrEmpty } from '../harness/tolerant-read.ts';
 
-/** Of a daemon that has no containers: empty, or what was left behind. Monitors leave a moment after their exit was stored. */
+/** Of a daemon that has no containers: empty, or what was left behind, as seen from outside and by `system fsck`. Monitors leave a moment after their exit was stored. */
 export async function residueOf(daemon: GantryDaemon, patienceMs = 5000): Promise<readonly string[]> {
   const deadline = Date.now() + patienceMs;
   for (;;) {
     const left = residueNow(daemon);
-    if (left.length === 0 || Date.now() > deadline) return left;
+    if (left.length === 0) return await fsckFindings(daemon.host);
+    if (Date.now() > deadline) return left;
     await delay(50);
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from './command.ts';
+import { fsckFindings } from './fsck.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -20,11 +21,16 @@ export interface GantryDaemon {
   crash(): Promise<void>;
   /** SIGTERM and the end of it. */
   stop(): Promise<void>;
-  /** Starts again on the same roots after `crash` or `stop`. */
-  restart(): Promise<void>;
+  /** Starts again on the same roots after `crash` or `stop`; `failpoint`: dies there (src/base/failpoints.ts). */
+  restart(failpoint?: string): Promise<void>;
+  /** Resolves when it has died by itself. */
+  died(): Promise<void>;
   /** Starts again and is SIGKILLed after that time, ready or not. */
   restartAndCrash(afterMs: number): Promise<void>;
-  /** Removes all containers, ends the daemon and what it left running, and removes its directories. */
+  /**
+   * Removes all containers, ends the daemon and what it left running, and removes its directories. Throws when `system fsck` found something, with the
+   * containers or without them.
+   */
   dispose(): Promise<void>;
 }
 
@@ -34,6 +40,8 @@ export interface GantryOptions {
   readonly bundled?: boolean;
   /** A command that the daemon's own command line is appended to; it must end in exec. `$DATA_ROOT` is set. */
   readonly wrapper?: readonly string[];
+  /** False: the test damages what the daemon has, and looks at the findings itself. */
+  readonly fsck?: false;
 }
 
 export async function startGantry(options: GantryOptions = {}): Promise<GantryDaemon> {
@@ -51,9 +59,10 @@ export async function startGantry(options: GantryOptions = {}): Promise<GantryDa
     log: () => readFileSync(join(directory, 'log'), 'utf8'),
     crash: () => end(child, 'SIGKILL'),
     stop: () => end(child, 'SIGTERM'),
-    restart: async () => {
-      child = await launch(directory, host, options);
+    restart: async (failpoint) => {
+      child = await launch(directory, host, options, failpoint);
     },
+    died: () => gone(child),
     restartAndCrash: async (afterMs) => {
       child = spawnDaemon(directory, host, options);
       await delay(afterMs);
@@ -61,18 +70,24 @@ export async function startGantry(options: GantryOptions = {}): Promise<GantryDa
     },
     dispose: async () => {
       if (child.exitCode !== null || child.signalCode !== null) child = await launch(directory, host, options);
+      // The daemon ends in any case: one that stays keeps the test process alive.
+      const look = async (): Promise<readonly string[]> =>
+        options.fsck === false ? [] : await fsckFindings(host).catch((error: unknown) => [String(error)]);
+      const findings = [...(await look())];
       await runCommand(['/bin/sh', '-c', 'ids=$(docker ps -aq); [ -z "$ids" ] || docker rm -f $ids'], {
         env: { ...process.env, DOCKER_HOST: host },
       });
+      findings.push(...(await look()));
       await end(child, 'SIGTERM');
       await launcherGone(join(directory, 'run'));
       rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+      if (findings.length > 0) throw new Error(`system fsck found:\n${[...new Set(findings)].join('\n')}`);
     },
   };
   return daemon;
 }
 
-function spawnDaemon(directory: string, host: string, options: GantryOptions): ChildProcess {
+function spawnDaemon(directory: string, host: string, options: GantryOptions, failpoint = ''): ChildProcess {
   const entry = options.bundled ? join(root, 'build/gantry.cjs') : join(root, 'src/main/main.ts');
   const script = 'exec "$@" >>"$LOG" 2>&1';
   const flags = [
@@ -89,12 +104,12 @@ function spawnDaemon(directory: string, host: string, options: GantryOptions): C
   const command = [...(options.wrapper ?? []), process.execPath, '--no-warnings', entry, 'daemon', ...flags];
   return spawn('/bin/sh', ['-c', script, 'sh', ...command], {
     stdio: 'ignore',
-    env: { ...process.env, LOG: `${directory}/log`, DATA_ROOT: `${directory}/data` },
+    env: { ...process.env, LOG: `${directory}/log`, DATA_ROOT: `${directory}/data`, GANTRY_FAILPOINT: failpoint },
   });
 }
 
-async function launch(directory: string, host: string, options: GantryOptions): Promise<ChildProcess> {
-  const child = spawnDaemon(directory, host, options);
+async function launch(directory: string, host: string, options: GantryOptions, failpoint?: string): Promise<ChildProcess> {
+  const child = spawnDaemon(directory, host, options, failpoint);
   for (let attempt = 0; attempt < 300; attempt++) {
     if (existsSync(`${directory}/g.sock`) && (await runCommand(['docker', '-H', host, 'version'])).status === 0) return child;
     if (child.exitCode !== null) break;
@@ -105,8 +120,13 @@ async function launch(directory: string, host: string, options: GantryOptions): 
 
 async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
   process.kill(child.pid, signal);
+  await gone(child);
+}
+
+async function gone(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
   await Promise.race([
     ended,
     delay(15_000, undefined, { ref: false }).then(() => Promise.reject(new Error('the daemon did not stop within 15 s'))),
