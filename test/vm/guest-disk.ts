@@ -1,6 +1,7 @@
 /**
  * What the guest boots from: an initial memory file system with the drivers of its disk, and a disk with the pinned Node, our bundles and native
- * programs, the docker command line, busybox, and the C libraries that those need, taken from this machine. Nothing is installed into it.
+ * programs, the docker command line, busybox, iproute2, nft, and the C libraries that those need, taken from this machine, and the kernel's own drivers of
+ * networks, which it loads by itself when they are asked for, as on any host. Nothing is installed into it.
  */
 import { chmodSync, copyFileSync, cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -18,8 +19,21 @@ const layerCount = 120;
 /** In the order that they need each other; `guest/boot` names them too. */
 const drivers = ['virtio_ring', 'virtio', 'virtio_mmio', 'virtio_blk', 'overlay'];
 
-/** Fills `directory` with the tree and makes `image` of it. */
-export async function makeDisk(directory: string, image: string): Promise<void> {
+/** Folders and files of the kernel's modules that networks need: what the kernel asks `modprobe` for, and what those need in turn. */
+const networkDrivers = [
+  'net',
+  'lib',
+  'crypto',
+  'drivers/net/veth.ko',
+  'drivers/net/dummy.ko',
+  'drivers/net/macvlan.ko',
+  'drivers/net/ipvlan',
+];
+/** Where Debian has them. */
+const networkTools = ['/usr/sbin/ip', '/usr/sbin/nft'];
+
+/** Fills `directory` with the tree and makes `image` of it; `modules` is the folder of the kernel's modules. */
+export async function makeDisk(directory: string, image: string, modules: string): Promise<void> {
   for (const name of [
     'dev',
     'proc',
@@ -39,7 +53,10 @@ export async function makeDisk(directory: string, image: string): Promise<void> 
     mkdirSync(join(directory, name), { recursive: true });
   }
   await installBusybox(directory);
-  for (const file of ['/usr/bin/script', ...(await librariesOf(node, koffi, '/usr/bin/script'))]) put(directory, file, file);
+  await installDrivers(directory, modules);
+  const tools = ['/usr/bin/script', ...networkTools];
+  for (const file of tools) put(directory, file, join('/usr/bin', basename(file)));
+  for (const file of await librariesOf(node, koffi, ...tools)) put(directory, file, file);
   put(directory, dockerProgram(), '/usr/local/bin/docker');
   put(directory, node, '/opt/gantry/node');
   cpSync(join(root, 'build'), join(directory, 'opt/gantry/build'), { recursive: true, filter: (path) => basename(path) !== 'obj' });
@@ -67,6 +84,15 @@ async function installBusybox(directory: string): Promise<void> {
     .split('\n')
     .filter((name) => name !== 'busybox');
   for (const name of applets) symlinkSync('busybox', join(directory, 'bin', name));
+}
+
+async function installDrivers(directory: string, modules: string): Promise<void> {
+  const target = join(directory, 'lib/modules', basename(modules));
+  mkdirSync(target, { recursive: true });
+  for (const name of networkDrivers) cpSync(join(modules, 'kernel', name), join(target, 'kernel', name), { recursive: true });
+  for (const name of ['modules.builtin', 'modules.order']) copyFileSync(join(modules, name), join(target, name));
+  await must('/bin/busybox', 'depmod', '-b', directory, basename(modules));
+  symlinkSync('../bin/busybox', join(directory, 'sbin/modprobe'));
 }
 
 /** The files of the dynamic linker's answer, the linker too. */

@@ -39,7 +39,7 @@ export interface Ended {
 export async function runMachine(parts: MachineParts, limitMs: number): Promise<Ended> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-vm-'));
   try {
-    await makeDisk(join(directory, 'root'), join(directory, 'disk'));
+    await makeDisk(join(directory, 'root'), join(directory, 'disk'), parts.modules);
     makeInitialFiles(parts.modules, join(directory, 'initial'));
     return await boot(parts, directory, limitMs);
   } finally {
@@ -61,7 +61,7 @@ function boot({ qemu, kernel }: MachineParts, directory: string, limitMs: number
       '-initrd',
       join(directory, 'initial'),
       '-append',
-      `console=ttyS0 quiet panic=-1 mitigations=off ${clockOptions()}`,
+      `console=ttyS0 quiet panic=-1 mitigations=off ${clockOptions()} checks="${process.env.GANTRY_VM_CHECKS ?? ''}"`,
     ],
     ...['-drive', `id=disk,file=${join(directory, 'disk')},format=raw,if=none,cache=unsafe`, '-device', 'virtio-blk-device,drive=disk'],
   ];

@@ -1,6 +1,7 @@
 /**
  * Containers on a second kernel: Debian's 6.1, with cgroup v2 alone, in a virtual machine. Needs root (for a disk with root's files), the docker command
- * line, busybox-static and what test/vm/fetch.sh gets. `GANTRY_VM_CONSOLE=1` shows the console while it runs.
+ * line, busybox-static, nftables, iproute2 and what test/vm/fetch.sh gets. `GANTRY_VM_CONSOLE=1` shows the console while it runs, `GANTRY_VM_CHECKS='networks leave'` makes it
+ * these parts of test/vm/guest/checks.sh.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -17,6 +18,7 @@ function missing(): string | false {
   if (process.arch !== 'x64') return 'needs an x86_64 machine';
   if (process.getuid?.() !== 0) return 'needs root';
   if (!existsSync('/bin/busybox')) return 'needs busybox-static';
+  if (!existsSync('/usr/sbin/nft') || !existsSync('/usr/sbin/ip')) return 'needs nftables and iproute2';
   if (!existsSync('/usr/local/bin/docker') && !existsSync('/usr/bin/docker')) return 'needs the docker command line';
   if (!existsSync(bundle)) return 'needs the bundles of ./gantry in build/';
   return typeof parts === 'string' ? parts : false;

@@ -10,6 +10,9 @@ gone() { tries=0; while [ -e "$2" ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$(
 built() { what=$1; shift; out=$("$@" 2>&1); case $out in *'not built yet'*) echo "skip - $what: not built yet"; return 1 ;; esac; }
 run() { docker run --rm --network none "$@" 2>&1; }
 
+# busybox's shell takes its own before those in the PATH.
+ip() { /usr/bin/ip "$@"; }
+
 start_daemon() {
   rm -f /run/gantry/gantry.sock
   # As ./gantry starts it.
@@ -78,6 +81,69 @@ devices() {
     "$(run --privileged busybox sh -c 'mkdir /sys/fs/cgroup/sub && echo $(head -c 512 /dev/vda | wc -c) made $(grep CapEff /proc/self/status)')"
 }
 
+# Another host on a wire: the namespace `lan`.
+networks() {
+  ip netns add lan
+  ip link add wire type veth peer name wire netns lan
+  ip addr add 198.18.7.1/24 dev wire; ip link set wire up
+  ip -n lan addr add 198.18.7.2/24 dev wire; ip -n lan link set wire up; ip -n lan link set lo up
+  ip -n lan route add 172.16.0.0/12 via 198.18.7.1
+  ip addr add fd18:7::1/64 dev wire nodad; ip -n lan addr add fd18:7::2/64 dev wire nodad
+  lan() { ip netns exec lan "$@" 2>&1; }
+
+  serve='mkdir /w; echo page >/w/index.html; exec httpd -f -p [::]:80 -h /w'
+  docker network create --ipv6 net >/dev/null
+  docker run -d --name server --network net --network-alias www -p 8080:80 busybox sh -c "$serve" >/dev/null
+  docker run -d --name plain -p 8081:80 busybox sh -c "$serve" >/dev/null
+  sleep 1
+  same 'names and aliases of a network of its own' 'page page' "$(docker run --rm --network net busybox sh -c 'echo $(wget -qO- http://server/) $(wget -qO- http://www/)' 2>&1)"
+  same 'a published port: by 127.0.0.1, the own address, ::1' 'page page page' \
+    "$(echo $(timeout 5 wget -qO- http://127.0.0.1:8080/ 2>&1) $(timeout 5 wget -qO- http://198.18.7.1:8080/ 2>&1) $(timeout 5 wget -qO- 'http://[::1]:8080/' 2>&1))"
+  same 'a published port from another host, both families, both kinds of bridge' 'page page page' \
+    "$(echo $(lan timeout 5 wget -qO- http://198.18.7.1:8080/) $(lan timeout 5 wget -qO- 'http://[fd18:7::1]:8080/') $(lan timeout 5 wget -qO- http://198.18.7.1:8081/))"
+  lan httpd -p 80 -h / >/dev/null
+  same 'the default bridge leads out, with the address of the host' '0' "$(docker exec plain ping -c 1 -W 5 198.18.7.2 >/dev/null 2>&1; echo $?)"
+  like 'what is not published is closed to others' '*timed out*' "$(lan timeout 2 wget -qO- http://$(docker inspect -f '{{.NetworkSettings.IPAddress}}' plain)/ 2>&1 || echo timed out)"
+
+  nft flush ruleset
+  started=$(date +%s); back=; tries=0
+  while [ -z "$back" ] && [ $tries -lt 100 ]; do back=$(lan timeout 1 wget -qO- http://198.18.7.1:8080/ 2>/dev/null | grep page); tries=$((tries + 1)); done
+  echo "vm: rules were back after $tries tries, $(($(date +%s) - started)) s"
+  same 'flushed rules are put back' page "$back"
+  same 'and those of names in the containers are not touched' page "$(docker exec plain true; docker run --rm --network net busybox wget -qO- http://server/ 2>&1)"
+
+  docker network connect net plain
+  same 'joined while it runs' page "$(docker exec plain timeout 5 wget -qO- http://server/ 2>&1)"
+  docker network disconnect net plain
+  same 'left while it runs: one interface and lo' 2 "$(docker exec plain sh -c 'ls /sys/class/net | wc -l')"
+  docker rm -f server plain >/dev/null
+  same 'network rm' net "$(docker network rm net)"
+  same 'no interface and no element is left' '0 0' "$(echo $(ip -o link show type bridge | grep -vc gantry0) $(nft list table inet gantry | grep -c '808[01]'))"
+  for kind in macvlan ipvlan; do
+    docker network create -d $kind -o parent=wire --subnet 198.18.7.0/24 --gateway 198.18.7.2 stacked >/dev/null
+    same "$kind" 0 "$(docker run --rm --network stacked --ip 198.18.7.77 busybox ping -c 1 -W 5 198.18.7.2 >/dev/null 2>&1; echo $?)"
+    docker network rm stacked >/dev/null
+  done
+  ip netns del lan
+}
+
+volumes() {
+  gantry() { /opt/gantry/node --no-warnings /opt/gantry/build/gantry.cjs -H $DOCKER_HOST "$@" 2>&1; }
+  docker volume create data >/dev/null
+  same 'a volume outlives its container' inside "$(run -v data:/d busybox sh -c 'mkdir /d/sub && echo inside >/d/sub/file'; run -v data:/d:ro busybox cat /d/sub/file)"
+  like 'read-only' '*Read-only*' "$(run -v data:/d:ro busybox touch /d/file)"
+  same 'an empty volume is filled from the image' 119 "$(run -v fresh:/layers --entrypoint /bin/busybox layers sh -c '/bin/busybox ls /layers | /bin/busybox wc -l')"
+  same 'subpath' inside "$(gantry run --rm --network none --mount type=volume,src=data,dst=/s,volume-subpath=sub busybox cat /s/file)"
+  same 'mapped owners: a user writes' '1000:1000' "$(gantry run --rm --network none --user 1000:1000 --mount type=volume,src=data,dst=/d,uid=1000,gid=1000 busybox sh -c 'touch /d/mine && stat -c %u:%g /d/mine')"
+  same 'and it is root on the disk' '0:0' "$(stat -c %u:%g /var/lib/gantry/volumes/data/_data/mine)"
+  docker volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,mode=0710 memory >/dev/null
+  same 'a volume that is a tmpfs' '710 1024' "$(run -v memory:/m busybox sh -c 'echo $(stat -c %a /m) $(df -k /m | tail -n 1 | tr -s " " | cut -d" " -f2)')"
+  same 'and is not mounted any more' '' "$(grep volumes/memory /proc/mounts)"
+  same 'clone and rename' inside "$(gantry volume clone data copy >/dev/null; gantry volume rename copy other >/dev/null; cat /var/lib/gantry/volumes/other/_data/sub/file)"
+  docker volume rm data fresh memory other >/dev/null
+  same 'volumes are gone' '' "$(docker volume ls -q)"
+}
+
 ends() {
   id=$(docker run -d --network none --name many --privileged busybox sh -c 'mkdir /sys/fs/cgroup/sub; for i in 1 2 3 4 5 6 7 8; do setsid sleep 1000 & done; sleep 1000 & echo 0 >/sys/fs/cgroup/sub/cgroup.procs; exec sleep 1000')
   sleep 0.5
@@ -126,5 +192,5 @@ leave() {
 
 start_daemon
 echo "vm: daemon ready after $(cut -d' ' -f1 /proc/uptime) s"
-for part in ${*:-images processes limits devices ends leave}; do $part; echo "vm: $part done after $(cut -d' ' -f1 /proc/uptime) s"; done
+for part in ${*:-images processes limits devices networks volumes ends leave}; do $part; echo "vm: $part done after $(cut -d' ' -f1 /proc/uptime) s"; done
 cat /var/log/gantryd
