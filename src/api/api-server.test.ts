@@ -430,7 +430,7 @@ describe('images', () => {
 
 describe('what is not built', () => {
   it('names itself', async () => {
-    assert.equal((await answerOf('POST', '/commit?container=web', { body: 'null' })).status, 501);
+    assert.equal((await answerOf('POST', '/build', { body: '' })).status, 501);
     assert.match(message((await answerOf('POST', '/images/create?fromImage=foo&tag=latest')).body), /cannot pull foo:latest: pulling/);
   });
 

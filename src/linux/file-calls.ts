@@ -145,6 +145,18 @@ export function openRegularFile(directory: number, name: string): number | null 
   }
 }
 
+/** Whether something is mounted on a name; what is mounted elsewhere only (in another mount namespace) the kernel lets us remove. */
+export function isMountPoint(directory: number, name: string): boolean {
+  try {
+    closeDescriptor(openAt2(directory, name, O_PATH | O_NOFOLLOW, RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS));
+    return false;
+  } catch (error) {
+    if (isErrno(error, 'EXDEV')) return true;
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
 export interface FileTime {
   readonly seconds: number;
   readonly nanoseconds: number;

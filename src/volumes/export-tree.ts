@@ -91,7 +91,8 @@ export class TreeExporter implements TreeVisitor {
     const identity = `${stats.dev}:${stats.ino}`;
     const first = stats.nlink > 1n ? this.#seen.get(identity) : undefined;
     if (first !== undefined) {
-      this.#archive.header({ type: 'hard-link', path, linkTarget: first });
+      // Docker's unpacker gives the file the attributes of its last link.
+      this.#archive.header({ type: 'hard-link', path, linkTarget: first, ...attributesFrom(stats, new Map(), path) });
       return;
     }
     const written = stats.isFile() ? this.#file(parent, name, path) : this.#special(parent, name, path, stats);

@@ -24,7 +24,6 @@ import {
   O_CREAT,
   O_EXCL,
   O_NOFOLLOW,
-  O_PATH,
   O_WRONLY,
   openAt,
   pathAt,
@@ -59,7 +58,7 @@ export type ArchiveTree = Pick<
   OwnTree,
   'directory' | 'openExact' | 'stats' | 'remove' | 'makeDirectory' | 'checkLength' | 'settle' | 'close'
 > & {
-  /** Something is mounted there that is not to be replaced: a descriptor of it, or null. The tree's to close. */
+  /** Something is mounted there that is not to be replaced: an O_PATH descriptor of it, good until `settle`; or null. */
   mountedAt?(parent: OpenDirectory, name: string): number | null;
 };
 
@@ -230,6 +229,7 @@ class ImportWriter implements TarHandler {
   #makeDirectory(parent: OpenDirectory, name: string, entry: TarEntry): void {
     const existing = this.#tree.stats(parent, name);
     if (existing !== null && !existing.isDirectory()) {
+      if (this.#tree.mountedAt?.(parent, name) != null) throw inTheWay(entry);
       if (this.#rules.replaces === 'same-kind') throw this.#clash('non-directory', parent, name, 'directory', entry);
       this.#tree.remove(parent, name);
     }
@@ -239,23 +239,10 @@ class ImportWriter implements TarHandler {
 
   #openFile(parent: OpenDirectory, name: string, entry: TarEntry): void {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    // A file that is mounted there (/etc/hosts is) can't be replaced, but written.
     const mounted = this.#tree.mountedAt?.(parent, name) ?? null;
-    if (mounted !== null) {
-      this.#file = { fd: openMounted(mounted, entry), entry, inPlace: true };
-      return;
-    }
-    try {
-      this.#file = { fd: this.#inPlaceOf(parent, name, entry, () => openAt(parent.fd, name, flags, 0o600)), entry, inPlace: false };
-    } catch (error) {
-      // A file that is mounted there (/etc/hosts is): it can't be replaced, but written.
-      if (!isErrno(error, 'EBUSY')) throw error;
-      const pinned = openAt(parent.fd, name, O_PATH | O_NOFOLLOW);
-      try {
-        this.#file = { fd: openMounted(pinned, entry), entry, inPlace: true };
-      } finally {
-        closeDescriptor(pinned);
-      }
-    }
+    if (mounted !== null) this.#file = { fd: openMounted(mounted, entry), entry, inPlace: true };
+    else this.#file = { fd: this.#inPlaceOf(parent, name, entry, () => openAt(parent.fd, name, flags, 0o600)), entry, inPlace: false };
   }
 
   #makeSymbolicLink(parent: OpenDirectory, name: string, entry: TarEntry): void {

@@ -1,14 +1,15 @@
 /** `commit`: what a container changed becomes a layer on its image. Its processes stand still only while the changes are read. */
 import type { ImageId } from '../../base/brand.ts';
-import { errorText } from '../../base/errors.ts';
 import { applyChanges } from '../../images/changes.ts';
 import type { ImageRunConfig } from '../../oci/image-config.ts';
+import { familiarReference, parseReference } from '../../oci/reference.ts';
+import { endBriefPause, pauseBriefly } from '../brief-pause.ts';
 import type { ContainerConfig } from '../config.ts';
 import type { Container } from '../container.ts';
 import type { ContainerContext } from '../container-context.ts';
 import type { CommitOptions } from '../containers.ts';
 import { mergeImageConfig } from '../merge-image-config.ts';
-import { isPaused, pauseContainer, unpauseContainer } from '../pause-container.ts';
+import { isPaused } from '../pause-container.ts';
 import { archiveOf } from './copy-files.ts';
 import { layersBelow, refuseGoing } from './open-root.ts';
 
@@ -28,7 +29,11 @@ export async function commitContainer(context: ContainerContext, container: Cont
     },
     options.image,
   );
-  context.events.emit('commit', container, { comment: options.comment, imageID: id, imageRef: options.image ?? '' });
+  context.events.emit('commit', container, {
+    comment: options.comment,
+    imageID: id,
+    imageRef: options.image === null ? '' : familiarReference(parseReference(options.image)),
+  });
   return id;
 }
 
@@ -36,7 +41,7 @@ async function readChanges(context: ContainerContext, container: Container, paus
   const lowers = await layersBelow(context, container);
   const root = context.layers.rootAttributes(container.record.layers);
   const pauses = pause && container.state.status === 'running' && !isPaused(container);
-  if (pauses) await pauseContainer(context, container);
+  if (pauses) await pauseBriefly(context, container);
   const { tar, closed, outcome } = archiveOf<boolean>((writeEnd) => ({
     kind: 'layer',
     upper: container.paths.upper,
@@ -44,18 +49,8 @@ async function readChanges(context: ContainerContext, container: Container, paus
     root,
     writeEnd,
   }));
-  if (pauses) void closed.then(() => unpause(context, container));
+  if (pauses) void closed.then(() => endBriefPause(context, container));
   return { tar, changed: outcome };
-}
-
-/** It may have ended, or somebody else have unpaused it. */
-async function unpause(context: ContainerContext, container: Container): Promise<void> {
-  if (!isPaused(container)) return;
-  try {
-    await unpauseContainer(context, container);
-  } catch (error) {
-    context.logger.warn({ container: container.id, error: errorText(error) }, 'cannot unpause a container after its commit');
-  }
 }
 
 /** The one asked for, or the container's; then the changes; what is missing is the container's again. Exported for its test. */
@@ -73,9 +68,14 @@ export function committedConfig(own: ContainerConfig, { config, changes }: Pick<
   return runConfigOf(mergeImageConfig(given, runConfigOf(own)));
 }
 
-/** Without what is null or empty text: an image's config leaves such fields out. */
+function isNothing(value: unknown): boolean {
+  if (value === null || value === undefined || value === '' || value === false) return true;
+  return typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0;
+}
+
+/** Without what says nothing: an image's config leaves such fields out. */
 function runConfigOf(config: ContainerConfig): ImageRunConfig {
   const { Env, Labels, ...rest } = config;
-  const there = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined && value !== '' && value !== false);
+  const there = Object.entries(rest).filter(([, value]) => !isNothing(value));
   return { ...Object.fromEntries(there), Env, ...(Object.keys(Labels).length === 0 ? {} : { Labels }) };
 }

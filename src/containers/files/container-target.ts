@@ -6,13 +6,24 @@
  */
 import { lstatSync, type Stats } from 'node:fs';
 import { printableName } from '../../base/byte-name.ts';
-import { EngineError, invalid } from '../../base/errors.ts';
+import { conflict, EngineError, invalid } from '../../base/errors.ts';
 import { isErrno } from '../../linux/ffi.ts';
-import { closeDescriptor, makeDirectoryAt, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, pathAt } from '../../linux/file-calls.ts';
+import {
+  closeDescriptor,
+  isMountPoint,
+  makeDirectoryAt,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  openAt,
+  pathAt,
+} from '../../linux/file-calls.ts';
 import { removeInPlace } from '../../linux/remove-in-place.ts';
 import type { OpenDirectory } from '../../store/own-tree.ts';
 import { type ArchiveTree, importNameBytes } from '../../volumes/import-archive.ts';
 import { type ContainerTree, openDirectoryOf, type Place } from './container-tree.ts';
+import { showsKernel } from './kernel-file-systems.ts';
 
 const MAXIMUM_OPEN = 32;
 
@@ -87,6 +98,9 @@ export class ContainerTarget implements ArchiveTree {
   }
 
   remove(parent: OpenDirectory, name: string): void {
+    const path = [...parent.path, name];
+    if (this.#tree.hasMountAtOrBelow(path))
+      throw conflict(`${printableName(`/${path.join('/')}`)} can't be removed: something is mounted there`);
     this.#forget();
     removeInPlace(parent.fd, name, this.#checkpoint);
   }
@@ -97,7 +111,7 @@ export class ContainerTarget implements ArchiveTree {
     if (mounted?.readOnly === true) return;
     const fd = mounted === null ? openOrMake(parent.fd, name) : openDirectoryOf(mounted.fd);
     try {
-      fill(fd);
+      if (!showsKernel(`/proc/self/fd/${fd}`)) fill(fd);
     } finally {
       closeDescriptor(fd);
     }
@@ -110,9 +124,12 @@ export class ContainerTarget implements ArchiveTree {
 
   mountedAt(parent: OpenDirectory, name: string): number | null {
     const mounted = this.#tree.mountedAt([...parent.path, name]);
-    if (mounted === null) return null;
-    if (mounted.readOnly) throw readOnlyMount();
-    return mounted.fd;
+    if (mounted?.readOnly === true) throw readOnlyMount();
+    if (mounted !== null) return mounted.fd;
+    if (!isMountPoint(parent.fd, name)) return null;
+    const fd = openAt(parent.fd, name, O_PATH | O_NOFOLLOW);
+    this.#retired.push(fd);
+    return fd;
   }
 
   #refuseReadOnly(path: readonly string[]): void {

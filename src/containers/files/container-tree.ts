@@ -141,6 +141,12 @@ export class ContainerTree {
     return null;
   }
 
+  /** Only of a resting container. */
+  hasMountAtOrBelow(path: readonly string[]): boolean {
+    const key = path.join('/');
+    return this.#mounts.keys().some((mounted) => mounted === key || mounted.startsWith(`${key}/`));
+  }
+
   /** The text of a regular file; null when there is none. */
   readText(path: string, maximumBytes: number): string | null {
     let place: Place;

@@ -1,5 +1,5 @@
 /** Out of a container: what a path is, and a tar of it. In worker threads. */
-import { type BigIntStats, statfsSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { printableName } from '../../base/byte-name.ts';
 import { conflict, invalid, notFound } from '../../base/errors.ts';
 import { isErrno } from '../../linux/ffi.ts';
@@ -10,15 +10,11 @@ import type { PathStat } from '../containers.ts';
 import type { ContainerPath } from './container-path.ts';
 import { ContainerTree, openDirectoryOf, type Place } from './container-tree.ts';
 import type { FileJob } from './file-job.ts';
+import { showsKernel } from './kernel-file-systems.ts';
 import { pathStat } from './path-stat.ts';
 
 type StatJob = Extract<FileJob, { kind: 'stat' }>;
 type ReadJob = Extract<FileJob, { kind: 'read' }>;
-
-/** File systems that show the kernel, not files: proc, sysfs, cgroup, cgroup2, devpts, mqueue, bpf, debugfs, tracefs, securityfs. */
-const kernelFileSystems: ReadonlySet<number> = new Set([
-  0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x1cd1, 0x19800202, 0xcafe4a11, 0x64626720, 0x74726163, 0x73636673,
-]);
 
 export function statPath({ root, path, reference }: StatJob): PathStat {
   return withPlace(root, path, reference, (tree, { path: found, fd, stats }) => {
@@ -77,15 +73,6 @@ class ContainerExporter extends TreeExporter {
     const judged = showsKernel(pathAt(parent, name));
     this.#judged.set(device, judged);
     return judged;
-  }
-}
-
-function showsKernel(path: string | Buffer): boolean {
-  try {
-    return kernelFileSystems.has(statfsSync(path).type);
-  } catch {
-    // Gone by now.
-    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Into a container: a tar into one of its directories. In worker threads. */
 import { EngineError, invalid } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoints.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
 import { type ImportRules, importInto } from '../../volumes/import-archive.ts';
 import { resolveUser } from '../users.ts';
@@ -18,6 +19,7 @@ export async function writePath(job: WriteJob, checkpoint: () => void): Promise<
   try {
     const target = openTarget(tree, job, checkpoint);
     await importInto(job.readEnd, target, importRules(tree, job), checkpoint);
+    failpoint('archive.written');
   } finally {
     tree.close();
   }
