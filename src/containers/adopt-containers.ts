@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
 import { errorText, hasErrnoCode } from '../base/errors.ts';
 import type { RestoredContainer } from '../network/networks.ts';
+import { silentMonitor } from '../runtime/late-container.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import { settleNetworks } from './change-networks.ts';
 import type { ExecConfig } from './config.ts';
@@ -30,6 +31,7 @@ import { keepForDaemon } from './container-sandbox.ts';
 import { type LastRun, waitResultOf } from './container-state.ts';
 import { restoreVolumes } from './container-volumes.ts';
 import { followExec } from './exec-container.ts';
+import { endFormerBriefPause } from './brief-pause.ts';
 import { type Exec, probeIdPrefix } from './exec-registry.ts';
 import { endAdoptedProbe } from './health-probe.ts';
 import { removeNotedVolumes } from './new-volumes.ts';
@@ -54,6 +56,7 @@ export async function adoptContainers(context: ContainerContext): Promise<void> 
   await restoreNetworks(context);
   await restoreVolumes(context);
   networksRestored.resolve();
+  for (const container of context.registry.all()) if (container.state.status !== 'running') context.logs.resume(container);
   for (const record of records) waitAgain(context, record);
   await Promise.all(records.map((record) => finishRemoval(context, record)));
   await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));
@@ -64,7 +67,7 @@ async function adoptRun(context: ContainerContext, record: ContainerRecord, held
   if (record.state.status !== 'running' && !held) return;
   const container = context.registry.resolve(record.id);
   try {
-    const found = await context.runtime.adopt(container.id, cgroupsPathOf(context, container));
+    const found = await context.runtime.adopt(container.id, cgroupsPathOf(context, container), record.state.kept);
     if (isRunning(found)) {
       adoptRunning(context, container, found, announced);
       await context.records.update(container.record);
@@ -118,7 +121,7 @@ async function restoreNetworks(context: ContainerContext): Promise<void> {
 async function keepAgain(context: ContainerContext, id: ContainerId): Promise<void> {
   const container = context.registry.get(id);
   const sandbox = context.networks.sandbox(id);
-  if (container?.state.status !== 'running' || sandbox === null) return;
+  if (container?.state.status !== 'running' || sandbox === null || container.state.process.answered) return;
   await settleNetworks(context, container, sandbox).catch((error) => logFailure(context, container.record, error));
   const { process } = container.state;
   const labels = new Set(process.kept.descriptors.map(({ label }) => label));
@@ -159,7 +162,32 @@ function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is Runn
 }
 
 function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer, announced: Promise<void>): void {
-  enterRunning(context, container, process, announced).freezer = freezerOfKernel(context, container);
+  const { startedAt } = container.state.last;
+  const known = process.answered && startedAt !== null ? startedAt : process.startedAt;
+  enterRunning(context, container, process, announced, known).freezer = freezerOfKernel(context, container);
+  void endFormerBriefPause(context, container);
+  if (process.answered) void followLate(context, container, process, process.answered);
+  else followExecs(context, container, process);
+}
+
+async function followLate(
+  context: ContainerContext,
+  container: Container,
+  process: RunningContainer,
+  answered: Promise<void>,
+): Promise<void> {
+  const { message } = silentMonitor(container.id, process.kept.pid);
+  context.logger.error({ container: container.id }, message);
+  await answered;
+  if (container.state.status !== 'running' || container.state.process !== process) return;
+  context.logger.info({ container: container.id }, 'the monitor of a container answers again');
+  followExecs(context, container, process);
+  await keepAgain(context, container.id).catch((error) => {
+    context.logger.error({ container: container.id, error: errorText(error) }, "cannot give a container's descriptors to its monitor");
+  });
+}
+
+function followExecs(context: ContainerContext, container: Container, process: RunningContainer): void {
   for (const adopted of process.adoptedExecs) {
     if (adopted.id.startsWith(probeIdPrefix)) endAdoptedProbe(context, container, adopted.pid);
     const exec: Exec = {
@@ -192,6 +220,8 @@ async function endStray(context: ContainerContext, id: ContainerId): Promise<voi
   try {
     const found = await context.runtime.adopt(id, cgroupsPathOf(context, { id }));
     if (isRunning(found)) {
+      // Nobody waits for a monitor that hangs: the next daemon tries again.
+      if (found.answered) throw silentMonitor(id, found.kept.pid);
       await found.kill(SIGKILL, 'all');
       await found.exited;
       await found.release();

@@ -33,21 +33,23 @@ export function enterRunning(
   container: Container,
   process: RunningContainer,
   announced: Promise<void> = Promise.resolve(),
+  startedAt = process.startedAt,
 ): Running {
   const ended = Promise.withResolvers<LastRun>();
   const running: Running = {
     status: 'running',
     process,
     log: new LogFeed(process),
-    last: { startedAt: process.startedAt, finishedAt: null, exitCode: 0, oomKilled: false, error: '' },
+    last: { startedAt, finishedAt: null, exitCode: 0, oomKilled: false, error: '' },
     streams: new Set(),
     ended: ended.promise,
     restarting: false,
     freezer: 'thawed',
-    since: performance.now() - Math.max(0, Date.now() - process.startedAt.getTime()),
+    since: performance.now() - Math.max(0, Date.now() - startedAt.getTime()),
     endAsked: false,
   };
   container.state = running;
+  context.logs.follow(container, running.log);
   container.storedEnd = null;
   const endWatch = context.health.begin(container, running);
   void running.process.exited.then(endWatch);

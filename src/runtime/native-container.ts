@@ -9,8 +9,10 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { conflict, EngineError, notFound } from '../base/errors.ts';
+import { withPatience } from '../base/patience.ts';
 import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import { silentMonitor } from './late-container.ts';
 import { askOnce, asStdioStream, FrameConnection, MonitorRefusal } from './monitor-connection.ts';
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
@@ -29,6 +31,11 @@ import type {
 import { readStartFailure, type StartFailure } from './start-failure.ts';
 
 const recoveryPauseMs = 5;
+/** A monitor answers at once: one that takes so long was stopped by a signal, or hangs. */
+const requestPatienceMs = 10_000;
+/** The start of a process may wait for disks. */
+const execPatienceMs = 60_000;
+const slowExecMs = 2000;
 /** Ended execs that the monitor keeps, so that a daemon that was killed before anybody asked for their exit codes finds them again. */
 const rememberedExecs = 64;
 const ESRCH = 3;
@@ -130,7 +137,7 @@ export class NativeContainer implements RunningContainer {
   async attach(request: AttachRequest): Promise<StdioStream> {
     const socket = await this.#connect();
     const payload = new PayloadWriter().u32(protocolVersion).u32(attachFlags(request)).finish();
-    await askOnce(socket, message.attach, payload);
+    await this.#inTime(askOnce(socket, message.attach, payload), requestPatienceMs, socket);
     return asStdioStream(socket);
   }
 
@@ -167,7 +174,7 @@ export class NativeContainer implements RunningContainer {
 
   async release(): Promise<void> {
     // A monitor that died before has nothing to be told.
-    await this.#control.request(message.release).catch((thrown: unknown) => {
+    await this.#inTime(this.#control.request(message.release), requestPatienceMs).catch((thrown: unknown) => {
       if (!isUnavailable(thrown)) throw thrown;
     });
     this.close();
@@ -276,7 +283,10 @@ export class NativeContainer implements RunningContainer {
       .u32(attachFlags(request))
       .u32(hasTerminal(plan) ? 1 : 0)
       .raw(encodePlan(plan));
-    const reply = await askOnce(socket, message.exec, payload.finish());
+    const answer = askOnce(socket, message.exec, payload.finish());
+    // A start that waits for a disk is waited for, a monitor that does not even answer other questions is not.
+    if ((await withPatience(answer, slowExecMs)) === 'late') await this.#requireAnswer();
+    const reply = await this.#inTime(answer, execPatienceMs, socket);
     if (reply.type === message.startFailed) throw await this.#host.explainExec(readStartFailure(reply.payload), plan, request.id);
     return reply.payload.u32();
   }
@@ -291,11 +301,25 @@ export class NativeContainer implements RunningContainer {
 
   async #ask(type: number, payload: PayloadWriter): Promise<Frame> {
     try {
-      return await this.#control.request(type, payload.finish());
+      return await this.#inTime(this.#control.request(type, payload.finish()), requestPatienceMs);
     } catch (thrown) {
       if (!isUnavailable(thrown)) throw this.#explain(thrown, null);
       return await this.#askAgain(type, payload);
     }
+  }
+
+  async #requireAnswer(): Promise<void> {
+    // A terminal that no exec has: refused at once, and nothing else happens.
+    const question = new PayloadWriter().text('0'.repeat(64)).u32(0).u32(0).finish();
+    const answer = this.#control.request(message.resize, question).catch(() => null);
+    await this.#inTime(answer, requestPatienceMs);
+  }
+
+  async #inTime<T>(answer: Promise<T>, patienceMs: number, socket: Socket | null = null): Promise<T> {
+    const outcome = await withPatience(answer, patienceMs);
+    if (outcome !== 'late') return outcome;
+    socket?.destroy();
+    throw silentMonitor(this.id, this.#kept.pid);
   }
 
   /** The connection broke: either the monitor is gone, or it is reached over another one. */

@@ -15,16 +15,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { type CgroupPlacement, createCgroup, killCgroup, placementBeside } from '../linux/cgroups.ts';
+import { type CgroupPlacement, createCgroup, killCgroup, placementBeside, processesOfCgroup } from '../linux/cgroups.ts';
+import { readProcessFacts } from '../linux/process-facts.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
+import { type Adoption, LateContainer, type LateFacts } from './late-container.ts';
 import { Launcher } from './launcher.ts';
 import { askOnce, asStdioStream, connectSocket, isNobodyThere } from './monitor-connection.ts';
 import { attachFlags, type ContainerHost, dateOf, NativeContainer, readKept, requestControl } from './native-container.ts';
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
 import { encodeFrame, type Frame, maxAttachments, message, PayloadWriter, phase, protocolVersion, setup, stdinMode } from './protocol.ts';
-import type { AttachRequest, ExitStatus, RunningContainer, Runtime, StartError, StartRequest } from './runtime.ts';
+import type { AttachRequest, ExitStatus, KeptByMonitor, RunningContainer, Runtime, StartError, StartRequest } from './runtime.ts';
 import type { Architecture } from './seccomp/syscall-table.ts';
 import { readStartFailure, type StartFailure, startError } from './start-failure.ts';
 
@@ -69,10 +71,13 @@ const noCgroup: CgroupPlacement = {
   killFile: null,
   freezerDirectory: null,
 };
+const keepsNothing: KeptByMonitor = { pid: 0, descriptors: [] };
 const EEXIST = 17;
 const exitPatienceMs = 2000;
 const exitRetryMs = 20;
 const listeningRetryMs = 50;
+/** A monitor answers within a millisecond, on a busy machine within a hundred. */
+const silenceMs = 1000;
 
 export class NativeRuntime implements Runtime {
   readonly name: string;
@@ -118,11 +123,23 @@ export class NativeRuntime implements Runtime {
     }
   }
 
-  async adopt(id: ContainerId, cgroupsPath: string | null = null): Promise<RunningContainer | ExitStatus | 'lost'> {
+  async adopt(id: ContainerId, cgroupsPath: string | null = null, kept = keepsNothing): Promise<Adoption> {
     const known = this.#running.get(id);
     if (known !== undefined) return known;
+    const silence = Promise.withResolvers<void>();
+    const adoption = this.#adopt(id, cgroupsPath, () => silence.resolve());
+    // A monitor that was stopped, or hangs, must not keep the daemon from its other containers.
+    return await Promise.race([adoption, silence.promise.then(() => this.#lateContainer(id, cgroupsPath, kept, adoption))]);
+  }
+
+  #lateContainer(id: ContainerId, cgroupsPath: string | null, kept: KeptByMonitor, adoption: Promise<Adoption>): LateContainer {
+    const { forget } = this.#host(id, cgroupsPath);
+    return new LateContainer({ ...lateFacts(id, cgroupsPath, kept), forget }, adoption);
+  }
+
+  async #adopt(id: ContainerId, cgroupsPath: string | null, onSilence: () => void): Promise<Adoption> {
     for (;;) {
-      const outcome = (await this.#adoptMonitor(id, cgroupsPath)) ?? (await this.#afterMonitor(id, cgroupsPath));
+      const outcome = (await this.#adoptMonitor(id, cgroupsPath, onSilence)) ?? (await this.#afterMonitor(id, cgroupsPath));
       if (outcome !== 'again') return outcome;
     }
   }
@@ -212,7 +229,7 @@ export class NativeRuntime implements Runtime {
     };
   }
 
-  async #adoptMonitor(id: ContainerId, cgroupsPath: string | null): Promise<RunningContainer | ExitStatus | null> {
+  async #adoptMonitor(id: ContainerId, cgroupsPath: string | null, onSilence: () => void): Promise<RunningContainer | ExitStatus | null> {
     let socket: Socket;
     try {
       socket = await connectSocket(this.#monitorSocket(id));
@@ -220,6 +237,7 @@ export class NativeRuntime implements Runtime {
       if (isNobodyThere(thrown)) return null;
       throw thrown;
     }
+    const silence = setTimeout(onSilence, silenceMs);
     try {
       const status = await requestControl(socket);
       if (status.exit !== null) {
@@ -232,6 +250,8 @@ export class NativeRuntime implements Runtime {
     } catch (thrown) {
       if (isUnavailable(thrown) || (thrown instanceof EngineError && thrown.code === 'not-found')) return null;
       throw thrown;
+    } finally {
+      clearTimeout(silence);
     }
   }
 
@@ -343,6 +363,17 @@ class AlreadyRunning extends EngineError {
   constructor(id: ContainerId) {
     super('conflict', `container ${id} is already running`);
   }
+}
+
+/** As far as the kernel knows it: the process that has run longest is its first. */
+function lateFacts(id: ContainerId, cgroupsPath: string | null, kept: KeptByMonitor): Omit<LateFacts, 'forget'> {
+  const pids = cgroupsPath === null ? [] : processesOfCgroup(cgroupsPath);
+  const [first = null] = pids
+    .flatMap((pid) => readProcessFacts(pid) ?? [])
+    .toSorted((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
+  const monitorPid = first?.ppid ?? 0;
+  const stillKept = kept.pid === monitorPid ? kept : keepsNothing;
+  return { id, pid: first?.pid ?? 0, startedAt: first?.startedAt ?? new Date(), monitorPid, kept: stillKept };
 }
 
 function isUnavailable(thrown: unknown): boolean {

@@ -9,7 +9,7 @@ import { EngineError, hasErrnoCode } from '../base/errors.ts';
 import type { Launcher } from './launcher.ts';
 import { NativeRuntime, type NativeRuntimeOptions } from './native-runtime.ts';
 import { type OciProgram, ociCompiler, programFile } from './oci-compiler.ts';
-import type { ExitStatus, RunningContainer, Runtime, StartRequest } from './runtime.ts';
+import type { ExitStatus, KeptByMonitor, RunningContainer, Runtime, StartRequest } from './runtime.ts';
 import { nativeName } from './runtime-names.ts';
 
 export class RuntimeSelection implements Runtime {
@@ -50,9 +50,9 @@ export class RuntimeSelection implements Runtime {
     return this.#of(program).start(request);
   }
 
-  async adopt(id: ContainerId, cgroupsPath: string | null = null): Promise<RunningContainer | ExitStatus | 'lost'> {
+  async adopt(id: ContainerId, cgroupsPath: string | null = null, kept?: KeptByMonitor): Promise<RunningContainer | ExitStatus | 'lost'> {
     const program = await this.#programOf(id);
-    return (program === null ? this.#native : this.#of(program)).adopt(id, cgroupsPath);
+    return (program === null ? this.#native : this.#of(program)).adopt(id, cgroupsPath, kept);
   }
 
   /** The daemon leaves; containers, monitors and launcher stay. */

@@ -18,9 +18,10 @@ export interface Runtime {
   start(request: StartRequest): Promise<RunningContainer>;
   /**
    * After a restart of the daemon: the running container, its exit status when it ended meanwhile, or `lost` when neither monitor nor launcher knows.
-   * What is then still in its cgroup (`cgroupsPath` of its spec) is killed and the cgroup removed.
+   * What is then still in its cgroup (`cgroupsPath` of its spec) is killed and the cgroup removed. A monitor that is there and says nothing for a second is
+   * not waited for: see `RunningContainer.answered`. `kept`: what it kept when it was last heard of.
    */
-  adopt(id: ContainerId, cgroupsPath?: string | null): Promise<RunningContainer | ExitStatus | 'lost'>;
+  adopt(id: ContainerId, cgroupsPath?: string | null, kept?: KeptByMonitor): Promise<RunningContainer | ExitStatus | 'lost'>;
 }
 
 export interface StartRequest {
@@ -91,6 +92,8 @@ export interface RunningContainer {
   resize(rows: number, columns: number): Promise<void>;
   /** Closes the container's stdin (the last writer of it left and it was `once`). */
   closeStdin(): Promise<void>;
+  /** While its monitor has not answered since its adoption: settles when it has, or the container ended. Until then its execs are unknown, and requests fail. */
+  readonly answered?: Promise<void> | null;
   /** Execs still running from before a restart of the daemon. */
   readonly adoptedExecs: readonly RunningExec[];
   /** What the monitor keeps: its pid (0: it is of a version that keeps nothing) and its descriptor numbers, to be pulled by pidfd_getfd. */
