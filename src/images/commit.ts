@@ -1,6 +1,7 @@
 /** `docker commit`: an image's layers, and what a container changed as one more, become a new image. */
 import type { DiffId, ImageId } from '../base/brand.ts';
 import { conflict, EngineError, invalid } from '../base/errors.ts';
+import { failpoint } from '../base/failpoints.ts';
 import { encodeImageConfig, type ImageConfig, type ImageHistory } from '../oci/image-config.ts';
 import { type Descriptor, manifestLimitBytes, mediaTypes, parseManifest } from '../oci/manifest.ts';
 import { canonicalReference, parseReference, withDefaultTag } from '../oci/reference.ts';
@@ -26,6 +27,7 @@ export async function commitImage(store: ImageStore, request: CommitRequest, ref
   try {
     const below = await layersOf(store, base, lease);
     const top = await stageLayer(store, request.layer);
+    failpoint('commit.layer-staged');
     try {
       const record = await admit(store, lease, { request, base, below, top, references });
       complete = true;
@@ -90,7 +92,9 @@ async function admit(store: ImageStore, lease: Lease, { request, base, below, to
   const layers = top === null ? below : [...below, descriptorOf(top, mediaTypes.ociLayer)];
   const target = await makeManifest(store, lease, config, layers);
   const image = { config, configBytes, target, layerBlobs: layers.map(({ digest }) => digest), parent: base.id };
+  failpoint('commit.layer-stored');
   const { record } = await admitImage(store, image, { references, what: 'the new image' });
+  failpoint('commit.recorded');
   return record;
 }
 

@@ -1,4 +1,4 @@
-/** One request to the engine; null when the daemon died on it (or was not there). */
+/** One request to the engine, with JSON or an archive; null when the daemon died on it (or was not there). */
 import { request } from 'node:http';
 
 export interface EngineReply {
@@ -7,8 +7,9 @@ export interface EngineReply {
 }
 
 export function engineRequest(host: string, method: string, path: string, body?: unknown): Promise<EngineReply | null> {
-  const text = body === undefined ? '' : JSON.stringify(body);
-  const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
+  const raw = body instanceof Uint8Array;
+  const text = raw ? body : Buffer.from(body === undefined ? '' : JSON.stringify(body));
+  const headers = { 'Content-Type': raw ? 'application/x-tar' : 'application/json', 'Content-Length': text.length };
   return new Promise((resolve) => {
     const lost = (): void => resolve(null);
     const sent = request({ socketPath: host.replace('unix://', ''), method, path: `/v1.51${path}`, headers, agent: false }, (response) => {

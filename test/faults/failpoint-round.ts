@@ -4,6 +4,7 @@
  * notices nothing.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Failpoint } from '../../src/base/failpoints.ts';
 import type { GantryDaemon } from '../harness/gantry.ts';
@@ -17,18 +18,21 @@ interface World {
   /** Name and status; '' when there is none. */
   readonly container: string;
   readonly networks: readonly string[];
+  readonly image: boolean;
 }
 
 interface Step {
-  readonly method: 'POST' | 'DELETE';
+  readonly method: 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly body?: unknown;
   /** What it changes. */
   readonly after: Partial<World>;
 }
 
-const nothing: World = { volume: false, network: false, container: '', networks: [] };
+const nothing: World = { volume: false, network: false, container: '', networks: [], image: false };
 const other = 'fp-other';
+/** Small, whatever is in it. */
+const archive = execFileSync('tar', ['-C', import.meta.dirname, '-cf', '-', 'failpoint-round.ts']);
 
 function stepsOf(round: string): readonly Step[] {
   const [volume, network, name, renamed] = [`v-${round}`, `n-${round}`, `c-${round}`, `d-${round}`];
@@ -44,10 +48,13 @@ function stepsOf(round: string): readonly Step[] {
       after: { container: `${name} created`, networks: [network] },
     },
     { method: 'POST', path: `/containers/${name}/start`, after: { container: `${name} running` } },
+    { method: 'PUT', path: `/containers/${name}/archive?path=/tmp`, body: archive, after: {} },
+    { method: 'POST', path: `/commit?container=${name}&repo=i-${round}`, body: {}, after: { image: true } },
     { method: 'POST', path: `/networks/${other}/connect`, body: { Container: name }, after: { networks: [other, network] } },
     { method: 'POST', path: `/networks/${other}/disconnect`, body: { Container: name }, after: { networks: [network] } },
     { method: 'POST', path: `/containers/${name}/rename?name=${renamed}`, after: { container: `${renamed} running` } },
     { method: 'POST', path: `/containers/${renamed}/stop?t=20`, after: { container: `${renamed} exited` } },
+    { method: 'DELETE', path: `/images/i-${round}`, after: { image: false } },
     { method: 'DELETE', path: `/containers/${renamed}?v=1`, after: { container: '', networks: [] } },
     { method: 'DELETE', path: `/networks/${network}`, after: { network: false } },
     { method: 'DELETE', path: `/volumes/${volume}`, after: { volume: false } },
@@ -137,6 +144,7 @@ async function observe(host: string, round: string): Promise<World> {
     network: (await json(`/networks/n-${round}`)) !== null,
     container: mine === undefined ? '' : `${mine.Names[0]?.slice(1)} ${mine.State}`,
     networks: Object.keys(mine?.NetworkSettings.Networks ?? {}).sort(),
+    image: (await json(`/images/i-${round}/json`)) !== null,
   };
 }
 
