@@ -8,6 +8,7 @@ import { execRoutes } from './routes/exec-routes.ts';
 import { fsckRoutes } from './routes/fsck-routes.ts';
 import { imageRoutes } from './routes/image-routes.ts';
 import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
+import { leaseRoutes } from './routes/lease-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 import { unbuiltRoutes } from './routes/unbuilt-routes.ts';
@@ -28,6 +29,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...imageTransferRoutes(services),
     ...networkRoutes(services),
     ...volumeRoutes(services),
+    ...leaseRoutes(services),
     ...fsckRoutes(services),
     ...unbuiltRoutes(),
   ];

@@ -1,6 +1,7 @@
 /** What the API stands on; the daemon builds these and hands them in. */
 import type { Logger } from '../base/log.ts';
 import type { Containers } from '../containers/containers.ts';
+import type { Leases } from '../containers/leases/leases.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { EmbeddedImages } from '../images/embedded.ts';
 import type { Networks } from '../network/networks.ts';
@@ -18,6 +19,7 @@ export interface ApiServices {
   readonly system: SystemFacts;
   readonly networks: Networks;
   readonly volumes: Volumes;
+  readonly leases: Pick<Leases, 'hold'>;
   readonly fsck: Fsck;
   readonly hasHungUp: HasHungUp;
   readonly logger: Logger;

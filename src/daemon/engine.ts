@@ -18,6 +18,8 @@ import { EngineError, errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type ContainerService, createContainers } from '../containers/container-service.ts';
 import { readHostFacts } from '../containers/host-facts.ts';
+import { leasedWorld } from '../containers/leases/leased-world.ts';
+import { Leases } from '../containers/leases/leases.ts';
 import { auditImages } from '../images/audit-images.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
@@ -111,8 +113,11 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     ],
     logger,
   });
+  const leases = new Leases(leasedWorld(containers, networks, volumes), logger);
+  cleanup.defer(() => leases.close());
   const services = {
     containers,
+    leases,
     images: images.catalogue,
     embedded: images.embedded,
     events: joinEvents(containers, images.catalogue, networks, volumes),

@@ -4,6 +4,7 @@ import { decodeCreateContainer } from '../../wire/create-container-request.ts';
 import { decodePortChange } from '../../wire/network-requests.ts';
 import { type ContainerJsonContext, containerInspect, containerSummary } from '../container-json.ts';
 import type { Exchange } from '../exchange.ts';
+import { withLeaseLabels } from '../lease-headers.ts';
 import type { Method, Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 
@@ -116,7 +117,8 @@ async function create(exchange: Exchange, { containers }: ApiServices): Promise<
   const { config, hostConfig, endpoints, warnings } = decodeCreateContainer(body, exchange.apiMinor);
   const name = exchange.text('name') || null;
   const platform = exchange.text('platform') || null;
-  const created = await containers.create({ name, platform, config, hostConfig, endpoints }).catch(refuseWithoutPull);
+  const leased = { ...config, Labels: withLeaseLabels(exchange, config.Labels) };
+  const created = await containers.create({ name, platform, config: leased, hostConfig, endpoints }).catch(refuseWithoutPull);
   exchange.sendJson(201, { Id: created.id, Warnings: [...warnings, ...created.warnings] });
 }
 

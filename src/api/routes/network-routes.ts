@@ -3,6 +3,7 @@ import { invalid, notFound } from '../../base/errors.ts';
 import type { NetworkView, PublishedPortOwner } from '../../network/networks.ts';
 import { decodeNetworkConnect, decodeNetworkCreate, decodeNetworkDisconnect } from '../../wire/network-requests.ts';
 import type { Exchange } from '../exchange.ts';
+import { withLeaseLabels } from '../lease-headers.ts';
 import { networkJson } from '../network-json.ts';
 import type { Method, Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
@@ -53,7 +54,8 @@ function requireScope(scope: string, network: NetworkView, reference: string): v
 }
 
 async function create(exchange: Exchange, { networks }: ApiServices): Promise<void> {
-  const { id, warning } = await networks.create(decodeNetworkCreate(await exchange.json(), exchange.apiMinor));
+  const request = decodeNetworkCreate(await exchange.json(), exchange.apiMinor);
+  const { id, warning } = await networks.create({ ...request, labels: withLeaseLabels(exchange, request.labels) });
   exchange.sendJson(201, { Id: id, Warning: warning });
 }
 

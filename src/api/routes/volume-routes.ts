@@ -2,6 +2,7 @@
 import { EngineError } from '../../base/errors.ts';
 import { decodeVolumeCopy, decodeVolumeCreate } from '../../wire/volume-requests.ts';
 import type { Exchange } from '../exchange.ts';
+import { withLeaseLabels } from '../lease-headers.ts';
 import type { Method, Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 import { volumeJson } from '../volume-json.ts';
@@ -41,7 +42,9 @@ async function list(exchange: Exchange, { volumes }: ApiServices): Promise<void>
 }
 
 async function create(exchange: Exchange, { volumes }: ApiServices): Promise<void> {
-  exchange.sendJson(201, volumeJson(await volumes.create(decodeVolumeCreate(await exchange.json())), false));
+  const request = decodeVolumeCreate(await exchange.json());
+  const labels = withLeaseLabels(exchange, request.labels);
+  exchange.sendJson(201, volumeJson(await volumes.create({ ...request, labels }), false));
 }
 
 async function inspect(exchange: Exchange, { volumes }: ApiServices): Promise<void> {

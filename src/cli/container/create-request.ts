@@ -1,5 +1,6 @@
 /** Flags and arguments of `run` and `create` → the body of `POST /containers/create`. What is not given is left out or zero, and then means the daemon's default. */
 import { resolve } from 'node:path';
+import { parseGoDuration } from '../../base/parse-go-duration.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
 import type { CommandContext } from '../command.ts';
@@ -17,7 +18,6 @@ import {
   parseWeightDevice,
 } from '../parse/device-options.ts';
 import { collectEnvironment, collectLabels, keyValueMap, validateEnvironmentEntry } from '../parse/environment.ts';
-import { parseGoDuration } from '../parse/go-duration.ts';
 import {
   capabilityNames,
   parseDnsServer,
@@ -222,7 +222,7 @@ function hostConfigOf(flags: FlagValues, io: Pick<CliIo, 'cwd'>): Record<string,
     ...(storage.length > 0 ? { StorageOpt: keyValueMap(storage) } : {}),
     ...optionalMap('Tmpfs', tmpfs),
     UTSMode: namespaceMode(flags, 'uts', /^(|host)$/, 'UTS'),
-    UsernsMode: namespaceMode(flags, 'userns', /^(|host)$/, 'USER'),
+    UsernsMode: namespaceMode(flags, 'userns', /^(|host|auto(:size=\d+)?)$/, 'USER'),
     ShmSize: flags.parsed('shm-size', parseByteSize) ?? 0,
     ...optionalMap('Sysctls', keyValueMap(flags.parsedList('sysctl', parseSysctl))),
     ...(flags.has('runtime') ? { Runtime: flags.string('runtime') } : {}),

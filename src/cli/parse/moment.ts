@@ -1,6 +1,7 @@
 /** `--since` and `--until`: `10m` (ago), Unix seconds, RFC 3339 or the shorter forms of it, as Docker reads them; → Unix seconds with fraction, as text. */
+
+import { parseGoDuration } from '../../base/parse-go-duration.ts';
 import { CliError } from '../cli-error.ts';
-import { parseGoDuration } from './go-duration.ts';
 
 export function parseMoment(text: string, now = Date.now()): string {
   if (text === '') return '';
