@@ -56,6 +56,7 @@ export async function adoptContainers(context: ContainerContext): Promise<void> 
   await restoreNetworks(context);
   await restoreVolumes(context);
   networksRestored.resolve();
+  for (const container of context.registry.all()) if (container.state.status !== 'running') context.logs.resume(container);
   for (const record of records) waitAgain(context, record);
   await Promise.all(records.map((record) => finishRemoval(context, record)));
   await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));

@@ -15,6 +15,8 @@ import type { HostFacts } from './host-facts.ts';
 import type { InitProgram } from './init-program.ts';
 import type { Restarts } from './restarts.ts';
 import type { UsageCollector } from './usage-collector.ts';
+import type { LogConfig } from './log-config.ts';
+import type { LogDelivery } from './log-delivery.ts';
 import type { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerContext {
@@ -41,6 +43,9 @@ export interface ContainerContext {
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
   readonly daemonDns: DnsWishes;
   readonly init: InitProgram;
+  /** `--log-driver` and `--log-opt` of the daemon. */
+  readonly logDefaults: LogConfig;
+  readonly logs: LogDelivery;
   readonly host: HostFacts;
   readonly logger: Logger;
 }

@@ -48,6 +48,8 @@ import type { HostFacts } from './host-facts.ts';
 import type { InitProgram } from './init-program.ts';
 import { listProcesses } from './list-processes.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
+import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import { LogDelivery } from './log-delivery.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
 import { startAgain, startWithDaemon } from './restart-container.ts';
@@ -77,6 +79,8 @@ export interface ContainerDependencies {
   readonly daemonDns: DnsWishes;
   readonly init: InitProgram;
   readonly host: HostFacts;
+  /** Log driver and options of containers that do not say them; default: json-file. */
+  readonly logDefaults?: LogConfig;
   readonly logger: Logger;
 }
 
@@ -107,6 +111,8 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     records: new ContainerRecords(dependencies.database),
     events: new ContainerEvents(),
     execs: new Execs(),
+    logDefaults: dependencies.logDefaults ?? defaultLogConfig,
+    logs: new LogDelivery(dependencies.logger),
     health: new HealthWatch({
       probe: (container, check) => probeHealth(context, container, check),
       store: (container) => context.records.update(container.record),
@@ -444,6 +450,7 @@ class Service implements ContainerService {
   }
 
   async close(): Promise<void> {
+    await this.#context.logs.close();
     this.#context.restarts.stop();
     this.#context.health.close();
     this.#context.execs.close();

@@ -45,7 +45,7 @@ export async function containerView(context: ContainerContext, container: Contai
       resolvConf: shown(paths.resolvConf),
       hostname: shown(paths.hostname),
       hosts: shown(paths.hosts),
-      log: ran && record.hostConfig.LogConfig.Type !== 'none' ? paths.log : '',
+      log: ran && record.hostConfig.LogConfig.Type === 'json-file' ? paths.log : '',
     },
     graph: graphOf(context, container),
     platform: record.platform,

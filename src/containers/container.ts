@@ -11,6 +11,8 @@ import type { DenialReason } from './lifecycle-queue.ts';
 import { noRestarts, type RestartHistory } from './restart-policy.ts';
 import type { StdioRelay } from './stdio-relay.ts';
 import type { StopPatience } from './stop-patience.ts';
+import { logPlan } from './log-config.ts';
+import { LogStore } from './log-store.ts';
 import { TransitionLane } from './transition-lane.ts';
 
 export interface WaitingAttachment {
@@ -25,6 +27,7 @@ export class Container {
   readonly paths: ContainerPaths;
   readonly lane: TransitionLane;
   readonly waiters = new ExitWaiters();
+  readonly logStore: LogStore;
   /** Attached before the start, in order; they become part of it. */
   readonly waitingAttachments = new Set<WaitingAttachment>();
   state: ContainerState;
@@ -44,6 +47,7 @@ export class Container {
   constructor(record: ContainerRecord, paths: ContainerPaths) {
     this.id = record.id;
     this.paths = paths;
+    this.logStore = new LogStore(paths.log, logPlan(record.hostConfig.LogConfig).spool?.maxFiles ?? 1);
     this.#record = record;
     const ended = record.state.status === 'exited' || record.state.status === 'restarting';
     this.state = { status: ended ? 'exited' : 'created', last: lastRunOf(record.state) };

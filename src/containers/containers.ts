@@ -154,8 +154,9 @@ export interface LogOptions {
   readonly follow: boolean;
   readonly timestamps: boolean;
   readonly details: boolean;
-  readonly since: Date | null;
-  readonly until: Date | null;
+  /** Nanoseconds since the epoch. */
+  readonly since: bigint | null;
+  readonly until: bigint | null;
   /** Lines from the end; null: all. */
   readonly tail: number | null;
 }

@@ -27,6 +27,7 @@ import { makeVolumes } from './container-volumes.ts';
 import type { CreateRequest } from './containers.ts';
 import { hostnameOf } from './hostname.ts';
 import { resolveLinks } from './links.ts';
+import { mergeLogConfig } from './log-config.ts';
 import { mergeImageConfig } from './merge-image-config.ts';
 import { generateName } from './name-generator.ts';
 import { planMounts } from './plan-mounts.ts';
@@ -36,8 +37,10 @@ import { validateContainerName, validateCreate } from './validate-create.ts';
 
 export async function createContainer(
   context: ContainerContext,
-  request: CreateRequest,
+  asked: CreateRequest,
 ): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }> {
+  const LogConfig = mergeLogConfig(asked.hostConfig.LogConfig, context.logDefaults);
+  const request: CreateRequest = { ...asked, hostConfig: { ...asked.hostConfig, LogConfig } };
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);
   refuseOtherPlatform(request, image);

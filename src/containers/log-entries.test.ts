@@ -9,6 +9,8 @@ function entry(log: string, stream = 'stdout', time = '2026-01-02T03:04:05.678Z'
   return `${JSON.stringify({ log, stream, ...(attrs && { attrs }), time })}\n`;
 }
 
+const instant = (time: string): bigint => BigInt(Date.parse(time)) * 1_000_000n;
+
 function show(lines: string, format: Partial<EntryFormat> = {}): string {
   return formatBlock(Buffer.from(lines), { ...raw, ...format }).output.toString();
 }
@@ -42,9 +44,22 @@ test('formatBlock: timestamps have nine digits, details come between them and th
 
 test('formatBlock: since leaves out earlier lines, until ends', () => {
   const lines = ['01', '02', '03'].map((second) => entry(`${second}\n`, 'stdout', `2026-01-01T00:00:${second}Z`)).join('');
-  assert.equal(show(lines, { since: new Date('2026-01-01T00:00:02Z') }), '02\n03\n');
-  const cut = formatBlock(Buffer.from(lines), { ...raw, until: new Date('2026-01-01T00:00:02Z') });
+  assert.equal(show(lines, { since: instant('2026-01-01T00:00:02Z') }), '02\n03\n');
+  const cut = formatBlock(Buffer.from(lines), { ...raw, until: instant('2026-01-01T00:00:02Z') });
   assert.deepEqual([cut.output.toString(), cut.past], ['01\n02\n', true]);
+});
+
+test('formatBlock: since and until know nanoseconds', () => {
+  const lines = ['.1', '.100000001', '.100000002'].map((part) => entry(`${part}\n`, 'stdout', `2026-01-01T00:00:00${part}Z`)).join('');
+  const middle = instant('2026-01-01T00:00:00.1Z') + 1n;
+  assert.equal(show(lines, { since: middle }), '.100000001\n.100000002\n');
+  assert.equal(show(lines, { until: middle }), '.1\n.100000001\n');
+  assert.equal(show(entry('x\n', 'stdout', '2026-01-01T01:00:00+01:00'), { since: instant('2026-01-01T00:00:01Z') }), '');
+});
+
+test('formatBlock: details of the container where the line has none of its own', () => {
+  const format = { details: true, attributes: { tag: 'a/b' } };
+  assert.equal(show(entry('x\n') + entry('y\n', 'stdout', undefined, { k: 'v' }), format), 'tag=a%2Fb x\nk=v y\n');
 });
 
 test('formatBlock: a torn line costs only itself', () => {

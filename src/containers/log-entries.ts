@@ -22,13 +22,16 @@ export interface EntryFormat {
   readonly stderr: boolean;
   readonly timestamps: boolean;
   readonly details: boolean;
-  readonly since: Date | null;
-  readonly until: Date | null;
+  /** Nanoseconds since the epoch, as those of the lines. */
+  readonly since: bigint | null;
+  readonly until: bigint | null;
+  /** What details show for lines that do not say it themselves. */
+  readonly attributes?: Readonly<Record<string, string>>;
   /** Frames, or raw bytes with a terminal. */
   readonly framed: boolean;
 }
 
-interface Entry {
+export interface Entry {
   readonly stderr: boolean;
   readonly time: string;
   readonly attributes: Readonly<Record<string, unknown>> | null;
@@ -40,20 +43,31 @@ interface Entry {
 /** `past`: a line later than `until` was met; nothing after it is wanted. The output is a copy: `block` may be reused. */
 export function formatBlock(block: Buffer, format: EntryFormat): { readonly output: Buffer; readonly past: boolean } {
   const output = new GrowingBuffer(block.length);
-  for (let start = 0; start < block.length; ) {
-    const end = block.indexOf(newline, start);
-    const entry = parseEntry(block.subarray(start, end < 0 ? block.length : end));
-    start = end < 0 ? block.length : end + 1;
-    if (entry === null || !(entry.stderr ? format.stderr : format.stdout)) continue;
-    if (format.since !== null && Date.parse(entry.time) < format.since.getTime()) continue;
-    if (format.until !== null && Date.parse(entry.time) > format.until.getTime()) return { output: output.taken(), past: true };
+  const since = format.since === null ? null : instantText(format.since);
+  const until = format.until === null ? null : instantText(format.until);
+  for (const entry of entriesOf(block)) {
+    if (!(entry.stderr ? format.stderr : format.stdout)) continue;
+    if (since !== null && comparable(entry.time) < since) continue;
+    if (until !== null && comparable(entry.time) > until) return { output: output.taken(), past: true };
     appendEntry(output, entry, format);
   }
   return { output: output.taken(), past: false };
 }
 
+/** The entries of a block of whole lines; their texts are only valid as long as the block is. */
+export function* entriesOf(block: Buffer): Generator<Entry> {
+  for (let start = 0; start < block.length; ) {
+    const end = block.indexOf(newline, start);
+    const entry = parseEntry(block.subarray(start, end < 0 ? block.length : end));
+    start = end < 0 ? block.length : end + 1;
+    if (entry !== null) yield entry;
+  }
+}
+
 function appendEntry(output: GrowingBuffer, entry: Entry, format: EntryFormat): void {
-  const leader = (format.timestamps ? `${nineDigits(entry.time)} ` : '') + (format.details ? `${attributeText(entry.attributes)} ` : '');
+  const leader =
+    (format.timestamps ? `${nineDigits(entry.time)} ` : '') +
+    (format.details ? `${attributeText(entry.attributes ?? format.attributes ?? null)} ` : '');
   const leaderBytes = Buffer.byteLength(leader);
   const length = leaderBytes + entry.text.length + (entry.newlineAfter ? 1 : 0);
   output.reserve(headerBytes + length);
@@ -142,6 +156,27 @@ function parseAfterTear(line: Buffer): Entry | null {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const lastSecond = 253_402_300_799n;
+
+/** Times in this form are in the order of their texts. */
+function instantText(nanoseconds: bigint): string {
+  const clamped = nanoseconds < 0n ? 0n : nanoseconds;
+  const seconds = clamped / 1_000_000_000n > lastSecond ? lastSecond : clamped / 1_000_000_000n;
+  const fraction = String(clamped % 1_000_000_000n).padStart(9, '0');
+  return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${fraction}Z`;
+}
+
+function comparable(time: string): string {
+  return time.endsWith('Z') ? nineDigits(time) : instantText(timeNanoOf(time));
+}
+
+/** Of a line's time. */
+export function timeNanoOf(time: string): bigint {
+  const milliseconds = Date.parse(`${time.slice(0, 19)}${/(?:Z|[+-]\d\d:\d\d)$/.exec(time)?.[0] ?? 'Z'}`);
+  const fraction = /\.(\d{1,9})/.exec(time)?.[1] ?? '';
+  return Number.isNaN(milliseconds) ? 0n : BigInt(milliseconds) * 1_000_000n + BigInt(fraction.padEnd(9, '0'));
 }
 
 /** Docker prints log times with exactly nine digits; the file has them trimmed. */

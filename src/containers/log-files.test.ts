@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
+import { LogUsers } from './log-chain.ts';
 import { type LogNews, type LogReadOptions, readLogBlocks } from './log-files.ts';
 
 function logPath(context: TestContext): string {
@@ -32,7 +33,8 @@ class News implements LogNews {
 
 async function read(path: string, maxFiles: number, options: Partial<LogReadOptions> = {}): Promise<string[]> {
   let text = '';
-  for await (const block of readLogBlocks({ path, maxFiles }, { tail: null, news: null, ...options })) text += block.toString();
+  const files = { path, maxFiles, users: new LogUsers() };
+  for await (const { lines } of readLogBlocks(files, { tail: null, news: null, ...options })) text += lines.toString();
   return text.split('\n').slice(0, -1);
 }
 
@@ -119,8 +121,9 @@ test('readLogBlocks: a log of one file that was emptied is read from its start a
 test('readLogBlocks: closes its files when the client leaves early', async (context) => {
   const path = logPath(context);
   writeFileSync(path, 'a\n'.repeat(100_000));
-  for await (const block of readLogBlocks({ path, maxFiles: 2 }, { tail: null, news: null })) {
-    assert.ok(block.length > 0);
+  const users = new LogUsers();
+  for await (const { lines } of readLogBlocks({ path, maxFiles: 2, users }, { tail: null, news: null })) {
+    assert.ok(lines.length > 0);
     break;
   }
 });

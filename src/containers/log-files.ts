@@ -1,18 +1,12 @@
 /**
- * Reads the json-file log of a container, rotated by rename, while it is being written:
+ * Reads the log of a container (the chain of files of `log-chain.ts`) while it is being written, rotated and compressed.
  *
- *   FILE.2 ──▶ FILE.1 ──▶ FILE        oldest to newest; on rotation every name moves one to the left
- *
- * Never misses or doubles a line: a reader holds the file it reads open, so its inode says where that file is now, and the next one is the name to the
- * right of it. Only whole lines are given out; a torn last line (a crash of the writer) is dropped when a newer file follows it.
+ * Never misses or doubles a line: a reader holds the file it reads open, so it knows where that file is now, and the next one is the name to the right of it.
+ * Only whole lines are given out; a torn last line (a crash of the writer) is dropped when a newer file follows it. What was deleted before a slow reader came
+ * to it is lost to that reader, and nothing else.
  */
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { hasErrnoCode } from '../base/errors.ts';
-
-export interface LogFiles {
-  readonly path: string;
-  readonly maxFiles: number;
-}
+import { type LogFileId, type LogFiles, type OpenLog, openChain, openNext } from './log-chain.ts';
+import { findTail, fromStart, LineReader, type StartPoint } from './log-lines.ts';
 
 /** Tells a follower that there may be more. `revision` changes with every piece of news, so news that comes while reading is not lost. */
 export interface LogNews {
@@ -24,203 +18,110 @@ export interface LogNews {
   changed(seen: number): Promise<void>;
 }
 
+/** The first byte that was not read yet. Of a compressed file, in what is in it. */
+export interface LogCursor {
+  readonly file: LogFileId;
+  readonly offset: number;
+}
+
 export interface LogReadOptions {
   /** Lines from the end; null: all. */
   readonly tail: number | null;
   readonly news: LogNews | null;
+  /** Files that were last written before this are left out as a whole, unless there is a tail to count. */
+  readonly sinceMs?: number | null;
+  /** Where an earlier reader got to; when that file is gone, everything is given out. */
+  readonly from?: LogCursor | null;
 }
 
-const blockBytes = 64 * 1024;
-/** The writer splits lines at 16 KiB; escaped six-fold and with attributes they stay far below this. */
-const maxLineBytes = 4 * 1024 * 1024;
-const newline = 0x0a;
-
-interface OpenFile {
-  readonly handle: FileHandle;
-  readonly inode: bigint;
+export interface LogBlock {
+  /** Whole lines, each ending in a newline. Only valid until the next block is asked for. */
+  readonly lines: Buffer;
+  readonly end: LogCursor;
 }
 
-/** Blocks of whole lines, each ending in a newline. A block is only valid until the next one is asked for. */
-export async function* readLogBlocks(files: LogFiles, options: LogReadOptions): AsyncGenerator<Buffer> {
-  const opened = await openAll(files);
+export async function* readLogBlocks(files: LogFiles, options: LogReadOptions): AsyncGenerator<LogBlock> {
+  // Before the files are opened: a rotation in between is looked for once more than needed, rather than missed.
+  let generation = options.news?.generation ?? 0;
+  const opened = await openChain(files);
   try {
-    let offset = await skipToTail(opened, options.tail);
-    let generation = options.news?.generation ?? 0;
+    let start = await skipToStart(opened, options);
     for (let file = opened.shift(); file !== undefined; file = opened.shift()) {
-      const reader = new LineReader(file.handle, offset);
-      offset = 0;
+      const reader = new LineReader(file, start);
+      start = fromStart;
       try {
-        if (opened.length > 0 || options.news === null) yield* reader.toEnd();
+        if (opened.length > 0 || options.news === null) yield* blocksOf(file, reader);
         else {
-          yield* follow(reader, file, files, options.news, generation);
-          const next = await nextFile(files, file.inode);
+          yield* follow(file, reader, files, options.news, generation);
+          const next = await openNext(files, file);
           if (next !== null) opened.push(next);
           generation = options.news.generation;
         }
       } finally {
-        await file.handle.close();
+        reader.close();
+        await file.close();
       }
     }
   } finally {
-    for (const file of opened) await file.handle.close();
+    for (const file of opened) await file.close();
   }
 }
 
+async function* blocksOf(file: OpenLog, reader: LineReader): AsyncGenerator<LogBlock> {
+  for await (const lines of reader.toEnd()) yield { lines, end: { file: file.id, offset: reader.offset } };
+}
+
 /** Ends when the file is finished: rotated away and read, or nothing writes any more. */
-async function* follow(reader: LineReader, file: OpenFile, files: LogFiles, news: LogNews, from: number): AsyncGenerator<Buffer> {
+async function* follow(file: OpenLog, reader: LineReader, files: LogFiles, news: LogNews, from: number): AsyncGenerator<LogBlock> {
   for (let generation = from; ; ) {
     const seen = news.revision;
     const { ended } = news;
-    const rotated = (ended || news.generation !== generation) && !(await isCurrent(files, file.inode));
+    const looked = ended || news.generation !== generation || file.compressed;
+    const next = looked ? await openNext(files, file) : null;
+    await next?.close();
     generation = news.generation;
     await reader.restartIfTruncated();
-    yield* reader.toEnd();
-    if (rotated || ended) return;
+    yield* blocksOf(file, reader);
+    if (next !== null || ended) return;
     await news.changed(seen);
   }
 }
 
-async function isCurrent(files: LogFiles, inode: bigint): Promise<boolean> {
-  return (await inodeOf(files.path)) === inode;
-}
-
-/** The file written after the one with this inode; null when it is the newest. */
-async function nextFile(files: LogFiles, inode: bigint): Promise<OpenFile | null> {
-  for (;;) {
-    const index = await indexOf(files, inode);
-    if (index === 0) return null;
-    // Rotated out of reach while a slow reader held it: go on with the oldest that is left.
-    const next = index === null ? await openOldest(files) : await openFile(fileName(files, index - 1));
-    if (next === null) {
-      if (index === null) return null;
-      continue;
-    }
-    // Renamed between the look-up and the open: what was opened may be a later file.
-    if ((await indexOf(files, inode)) === index) return next;
-    await next.handle.close();
+/** Closes the files before the start and says where it is in the first that is left. */
+async function skipToStart(opened: OpenLog[], { tail, from, sinceMs }: LogReadOptions): Promise<StartPoint> {
+  if (from !== undefined && from !== null) return await skipToCursor(opened, from);
+  if (tail !== null) return await skipToTail(opened, tail);
+  if (sinceMs !== undefined && sinceMs !== null) {
+    const first = opened.findIndex(({ modifiedMs }) => modifiedMs >= sinceMs);
+    // The newest stays: a follower needs it.
+    await closeFirst(opened, first === -1 ? opened.length - 1 : first);
   }
+  return fromStart;
 }
 
-async function openOldest(files: LogFiles): Promise<OpenFile | null> {
-  for (let index = files.maxFiles - 1; index >= 0; index--) {
-    const file = await openFile(fileName(files, index));
-    if (file !== null) return file;
-  }
-  return null;
+async function skipToCursor(opened: OpenLog[], { file, offset }: LogCursor): Promise<StartPoint> {
+  const index = opened.findIndex(({ id }) => id === file);
+  const found = opened[index];
+  if (found === undefined) return fromStart;
+  await closeFirst(opened, index);
+  // A log of one file that was emptied meanwhile starts again.
+  return { offset: found.compressed || offset <= found.sizeBytes ? offset : 0, skipLines: 0 };
 }
 
-async function indexOf(files: LogFiles, inode: bigint): Promise<number | null> {
-  for (let index = 0; index < Math.max(1, files.maxFiles); index++) {
-    if ((await inodeOf(fileName(files, index))) === inode) return index;
-  }
-  return null;
-}
-
-/** All files, oldest first, as they were at one moment: when the newest name changed hands meanwhile, once more. */
-async function openAll(files: LogFiles): Promise<OpenFile[]> {
-  for (;;) {
-    const opened: OpenFile[] = [];
-    for (let index = 0; index < Math.max(1, files.maxFiles); index++) {
-      const file = await openFile(fileName(files, index));
-      if (file !== null) opened.unshift(file);
-    }
-    const newest = opened.at(-1);
-    if (newest === undefined || (await isCurrent(files, newest.inode))) return opened;
-    for (const file of opened) await file.handle.close();
-  }
-}
-
-function fileName(files: LogFiles, index: number): string {
-  return index === 0 ? files.path : `${files.path}.${index}`;
-}
-
-async function openFile(path: string): Promise<OpenFile | null> {
-  try {
-    const handle = await open(path, 'r');
-    return { handle, inode: (await handle.stat({ bigint: true })).ino };
-  } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT')) return null;
-    throw error;
-  }
-}
-
-async function inodeOf(path: string): Promise<bigint | null> {
-  try {
-    return (await stat(path, { bigint: true })).ino;
-  } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT')) return null;
-    throw error;
-  }
-}
-
-/** Drops the files before the tail's first line and says where it starts in the first that is left. */
-async function skipToTail(opened: OpenFile[], tail: number | null): Promise<number> {
-  if (tail === null) return 0;
+async function skipToTail(opened: OpenLog[], tail: number): Promise<StartPoint> {
   let missing = tail;
   for (let index = opened.length - 1; index >= 0; index--) {
-    const found = await findTail((opened[index] as OpenFile).handle, missing);
+    const found = await findTail(opened[index] as OpenLog, missing);
     if (found.lines < missing && index > 0) {
       missing -= found.lines;
       continue;
     }
-    for (const file of opened.splice(0, index)) await file.handle.close();
-    return found.offset;
+    await closeFirst(opened, index);
+    return found.start;
   }
-  return 0;
+  return fromStart;
 }
 
-/** Reads backwards in blocks: the offset of the `wanted`-th line from the end, or 0 and how many lines there are. */
-async function findTail(handle: FileHandle, wanted: number): Promise<{ readonly offset: number; readonly lines: number }> {
-  const buffer = Buffer.allocUnsafe(blockBytes);
-  let lines = -1; // The newline that ends the last line opens no new one.
-  for (let end = (await handle.stat()).size; end > 0; ) {
-    const start = Math.max(0, end - blockBytes);
-    const { bytesRead } = await handle.read(buffer, 0, end - start, start);
-    const block = buffer.subarray(0, bytesRead);
-    for (let at = block.lastIndexOf(newline); at >= 0; at = at === 0 ? -1 : block.lastIndexOf(newline, at - 1)) {
-      lines++;
-      if (lines === wanted) return { offset: start + at + 1, lines };
-    }
-    end = start;
-  }
-  return { offset: 0, lines: lines + 1 };
-}
-
-class LineReader {
-  readonly #handle: FileHandle;
-  #offset: number;
-  /** Bytes of a line whose end was not read yet, at the start of `#buffer`. */
-  #kept = 0;
-  #buffer = Buffer.allocUnsafe(blockBytes);
-
-  constructor(handle: FileHandle, offset: number) {
-    this.#handle = handle;
-    this.#offset = offset;
-  }
-
-  /** A log of one file only is rotated by emptying it. */
-  async restartIfTruncated(): Promise<void> {
-    if ((await this.#handle.stat()).size >= this.#offset) return;
-    this.#offset = 0;
-    this.#kept = 0;
-  }
-
-  async *toEnd(): AsyncGenerator<Buffer> {
-    for (;;) {
-      if (this.#kept === this.#buffer.length) this.#grow();
-      const { bytesRead } = await this.#handle.read(this.#buffer, this.#kept, this.#buffer.length - this.#kept, this.#offset);
-      if (bytesRead === 0) return;
-      this.#offset += bytesRead;
-      const filled = this.#kept + bytesRead;
-      const end = this.#buffer.subarray(0, filled).lastIndexOf(newline) + 1;
-      if (end > 0) yield this.#buffer.subarray(0, end);
-      this.#buffer.copyWithin(0, end, filled);
-      this.#kept = filled - end;
-    }
-  }
-
-  #grow(): void {
-    if (this.#buffer.length >= maxLineBytes) this.#kept = 0;
-    else this.#buffer = Buffer.concat([this.#buffer, Buffer.allocUnsafe(this.#buffer.length)]);
-  }
+async function closeFirst(opened: OpenLog[], count: number): Promise<void> {
+  for (const file of opened.splice(0, Math.max(0, count))) await file.close();
 }

@@ -8,11 +8,15 @@ export class LogFeed {
   readonly #followers = new Set<FollowerNews>();
   #generation: number;
   #ended = false;
+  /** A file was put aside and is complete. */
+  onRotated: () => void = () => {};
 
   constructor(process: RunningContainer) {
     this.#generation = process.logPosition.generation;
     const unsubscribe = process.onLog((position) => {
+      const rotated = this.#generation !== position.generation;
       this.#generation = position.generation;
+      if (rotated) this.onRotated();
       for (const follower of this.#followers) follower.announce();
     });
     const end = () => {

@@ -27,6 +27,7 @@ export async function removeContainer(
   failpoint('remove.marked');
   try {
     await container.released;
+    await context.logs.leave(container);
     await removeDirectory(container.paths.directory);
     failpoint('remove.files-gone');
     if (options.volumes) await removeAnonymousVolumes(context, container);

@@ -49,6 +49,7 @@ export function enterRunning(
     endAsked: false,
   };
   container.state = running;
+  context.logs.follow(container, running.log);
   container.storedEnd = null;
   const endWatch = context.health.begin(container, running);
   void running.process.exited.then(endWatch);

@@ -20,7 +20,7 @@ import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
 import { healthCheckOf, startingHealth } from './health.ts';
 import { initOf } from './init-program.ts';
-import { logLimits } from './log-config.ts';
+import { logPlan } from './log-config.ts';
 import { isPaused } from './pause-container.ts';
 import { prepareMounts, releaseMounts } from './prepare-mounts.ts';
 import { removeContainer } from './remove-container.ts';
@@ -54,6 +54,8 @@ export async function startContainer(
   const mounts = prepareMounts(context, container);
   mounts.catch(() => {});
   try {
+    // A restart by policy does not need the receiver: lines wait for it.
+    if (by === 'hand') await context.logs.check(container);
     const request = await startRequest(context, container, attachments, network, mounts);
     failpoint('start.prepared');
     const process = await context.runtime.start(request);
@@ -121,7 +123,8 @@ async function startRequest(
     ...(init === null ? {} : { init }),
     findDevices: hostDevices,
   });
-  const log = hostConfig.LogConfig.Type === 'none' ? null : { path: container.paths.log, ...logLimits(hostConfig.LogConfig) };
+  const { spool } = logPlan(hostConfig.LogConfig);
+  const log = spool === null ? null : { path: container.paths.log, maxSizeBytes: spool.maxSizeBytes, maxFiles: spool.maxFiles };
   return {
     id: container.id,
     runtime: hostConfig.Runtime,

@@ -9,7 +9,6 @@ const defaultShmBytes = 64 * 1024 * 1024;
 export function storedHostConfig(asked: HostConfig, host: HostFacts): HostConfig {
   return {
     ...asked,
-    LogConfig: { Type: asked.LogConfig.Type || 'json-file', Config: asked.LogConfig.Config },
     NetworkMode: asked.NetworkMode || 'default',
     RestartPolicy: { ...asked.RestartPolicy, Name: asked.RestartPolicy.Name || 'no' },
     IpcMode: asked.IpcMode || 'private',

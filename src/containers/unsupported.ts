@@ -21,7 +21,6 @@ const entries = (map: object | null | undefined): boolean => Object.keys(map ?? 
 
 export const unsupportedFields: readonly UnsupportedField[] = [
   { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
-  { field: 'HostConfig.LogConfig.Type (--log-driver)', brings: lifecycle, asked: (_, { LogConfig }) => !logDrivers.has(LogConfig.Type) },
   {
     field: 'HostConfig.DeviceRequests (--gpus)',
     brings: 'GPUs and CDI come with their own issue',
@@ -45,4 +44,3 @@ export function refuseUnsupported(config: ContainerConfig, hostConfig: HostConfi
   if (row !== undefined) throw notImplemented(`${row.field} is not supported yet: ${row.brings}`, { details: { field: row.field } });
 }
 
-const logDrivers: ReadonlySet<string> = new Set(['', 'json-file', 'none']);

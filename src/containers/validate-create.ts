@@ -7,7 +7,7 @@ import { capabilitySet } from './capability-set.ts';
 import type { ContainerConfig, Healthcheck, HostConfig } from './config.ts';
 import { parseDeviceRule } from './devices.ts';
 import type { HostFacts } from './host-facts.ts';
-import { validateLogConfig } from './log-config.ts';
+import { logPlan } from './log-config.ts';
 import { requestedMounts } from './mounts.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from './signals.ts';
@@ -26,7 +26,7 @@ export function validateCreate(config: ContainerConfig, hostConfig: HostConfig, 
   validateModes(config, hostConfig);
   validateRestartPolicy(hostConfig);
   refuseUnsupported(config, hostConfig);
-  validateLogConfig(hostConfig.LogConfig);
+  logPlan(hostConfig.LogConfig);
   for (const rule of hostConfig.DeviceCgroupRules ?? []) parseDeviceRule(rule);
   if (hostConfig.ShmSize < 0) throw invalid('SHM size can not be less than 0');
   validateMountSources(hostConfig, facts);

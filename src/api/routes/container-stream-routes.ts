@@ -2,7 +2,7 @@
 import { invalid } from '../../base/errors.ts';
 import type { LogOptions } from '../../containers/containers.ts';
 import { streamContentType } from '../../wire/stream-frames.ts';
-import { nanosecondsToDate, parseTimestamp } from '../../wire/timestamps.ts';
+import { parseTimestamp } from '../../wire/timestamps.ts';
 import type { Exchange } from '../exchange.ts';
 import { relay } from '../hijack.ts';
 import type { Route } from '../route-table.ts';
@@ -104,10 +104,10 @@ function logOptions(exchange: Exchange): LogOptions {
   };
 }
 
-function logTime(exchange: Exchange, name: string): Date | null {
+function logTime(exchange: Exchange, name: string): bigint | null {
   const text = exchange.text(name);
   // Clients write "not set" as 0.
-  return text === null || text === '' || text === '0' ? null : nanosecondsToDate(parseTimestamp(text, name));
+  return text === null || text === '' || text === '0' ? null : parseTimestamp(text, name);
 }
 
 /** Everything that is not a count means all, as in Docker: `all`, `-1`, nothing. */
