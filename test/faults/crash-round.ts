@@ -1,10 +1,11 @@
 /**
  * One round of FAULT "daemon SIGKILLed while containers write, run and exit". At random moments around the kill containers are created, started, exec'd into,
- * attached to and removed. After the restart (sometimes killed again while it starts) whatever was acknowledged must be so, every process must have ended, or
+ * attached to, copied into, committed, stopped and removed. After the restart (sometimes killed again while it starts) whatever was acknowledged must be so, every process must have ended, or
  * end, with its own exit code and every line it wrote, whatever was not acknowledged must be whole or absent, and nothing may be left behind.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandResult, runCommand } from '../harness/command.ts';
 import type { GantryDaemon } from '../harness/gantry.ts';
@@ -47,6 +48,7 @@ export async function crashRound(daemon: GantryDaemon, seed: number): Promise<vo
   for (let index = 0; index < removals; index++) checks.push(await removeMeanwhile(round, index));
   for (let index = 0; index < writers; index++) checks.push(await startWriter(round, index));
   checks.push(await startVanishing(round), createMeanwhile(round));
+  checks.push(await stopMeanwhile(round), await commitMeanwhile(round), copyMeanwhile(round));
   await delay(round.random() * killWithinMs);
   const launcher = launcherOf(daemon);
   await daemon.crash();
@@ -55,7 +57,9 @@ export async function crashRound(daemon: GantryDaemon, seed: number): Promise<vo
   await delay(round.random() * 400);
   if (round.random() < 0.3) await daemon.restartAndCrash(round.random() * 600);
   await daemon.restart();
-  for (const check of checks) await check();
+  // The resident's own check ends it.
+  for (const check of checks.slice(1)) await check();
+  await checks[0]?.();
   assert.deepEqual(await residueOf(daemon), [], `seed ${seed}: left behind`);
   rmSync(out, { recursive: true });
 }
@@ -157,6 +161,65 @@ async function removeMeanwhile(round: Round, index: number): Promise<Check> {
     await engineCall(round.host, 'DELETE', `/containers/${name}`);
   };
 }
+
+/** It ends by its own code, whether the stop was told or not. */
+async function stopMeanwhile(round: Round): Promise<Check> {
+  const name = `stopped-${round.seed}`;
+  await createContainer(round.host, { name, command: ['sh', '-c', 'trap "exit 9" TERM; while :; do sleep 0.05; done'] });
+  await engineCall(round.host, 'POST', `/containers/${name}/start`);
+  const stop = delay(round.random() * killWithinMs).then(() => engineRequest(round.host, 'POST', `/containers/${name}/stop?t=20`));
+  return async () => {
+    const known = (await stop)?.status === 204;
+    const state = await inspectState(round.host, name);
+    if (known) assert.equal(state?.Status, 'exited', `seed ${round.seed}: ${name} was acknowledged as stopped`);
+    if (state?.Status !== 'exited') await engineCall(round.host, 'POST', `/containers/${name}/stop?t=20`);
+    assert.equal((await inspectState(round.host, name))?.ExitCode, 9, `seed ${round.seed}: exit code of ${name}`);
+    await engineCall(round.host, 'DELETE', `/containers/${name}`);
+  };
+}
+
+/** An image that was acknowledged is whole, and the container that it was made of goes on. */
+async function commitMeanwhile(round: Round): Promise<Check> {
+  const [name, image] = [`source-${round.seed}`, `image-${round.seed}`];
+  const command = ['sh', '-c', 'i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo $i >/file-$i; done; touch /done; sleep 1000'];
+  await createContainer(round.host, { name, command });
+  await engineCall(round.host, 'POST', `/containers/${name}/start`);
+  const commit = delay(round.random() * killWithinMs).then(() =>
+    engineRequest(round.host, 'POST', `/commit?container=${name}&repo=${image}`, {}),
+  );
+  return async () => {
+    const known = (await commit)?.status === 201;
+    const state = await inspectState(round.host, name);
+    assert.equal(state?.Status, 'running', `seed ${round.seed}: a container that was being committed`);
+    const found = (await engineRequest(round.host, 'GET', `/images/${image}/json`))?.status === 200;
+    if (known) assert.ok(found, `seed ${round.seed}: ${image} was acknowledged`);
+    if (!found) await engineCall(round.host, 'POST', `/commit?container=${name}&repo=${image}`, {});
+    const script = 'i=0; while [ -e /file-$((i+1)) ]; do i=$((i+1)); done; [ -e /done ] && [ $i != 50 ] && echo torn; true';
+    const ran = await docker(round, 'run', '--rm', '--network', 'none', image, 'sh', '-c', script);
+    assert.equal(`${ran.stdout}${ran.stderr}`, '', `seed ${round.seed}: files of ${image}`);
+    await engineCall(round.host, 'DELETE', `/containers/${name}?force=1`);
+    await engineCall(round.host, 'DELETE', `/images/${image}`);
+  };
+}
+
+/** Into the resident, which must have been started before. */
+function copyMeanwhile(round: Round): Check {
+  const name = `resident-${round.seed}`;
+  const copy = delay(round.random() * killWithinMs).then(() =>
+    engineRequest(round.host, 'PUT', `/containers/${name}/archive?path=/tmp`, copied),
+  );
+  return async () => {
+    if ((await copy)?.status !== 200) return;
+    const { stdout } = await docker(round, 'exec', name, 'wc', '-c', '/tmp/crash-round.ts');
+    assert.equal(
+      stdout.split(' ')[0],
+      String(statSync(import.meta.filename).size),
+      `seed ${round.seed}: a file that was acknowledged as copied`,
+    );
+  };
+}
+
+const copied = execFileSync('tar', ['-C', import.meta.dirname, '-cf', '-', 'crash-round.ts']);
 
 /** A container whose creation was acknowledged is there and can be started. */
 function createMeanwhile(round: Round): Check {

@@ -36,13 +36,14 @@ const numbered = /^\d+$/.test(first);
 const kills = numbered ? Number(first) : 100;
 const wanted = numbered ? rest : [first, ...rest].filter((part) => part !== '');
 const imageKills = Math.ceil(kills / 5);
+const crashRounds = kills * 5;
 const leakRounds = kills * 5;
 const pingLimitMs = 1000;
 
 const rows: readonly Row[] = [
   {
-    name: 'daemon SIGKILLed at a random moment while containers are created, write, run, exit, are exec’d into and removed',
-    rounds: kills,
+    name: 'daemon SIGKILLed at a random moment while containers are created, write, run, exit, are exec’d into, copied into, committed, stopped and removed',
+    rounds: crashRounds,
     run: withDaemon(killsRow),
   },
   {
@@ -127,7 +128,7 @@ function withDaemon(work: (daemon: GantryDaemon, failures: string[]) => Promise<
 }
 
 async function killsRow(daemon: GantryDaemon, failures: string[]): Promise<string> {
-  for (let round = 1; round <= kills; round++) {
+  for (let round = 1; round <= crashRounds; round++) {
     try {
       await crashRound(daemon, 1000 + round);
     } catch (thrown) {
@@ -135,7 +136,7 @@ async function killsRow(daemon: GantryDaemon, failures: string[]): Promise<strin
       console.log(thrown);
       await runCommand(['/bin/sh', '-c', 'docker rm -f $(docker ps -aq)'], { env: { ...process.env, DOCKER_HOST: daemon.host } });
     }
-    if (round % 10 === 0) console.log(`${round} of ${kills} kills, ${failures.length} failures`);
+    if (round % 10 === 0) console.log(`${round} of ${crashRounds} kills, ${failures.length} failures`);
   }
   return '';
 }
@@ -189,8 +190,8 @@ function report(all: readonly Outcome[]): string {
 
 Written by \`npm run soak\`; do not edit. Kernel ${release()}, ${new Date().toISOString().slice(0, 10)}.
 
-In the first row each kill meets seven containers: writers, one with \`--rm\`, one that runs through it with an exec'd process and an attached client, others being
-created and removed. About one kill in three is followed by another while the daemon starts, one in four takes the launcher with it. After each row of networks links,
+In the first row each kill meets nine containers: writers, one with \`--rm\`, one that runs through it with an exec'd process and an attached client, others being
+created, committed, stopped and removed. About one kill in three is followed by another while the daemon starts, one in four takes the launcher with it. After each row of networks links,
 nft elements, namespaces, tracked flows and descriptors are counted again, and more than before is a failure. What \`test/faults\` holds besides:
 launchers and monitors killed alone and together, with the daemon alive and dead.
 
