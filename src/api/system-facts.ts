@@ -37,6 +37,8 @@ export interface SystemFacts {
   readonly defaultRuntime: string;
   readonly backingFilesystem: string;
   readonly liveRestore: boolean;
+  /** Of containers that name none. */
+  readonly loggingDriver: string;
   readonly debug: boolean;
   readonly warnings: readonly string[];
   readonly network: {

@@ -8,7 +8,6 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 /** A value that asks for something, by the name of the row's field. */
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
   'HostConfig.IpcMode': { IpcMode: 'container:db' },
-  'HostConfig.LogConfig.Type': { LogConfig: { Type: 'syslog', Config: {} } },
   'HostConfig.DeviceRequests': { DeviceRequests: [{}] },
   'HostConfig.UsernsMode': { UsernsMode: 'private' },
   'HostConfig.CgroupParent': { CgroupParent: '/x' },

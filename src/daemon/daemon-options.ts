@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { errorText, hasErrnoCode, invalid, notImplemented } from '../base/errors.ts';
+import type { LogConfig } from '../containers/log-config.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
+import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import type { Setting } from './setting.ts';
@@ -28,6 +30,8 @@ export interface DaemonOptions {
   readonly initPath: string | null;
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
+  /** Log driver and options of containers that do not say them. */
+  readonly containerLogs: LogConfig;
   readonly network: NetworkSettings;
   readonly runtimes: RuntimeOptions;
 }
@@ -173,6 +177,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     shutdownTimeoutSeconds: wholeNumber(one('shutdown-timeout') ?? '15', '--shutdown-timeout'),
     logLevel: debug ? 'debug' : oneOf(one('log-level') ?? 'info', ['debug', 'info', 'warn', 'error', 'fatal'], '--log-level'),
     logFormat: oneOf(one('log-format') ?? 'text', ['text', 'json'], '--log-format'),
+    containerLogs: logDefaults(values),
     network: networkSettings(values),
     runtimes: runtimeOptions(values),
   };

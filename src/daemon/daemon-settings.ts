@@ -3,6 +3,7 @@
  * that is not built is in the table with what brings it, so that it is refused by name instead of being ignored; any other name is unknown.
  */
 import { notImplemented } from '../base/errors.ts';
+import { logOptionTable } from './log-options.ts';
 import { networkOptionTable } from './network-option-table.ts';
 import { runtimeSettings } from './runtime-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
@@ -36,12 +37,11 @@ export const settings: readonly Setting[] = [
   { flag: 'init', key: 'init', kind: 'switch', help: 'containers get an init as process 1 unless they say otherwise (false)' },
   { flag: 'init-path', key: 'init-path', kind: 'text', help: "a static program to be that init (Gantry's own)" },
   ...networkOptionTable,
+  ...logOptionTable,
   ...runtimeSettings,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
-  unbuilt('log-driver', 'text', wholeLife, ['json-file']),
-  unbuilt('log-opt', 'list', wholeLife, [], 'log-opts'),
   unbuilt('exec-opt', 'list', 'cgroups are always driven by cgroupfs', ['native.cgroupdriver=cgroupfs'], 'exec-opts'),
   unbuilt('insecure-registry', 'list', registries, [], 'insecure-registries'),
   unbuilt('registry-mirror', 'list', registries, [], 'registry-mirrors'),

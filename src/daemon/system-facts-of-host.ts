@@ -49,6 +49,7 @@ export function systemFactsOfHost(
     defaultRuntime: runtimes.names.defaultName,
     backingFilesystem: dataRoot.backingFilesystem,
     liveRestore: options.liveRestore,
+    loggingDriver: options.containerLogs.Type,
     debug: options.logLevel === 'debug',
     warnings: [...cgroups.warnings, ...network.facts.warnings],
     network: {

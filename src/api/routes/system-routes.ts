@@ -1,6 +1,7 @@
 /** `/_ping`, `/version`, `/info`, `/auth`: who we are and what we stand on. */
 import { readdir, readFile } from 'node:fs/promises';
 import { notImplemented } from '../../base/errors.ts';
+import { logDriverNames } from '../../containers/logging/log-drivers.ts';
 import { formatApiVersion, newestApiMinor, oldestApiMinor } from '../../wire/api-version.ts';
 import { formatTime } from '../../wire/timestamps.ts';
 import type { Exchange } from '../exchange.ts';
@@ -88,7 +89,7 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
       ['Native Overlay Diff', 'true'],
     ],
     SystemStatus: apiMinor < 43 ? null : undefined,
-    Plugins: { Volume: volumes.drivers, Network: system.network.drivers, Authorization: null, Log: ['json-file'] },
+    Plugins: { Volume: volumes.drivers, Network: system.network.drivers, Authorization: null, Log: logDriverNames },
     ...limitFacts(system, apiMinor),
     ...(await networkFacts(system, apiMinor)),
     Debug: system.debug,
@@ -96,7 +97,7 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
     NGoroutines: 0,
     NEventsListener: events.listenerCount,
     SystemTime: formatTime(new Date()),
-    LoggingDriver: 'json-file',
+    LoggingDriver: system.loggingDriver,
     CgroupDriver: 'cgroupfs',
     CgroupVersion: system.cgroupVersion,
     ...hostFacts(system),
