@@ -22,9 +22,14 @@ export interface ApiServerOptions {
   readonly logger: Logger;
 }
 
+export interface ListenerOptions {
+  /** Headers that every request is taken to have, unless it has them itself; names in small letters. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 export interface ApiServer {
   /** Not listening yet: the daemon decides where. One API may be served by several. */
-  createListener(): Server;
+  createListener(options?: ListenerOptions): Server;
   /** Resolves when requests that end by themselves have ended (at most `graceMs`); streams are ended at once. New requests get 503. */
   drain(graceMs: number): Promise<void>;
 }
@@ -65,15 +70,22 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   }
 
   return {
-    createListener() {
+    createListener({ headers = {} } = {}) {
       const server = createServer({ maxHeaderSize, shouldUpgradeCallback: (request) => takesUpgrade(table, request) });
       // Streams live for days, and an idle keep-alive connection costs little: clients that reuse one must not find it closed.
       server.requestTimeout = 0;
       server.headersTimeout = 0;
       server.keepAliveTimeout = 0;
       server.timeout = 0;
-      server.on('request', (request, response) => void serve(request, response, null));
+      const addHeaders = (request: IncomingMessage): void => {
+        for (const [name, value] of Object.entries(headers)) request.headers[name] ??= value;
+      };
+      server.on('request', (request, response) => {
+        addHeaders(request);
+        void serve(request, response, null);
+      });
       server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+        addHeaders(request);
         const response = new ServerResponse(request);
         response.shouldKeepAlive = false;
         response.assignSocket(stream as Socket);

@@ -11,6 +11,12 @@ import type { Fsck } from './fsck.ts';
 import type { HasHungUp } from './hijack.ts';
 import type { SystemFacts } from './system-facts.ts';
 
+/** Where whatever is created belongs to one lease (see lease-routes.ts). */
+export interface LeaseSocket {
+  readonly address: string;
+  close(): void;
+}
+
 export interface ApiServices {
   readonly containers: Containers;
   readonly images: ImageCatalogue;
@@ -20,6 +26,7 @@ export interface ApiServices {
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly leases: Pick<Leases, 'hold'>;
+  readonly leaseSockets: { open(lease: string): Promise<LeaseSocket | null> };
   readonly fsck: Fsck;
   readonly hasHungUp: HasHungUp;
   readonly logger: Logger;

@@ -44,13 +44,16 @@ import type { Volumes } from '../volumes/volumes.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
 import { createFsck } from './fsck.ts';
+import { LeaseSockets } from './lease-sockets.ts';
 import { leaveOwnCgroups } from './own-cgroup.ts';
 import { systemFactsOfHost } from './system-facts-of-host.ts';
 
 export interface Engine {
-  readonly services: ApiServices;
+  readonly services: ApiServices & { readonly leaseSockets: LeaseSockets };
   /** For `--live-restore=false`: all at once, each with its own stop signal and time-out, none longer than `timeoutSeconds`. */
   stopContainers(timeoutSeconds: number): Promise<void>;
+  /** Whether a client with this address is a container on one of our networks. */
+  isContainerAddress(address: string): boolean;
   /** Containers run on. */
   close(): Promise<void>;
 }
@@ -90,7 +93,6 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     networks,
     volumes,
     daemonDns: options.network.dns,
-    logDefaults: options.containerLogs,
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
     host: readHostFacts(),
     logger,
@@ -116,9 +118,12 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   });
   const leases = new Leases(leasedWorld(containers, networks, volumes), logger);
   cleanup.defer(() => leases.close());
+  const leaseSockets = new LeaseSockets(dataRoot.execRoot, options.group);
+  cleanup.defer(() => leaseSockets.close());
   const services = {
     containers,
     leases,
+    leaseSockets,
     images: images.catalogue,
     embedded: images.embedded,
     events: joinEvents(containers, images.catalogue, networks, volumes),
@@ -133,6 +138,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   return {
     services,
     stopContainers: (timeoutSeconds) => stopAll(containers, timeoutSeconds, logger),
+    isContainerAddress: (address) => networks.hasAddress(address),
     close: () => parts.disposeAsync(),
   };
 }

@@ -20,7 +20,7 @@ describe('POST /leases', () => {
     await using server = await serve(fake);
     const socket = connect(server.path);
     socket.write(head('POST', '/leases?name=mine', { 'Content-Length': '0' }));
-    await readUntil(socket, (bytes) => bytes.includes('{"Name":"mine"}'));
+    await readUntil(socket, (bytes) => bytes.includes('{"Name":"mine","Socket":null}'));
     assert.deepEqual(fake.calls, ['hold mine']);
     socket.destroy();
     for (let attempt = 0; attempt < 500 && fake.calls.length < 2; attempt++) await delay(10);
