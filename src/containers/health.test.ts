@@ -26,6 +26,7 @@ test('healthCheckOf: the forms of a check, and Docker’s defaults', () => {
     ...shell,
     command: ['curl', '-f', 'x'],
     intervalMs: 500,
+    startIntervalMs: 500,
     retries: 1,
   });
 });

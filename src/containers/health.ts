@@ -42,12 +42,14 @@ const nanosecondsPerMs = 1_000_000;
 export function healthCheckOf({ Healthcheck: check, Shell: shell }: Pick<ContainerConfig, 'Healthcheck' | 'Shell'>): HealthCheck | null {
   const command = check === undefined ? null : commandOf(check, shell ?? defaultShell);
   if (check === undefined || command === null) return null;
+  const intervalMs = milliseconds(check.Interval, 30_000);
   return {
     command,
-    intervalMs: milliseconds(check.Interval, 30_000),
+    intervalMs,
     timeoutMs: milliseconds(check.Timeout, 30_000),
     startPeriodMs: milliseconds(check.StartPeriod, 0),
-    startIntervalMs: milliseconds(check.StartInterval, 5000),
+    // Docker's 5 s makes a start slower than the interval that was asked for.
+    startIntervalMs: milliseconds(check.StartInterval, Math.min(5000, intervalMs)),
     retries: check.Retries || 3,
   };
 }
