@@ -110,9 +110,29 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/container-update.ts')).containerUpdate,
   },
   {
+    paths: ['lease'],
+    summary: 'Run a program; what it creates is removed when it ends (beyond Docker)',
+    load: async () => (await import('./commands/lease.ts')).lease,
+  },
+  {
     paths: ['ports'],
     summary: 'List every published port: whose it is, and from where it can be reached (beyond Docker)',
     load: async () => (await import('./commands/ports.ts')).ports,
+  },
+  {
+    paths: ['container cp', 'cp'],
+    summary: 'Copy files/folders between a container and the local filesystem, or between containers',
+    load: async () => (await import('./commands/cp.ts')).cp,
+  },
+  {
+    paths: ['container export', 'export'],
+    summary: "Export a container's filesystem as a tar archive",
+    load: async () => (await import('./commands/container-export.ts')).containerExport,
+  },
+  {
+    paths: ['container commit', 'commit'],
+    summary: "Create a new image from a container's changes",
+    load: async () => (await import('./commands/commit.ts')).commit,
   },
   {
     paths: ['container diff', 'diff'],
@@ -297,8 +317,8 @@ export const groups: Readonly<Record<string, string>> = {
 
 /** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
 export const missingCommands: readonly string[] = [
-  'build', 'builder', 'buildx', 'checkpoint', 'commit', 'compose', 'config', 'container commit', 'container cp', 'container export',
-  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'cp', 'export', 'image build', 'manifest',
+  'build', 'builder', 'buildx', 'checkpoint', 'compose', 'config', 
+  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'image build', 'manifest',
   'node', 'plugin', 'search', 'secret', 'service', 'stack', 'swarm', 'trust',
   'volume update',
 ]; // biome-ignore format: a list of words

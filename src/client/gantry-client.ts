@@ -12,6 +12,7 @@ import { ApiClient, type ClientOptions } from './api-client.ts';
 import { ContainerApi } from './container-api.ts';
 import { ExecApi } from './exec-api.ts';
 import { ImageApi } from './image-api.ts';
+import { LeaseApi } from './lease-api.ts';
 import { NetworkApi } from './network-api.ts';
 import { SystemApi } from './system-api.ts';
 import { VolumeApi } from './volume-api.ts';
@@ -21,6 +22,7 @@ export class GantryClient {
   readonly containers: ContainerApi;
   readonly execs: ExecApi;
   readonly images: ImageApi;
+  readonly leases: LeaseApi;
   readonly networks: NetworkApi;
   readonly volumes: VolumeApi;
   readonly system: SystemApi;
@@ -30,6 +32,7 @@ export class GantryClient {
     this.containers = new ContainerApi(this.api);
     this.execs = new ExecApi(this.api);
     this.images = new ImageApi(this.api);
+    this.leases = new LeaseApi(this.api);
     this.networks = new NetworkApi(this.api);
     this.volumes = new VolumeApi(this.api);
     this.system = new SystemApi(this.api);

@@ -35,8 +35,7 @@ export const containerLs: Command = {
     const table = flags.bool('size') ? `${containerTable}\t{{.Size}}` : containerTable;
     if (quiet && flags.string('format') !== '')
       context.printError('WARNING: Ignoring custom format, because both --format and --quiet are set.\n');
-    if (quiet)
-      context.print(formatRows({ format: '{{.ID}}', defaultTable: '', headers: containerHeaders }, rows));
+    if (quiet) context.print(formatRows({ format: '{{.ID}}', defaultTable: '', headers: containerHeaders }, rows));
     else
       context.print(
         formatRows(

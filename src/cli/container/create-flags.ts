@@ -59,6 +59,7 @@ export const createFlags: FlagSpecs = defineFlags(`
       !--kernel-memory bytes             Kernel memory limit
   -l, --label list                       Set meta data on a container
       --label-file list                  Read in a line delimited file of labels
+      --lease string                     Remove the container when nobody holds this lease any more (beyond Docker)
       --link list                        Add link to another container
       --link-local-ip list               Container IPv4/IPv6 link-local addresses
       --log-driver string                Logging driver for the container
@@ -96,6 +97,7 @@ export const createFlags: FlagSpecs = defineFlags(`
       --storage-opt list                 Storage driver options for the container
       --sysctl map                       Sysctl options
       --tmpfs list                       Mount a tmpfs directory
+      --ttl duration                     Remove the container this long after its creation, for example 10m (beyond Docker)
   -t, --tty                              Allocate a pseudo-TTY
       --ulimit ulimit                    Ulimit options
       --use-api-socket                   Bind mount the API socket and credentials

@@ -143,11 +143,20 @@ function containerConfig(
     Env: env.length > 0 ? env : null,
     WorkingDir: flags.string('workdir'),
     Entrypoint: entrypoint,
-    Labels: collectLabels(flags.list('label-file'), flags.parsedList('label', parseLabel)),
+    Labels: { ...collectLabels(flags.list('label-file'), flags.parsedList('label', parseLabel)), ...leaseLabels(flags) },
     ...(healthcheck === null ? {} : { Healthcheck: healthcheck }),
     ...(flags.has('stop-signal') ? { StopSignal: flags.string('stop-signal') } : {}),
     ...(flags.has('stop-timeout') ? { StopTimeout: flags.int('stop-timeout') } : {}),
   };
+}
+
+/** What the daemon keeps with the container, and ends it by. */
+function leaseLabels(flags: FlagValues): Record<string, string> {
+  const ttl = flags.parsed('ttl', (text) => {
+    if (parseGoDuration(text) <= 0) throw new Error('it must be above zero');
+    return text;
+  });
+  return { ...(ttl === undefined ? {} : { 'gantry.ttl': ttl }), ...(flags.has('lease') ? { 'gantry.lease': flags.string('lease') } : {}) };
 }
 
 /** A variable that is given twice means its last value. */
