@@ -317,7 +317,7 @@ export const groups: Readonly<Record<string, string>> = {
 
 /** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
 export const missingCommands: readonly string[] = [
-  'build', 'builder', 'buildx', 'checkpoint', 'compose', 'config', 
+  'build', 'builder', 'buildx', 'checkpoint', 'compose', 'config',
   'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'image build', 'manifest',
   'node', 'plugin', 'search', 'secret', 'service', 'stack', 'swarm', 'trust',
   'volume update',

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { EngineError } from '../base/errors.ts';
-import { type ApiClient, pathName } from './api-client.ts';
+import { type DecodedPathStat, decodePathStat, pathStatHeader } from '../wire/path-stat.ts';
+import { type ApiClient, ApiError, pathName } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import { isFramed } from './framing.ts';
 import { jsonValues } from './json-lines.ts';
@@ -43,11 +44,23 @@ export interface StopQuery {
   readonly timeoutSeconds?: number;
 }
 
+export interface CommitQuery {
+  readonly repository: string;
+  readonly tag: string;
+  readonly author: string;
+  readonly comment: string;
+  readonly pause: boolean;
+  readonly changes: readonly string[];
+}
+
 /** A stream of a container: framed (stdout and stderr apart) or, with a terminal, raw. */
 export interface StdioConnection {
   readonly stream: Socket;
   readonly framed: boolean;
 }
+
+/** The last two are beyond Docker: the answer comes when it is ready, with an error when it will not be. */
+export type WaitCondition = '' | 'next-exit' | 'removed' | 'not-running' | 'healthy' | `port=${string}`;
 
 /** A wait that the daemon has registered: the headers are here, the exit is not yet. */
 export interface PendingWait {
@@ -130,6 +143,47 @@ export class ContainerApi {
     return this.#client.json('GET', `${container(id)}/top`, { query: { ps_args: psArgs } });
   }
 
+  /** What is at a path; null: nothing, or no such container. */
+  async statPath(id: string, path: string): Promise<DecodedPathStat | null> {
+    try {
+      const { headers, body } = await this.#client.request('HEAD', `${container(id)}/archive`, { query: { path } });
+      body.resume();
+      return decodePathStat(headers.get(pathStatHeader.toLowerCase()) ?? '');
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** The tar must be read to its end or destroyed. */
+  async readPath(id: string, path: string): Promise<{ readonly stat: DecodedPathStat; readonly tar: Readable }> {
+    const { headers, body } = await this.#client.request('GET', `${container(id)}/archive`, { query: { path } });
+    return { stat: decodePathStat(headers.get(pathStatHeader.toLowerCase()) ?? ''), tar: body };
+  }
+
+  /** Into an existing directory; never a directory in the place of something else, nor the other way round. */
+  async writePath(id: string, path: string, tar: AsyncIterable<Uint8Array>, copyUidGid: boolean): Promise<void> {
+    await this.#client.call('PUT', `${container(id)}/archive`, {
+      body: tar,
+      query: { path, noOverwriteDirNonDir: 'true', copyUIDGID: copyUidGid ? 'true' : '' },
+      headers: { 'Content-Type': 'application/x-tar' },
+    });
+  }
+
+  /** All files of a container, without what is mounted. */
+  async exportTar(id: string): Promise<Readable> {
+    return (await this.#client.request('GET', `${container(id)}/export`)).body;
+  }
+
+  async commit(id: string, query: CommitQuery): Promise<string> {
+    const { repository, tag, author, comment, pause, changes } = query;
+    const answer = await this.#client.json<{ readonly Id: string }>('POST', '/commit', {
+      query: { container: id, repo: repository, tag, author, comment, pause: pause ? null : '0', changes },
+      json: null,
+    });
+    return answer.Id;
+  }
+
   async changes(id: string): Promise<readonly FileChange[]> {
     return (await this.#client.json<readonly FileChange[] | null>('GET', `${container(id)}/changes`)) ?? [];
   }
@@ -161,7 +215,7 @@ export class ContainerApi {
   }
 
   /** Resolves when the daemon has registered the wait: a start sent after that cannot be missed. */
-  async wait(id: string, condition: '' | 'next-exit' | 'removed' | 'not-running', signal?: AbortSignal): Promise<PendingWait> {
+  async wait(id: string, condition: WaitCondition, signal?: AbortSignal): Promise<PendingWait> {
     const response = await this.#client.request('POST', `${container(id)}/wait`, {
       query: { condition },
       ...(signal === undefined ? {} : { signal }),
