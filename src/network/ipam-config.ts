@@ -7,11 +7,16 @@ import {
   type Family,
   formatAddress,
   formatSubnet,
+  overlaps,
   parseAddress,
   parseCidr,
+  parseSubnet,
   type Subnet,
 } from './ip-address.ts';
 import type { IpamConfig } from './networks.ts';
+
+/** The kernel would take them, and then deliver nothing, or take packets of the host away. */
+const specialSubnets = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4', '::/127', 'ff00::/8'].flatMap((text) => parseSubnet(text) ?? []);
 
 export interface FamilyWish {
   readonly subnet: Subnet;
@@ -76,9 +81,15 @@ function wishOf(config: IpamConfig, problems: string[]): FamilyWish | null {
   const { subnet, address } = parsed;
   if (address.value !== subnet.base) problems.push(`invalid subnet ${Subnet}: it should be ${formatSubnet(subnet)}`);
   if (subnet.prefix === 0) problems.push(`invalid subnet ${Subnet}: it is the whole of IPv${subnet.family}`);
+  else if (overlapsSpecial(subnet))
+    problems.push(`invalid subnet ${Subnet}: no container can have a loopback, multicast or unspecified address`);
   const range = rangeOf(IPRange, subnet, problems);
   const gateway = Gateway === '' ? null : addressIn(Gateway, subnet, `gateway ${Gateway}`, problems);
   return { subnet, range, gateway, auxiliary: auxiliaryOf(AuxiliaryAddresses, subnet, gateway, problems) };
+}
+
+function overlapsSpecial(subnet: Subnet): boolean {
+  return specialSubnets.some((special) => special.family === subnet.family && overlaps(special, subnet));
 }
 
 function rangeOf(text: string, subnet: Subnet, problems: string[]): Subnet | null {

@@ -131,6 +131,9 @@ describe('create', () => {
     const bad: readonly (readonly [Parameters<typeof newNetwork>[1], string, RegExp])[] = [
       [ipam({ Subnet: '10.6.0.0/33' }), 'invalid', /invalid subnet 10.6.0.0\/33: invalid CIDR block notation/],
       [ipam({ Subnet: '10.0.0.1/24' }), 'invalid', /invalid subnet 10.0.0.1\/24: it should be 10.0.0.0\/24/],
+      [ipam({ Subnet: '127.3.0.0/24' }), 'invalid', /invalid subnet 127.3.0.0\/24: no container can have a loopback, multicast/],
+      [ipam({ Subnet: '224.0.0.0/24' }), 'invalid', /no container can have a loopback, multicast/],
+      [{ ...ipam({ Subnet: 'ff05::/64' }), enableIPv6: true }, 'invalid', /no container can have a loopback, multicast/],
       [
         ipam({ Subnet: '10.6.0.0/24', Gateway: '10.7.0.1' }),
         'invalid',
