@@ -7,9 +7,7 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 
 /** A value that asks for something, by the name of the row's field. */
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
-  'HostConfig.IpcMode': { IpcMode: 'container:db' },
   'HostConfig.DeviceRequests': { DeviceRequests: [{}] },
-  'HostConfig.UsernsMode': { UsernsMode: 'private' },
   'HostConfig.CgroupParent': { CgroupParent: '/x' },
   'HostConfig.Cgroup': { Cgroup: 'container:x' },
   'HostConfig.StorageOpt': { StorageOpt: { size: '1G' } },
