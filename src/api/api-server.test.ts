@@ -207,6 +207,9 @@ describe('wait', () => {
     assert.equal((await answerOf('POST', '/v1.42/containers/web/wait', {}, fake)).body, '{"StatusCode":0}\n');
     assert.equal((await answerOf('POST', '/v1.42/containers/web/wait?condition=x', {}, fake)).status, 400);
     assert.equal((await answerOf('POST', '/v1.41/containers/web/wait?condition=x', {}, fake)).status, 200);
+    const ready = await answerOf('POST', '/containers/web/wait?condition=port%3D53%2Fudp', {}, fake);
+    assert.deepEqual([ready.body.trim(), fake.calls.at(-1)], ['{"StatusCode":3,"Error":{"Message":"it exited"}}', 'port 53/udp']);
+    assert.equal((await answerOf('POST', '/containers/web/wait?condition=port%3D70000', {}, fake)).status, 400);
   });
 });
 

@@ -77,7 +77,7 @@ export const commandTable: readonly CommandEntry[] = [
   {
     paths: ['container wait', 'wait'],
     summary: 'Block until one or more containers stop, then print their exit codes',
-    load: async () => (await import('./commands/container-verbs.ts')).wait,
+    load: async () => (await import('./commands/wait.ts')).wait,
   },
   {
     paths: ['container pause', 'pause'],

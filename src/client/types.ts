@@ -43,6 +43,9 @@ export interface ContainerDetails {
     readonly Restarting: boolean;
     readonly ExitCode: number;
     readonly Error?: string;
+    readonly StartedAt: string;
+    /** Absent: nothing checks it. */
+    readonly Health?: { readonly Status: string };
   };
   readonly Config: { readonly Tty: boolean; readonly OpenStdin: boolean; readonly StdinOnce: boolean };
   readonly HostConfig: { readonly AutoRemove?: boolean };

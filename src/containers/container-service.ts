@@ -35,7 +35,7 @@ import { isUp, requireRunning, waitResultOf } from './container-state.ts';
 import { containerStats } from './container-stats.ts';
 import { containerView } from './container-view.ts';
 import { volumeUsers } from './container-volumes.ts';
-import type { Containers, ListOptions, StopOptions, WaitResult } from './containers.ts';
+import type { Containers, ListOptions, Readiness, StopOptions, WaitResult } from './containers.ts';
 import { createContainer } from './create-container.ts';
 import { directorySize } from './directory-size.ts';
 import { createExec, startExec } from './exec-container.ts';
@@ -47,10 +47,10 @@ import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { InitProgram } from './init-program.ts';
 import { listProcesses } from './list-processes.ts';
-import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDelivery } from './log-delivery.ts';
 import { readLogs } from './read-logs.ts';
+import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
 import { startAgain, startWithDaemon } from './restart-container.ts';
 import { Restarts } from './restarts.ts';
@@ -62,6 +62,7 @@ import { validateContainerName } from './validate-create.ts';
 import { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerDependencies {
+import { waitUntilReady } from './wait-until-ready.ts';
   /** `<data-root>/containers` is ours. */
   readonly dataRoot: string;
   /** `<exec-root>/c` holds one entry per container that the runtime knows. */
@@ -303,6 +304,10 @@ class Service implements ContainerService {
     const container = this.#find(reference);
     refusePaused(container, `container ${reference}`, 'attach');
     return await attachContainer(this.#context, container, options);
+  async waitUntilReady(reference: string, readiness: Readiness, signal: AbortSignal) {
+    return await waitUntilReady(this.#context, this.#find(reference), readiness, signal);
+  }
+
   }
 
   async resize(reference: string, rows: number, columns: number) {

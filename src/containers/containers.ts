@@ -32,6 +32,8 @@ export interface Containers {
     condition: 'not-running' | 'next-exit' | 'removed',
     signal: AbortSignal,
   ): Promise<{ readonly exit: Promise<WaitResult> }>;
+  /** Beyond Docker: resolves when it is ready, or with an error when it will not be. */
+  waitUntilReady(reference: string, readiness: Readiness, signal: AbortSignal): Promise<WaitResult>;
   attach(reference: string, options: AttachOptions): Promise<AttachSession>;
   resize(reference: string, rows: number, columns: number): Promise<void>;
   logs(reference: string, options: LogOptions, signal: AbortSignal): Promise<{ readonly tty: boolean; readonly stream: Readable }>;
@@ -125,6 +127,10 @@ export interface WaitResult {
   /** Why the exit is not the process's own, else null. */
   readonly error: string | null;
 }
+
+export type Readiness =
+  | { readonly kind: 'healthy' }
+  | { readonly kind: 'listening'; readonly port: number; readonly protocol: 'tcp' | 'udp' };
 
 export interface AttachOptions {
   readonly stream: boolean;

@@ -1,6 +1,6 @@
 /** Operations on containers whose answer takes its time: wait, attach, logs. */
 import { invalid } from '../../base/errors.ts';
-import type { LogOptions } from '../../containers/containers.ts';
+import type { LogOptions, Readiness } from '../../containers/containers.ts';
 import { streamContentType } from '../../wire/stream-frames.ts';
 import { parseTimestamp } from '../../wire/timestamps.ts';
 import type { Exchange } from '../exchange.ts';
@@ -25,7 +25,24 @@ export function containerStreamRoutes(services: ApiServices): readonly Route[] {
 }
 
 /** The headers leave as soon as the wait is registered: the docker CLI sends `start` only after it has them. */
-async function wait(exchange: Exchange, { containers }: ApiServices): Promise<void> {
+async function wait(exchange: Exchange, services: ApiServices): Promise<void> {
+  const readiness = readinessOf(exchange.text('condition') ?? '');
+  if (readiness === null) return await waitForExit(exchange, services);
+  const { statusCode, error } = await services.containers.waitUntilReady(exchange.parameter('id'), readiness, exchange.signal);
+  exchange.sendJson(200, { StatusCode: statusCode, ...(error === null ? {} : { Error: { Message: error } }) });
+}
+
+/** Beyond Docker: `healthy`, `port=80`, `port=53/udp`. */
+function readinessOf(condition: string): Readiness | null {
+  if (condition === 'healthy') return { kind: 'healthy' };
+  if (!condition.startsWith('port=')) return null;
+  const [, number = '', protocol = 'tcp'] = /^port=(\d{1,5})(?:\/(tcp|udp))?$/.exec(condition) ?? [];
+  const port = Number(number);
+  if (port < 1 || port > 65_535) throw invalid(`invalid condition: ${JSON.stringify(condition)}: a port is port=80 or port=53/udp`);
+  return { kind: 'listening', port, protocol: protocol === 'udp' ? 'udp' : 'tcp' };
+}
+
+async function waitForExit(exchange: Exchange, { containers }: ApiServices): Promise<void> {
   const { exit } = await containers.wait(exchange.parameter('id'), waitCondition(exchange), exchange.signal);
   exchange.startStream(200, 'application/json');
   try {

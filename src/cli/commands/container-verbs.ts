@@ -87,17 +87,6 @@ export const unpause: Command = {
     }),
 };
 
-export const wait: Command = {
-  usage,
-  flags: [],
-  args: someArguments,
-  run: (context) =>
-    eachName(context, context.args, async (name) => {
-      const { exit } = await context.client.containers.wait(name, '');
-      return String((await exit).StatusCode);
-    }),
-};
-
 export const rename: Command = {
   usage: 'CONTAINER NEW_NAME',
   flags: [],

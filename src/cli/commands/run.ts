@@ -5,6 +5,7 @@ import { consoleSize } from '../container/console-size.ts';
 import { createContainer } from '../container/create-container.ts';
 import { runFlags } from '../container/create-flags.ts';
 import { buildCreateRequest } from '../container/create-request.ts';
+import { patienceOf, waitUntilReady } from '../container/readiness.ts';
 import { runAttached } from '../container/run-attached.ts';
 import { startExitCode } from '../container/start-error.ts';
 import { errorMessage } from '../error-message.ts';
@@ -18,9 +19,12 @@ export const run: Command = {
   runLike: true,
   async run(context) {
     const { flags, args, io } = context;
-    const detach = flags.bool('detach');
-    if (detach && flags.has('attach'))
-      throw new CliError('conflicting options: cannot specify both --attach and --detach', 1, { plain: true });
+    const detach = flags.bool('detach') || flags.bool('wait');
+    if (detach && flags.has('attach')) {
+      const other = flags.bool('detach') ? 'detach' : 'wait';
+      throw new CliError(`conflicting options: cannot specify both --attach and --${other}`, 1, { plain: true });
+    }
+    if (flags.has('wait-timeout') && !flags.bool('wait')) throw new CliError('--wait-timeout needs --wait', 125);
     const { body, attach } = buildCreateRequest(context, consoleSize(flags, io));
     if (detach)
       return runDetached(
@@ -53,8 +57,20 @@ async function runDetached(context: CommandContext, body: Record<string, unknown
     context.print(`${id}\n`);
     throw new CliError(errorMessage(error), startExitCode(error instanceof Error ? error.message : ''), { cause: error });
   }
+  if (context.flags.bool('wait')) await waitUntilUsable(context, id);
   context.print(`${id}\n`);
   return 0;
+}
+
+async function waitUntilUsable({ client, flags }: CommandContext, id: string): Promise<void> {
+  const { Name, State } = await client.containers.inspect(id);
+  if (!State.Health) return;
+  await waitUntilReady(
+    client.containers,
+    Name.replace(/^\//, ''),
+    { kind: 'daemon', condition: 'healthy' },
+    patienceOf(flags, 'wait-timeout'),
+  );
 }
 
 /** Like a start that fails, a create that fails has Docker's exit codes by what the message says. */

@@ -117,5 +117,7 @@ export const runFlags: FlagSpecs = [
   -d, --detach               Run container in background and print container ID
       --detach-keys string   Override the key sequence for detaching a container
       --sig-proxy            Proxy received signals to the process (default true)
+      --wait                 Run in background, and return when the container is healthy (or runs, without a health check)
+      --wait-timeout duration   Give up waiting after this time (ms|s|m|h)
 `),
 ].sort((a, b) => (a.name < b.name ? -1 : 1));
