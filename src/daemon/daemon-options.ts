@@ -1,21 +1,20 @@
 /** The daemon's options: the command line and the configuration file, read, merged and checked. */
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
-import { errorText, hasErrnoCode, invalid, notImplemented } from '../base/errors.ts';
+import { errorText, hasErrnoCode, invalid } from '../base/errors.ts';
 import type { LogConfig } from '../containers/log-config.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { logDefaults } from './log-options.ts';
+import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
 import { networkSettings } from './network-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import type { Setting } from './setting.ts';
 import { parseSwitch } from './switch-text.ts';
 
-export type ListenAddress = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'passed' };
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 
-export interface DaemonOptions {
-  readonly addresses: readonly ListenAddress[];
+export interface DaemonOptions extends ListenOptions {
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly pidfile: string | null;
@@ -162,9 +161,10 @@ function checkOptions(values: RawValues): DaemonOptions {
   const one = (flag: string) => values.get(flag)?.at(-1) ?? null;
   const execRoot = directoryOption(one('exec-root') ?? defaultExecRoot, '--exec-root');
   const hosts = values.get('host') ?? [`unix://${join(execRoot, 'gantry.sock')}`];
+  const listen = listenOptions(values, hosts);
   const debug = parseSwitch(one('debug') ?? 'false', '--debug');
   return {
-    addresses: hosts.map(parseAddress),
+    ...listen,
     dataRoot: directoryOption(one('data-root') ?? defaultDataRoot, '--data-root'),
     execRoot,
     // The bootstrap script and `system stop` find the daemon by it; an empty value means none.
@@ -183,21 +183,19 @@ function checkOptions(values: RawValues): DaemonOptions {
   };
 }
 
-/** A unix socket's name holds 107 bytes. */
-const maxSocketPathBytes = 107;
-
-export function parseAddress(text: string): ListenAddress {
-  if (text === 'fd://' || /^fd:\/\/\d*$/.test(text)) return { kind: 'passed' };
-  if (text.startsWith('tcp://'))
-    throw notImplemented(`cannot listen on ${text}: tcp:// is not supported yet, only unix:///path and fd:// are`);
-  const path = text.startsWith('unix://') ? text.slice('unix://'.length) : text;
-  if (!isAbsolute(path)) throw invalid(`cannot listen on ${JSON.stringify(text)}: write unix:///absolute/path`);
-  if (Buffer.byteLength(path) > maxSocketPathBytes) {
-    throw invalid(
-      `cannot listen on ${text}: the path of a unix socket may have ${maxSocketPathBytes} bytes, this one has ${Buffer.byteLength(path)}`,
-    );
-  }
-  return { kind: 'unix', path };
+function listenOptions(values: RawValues, hosts: readonly string[]): ListenOptions {
+  const one = (flag: string) => values.get(flag)?.at(-1) ?? null;
+  const isOn = (flag: string) => parseSwitch(one(flag) ?? 'false', `--${flag}`);
+  const tls = tlsFiles({
+    verify: isOn('tlsverify'),
+    tls: isOn('tls'),
+    authority: one('tlscacert'),
+    certificate: one('tlscert'),
+    key: one('tlskey'),
+  });
+  const options = { addresses: hosts.map((host) => parseListenAddress(host, tls !== null)), tls, insecureTcp: isOn('insecure-tcp') };
+  refuseOpenTcp(options);
+  return options;
 }
 
 function absolutePath(path: string | null, name: string): string | null {

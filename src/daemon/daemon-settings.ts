@@ -17,7 +17,24 @@ function unbuilt(flag: string, kind: SettingKind, why: string, accepted: readonl
 }
 
 export const settings: readonly Setting[] = [
-  { flag: 'host', short: 'H', key: 'hosts', kind: 'list', help: 'address to listen on: unix:///path or fd:// (repeatable)' },
+  {
+    flag: 'host',
+    short: 'H',
+    key: 'hosts',
+    kind: 'list',
+    help: 'address to listen on: unix:///path, tcp://ADDRESS:PORT or fd:// (repeatable)',
+  },
+  { flag: 'tlsverify', key: 'tlsverify', kind: 'switch', help: 'TLS on tcp://, and only for clients with a certificate of --tlscacert' },
+  { flag: 'tls', key: 'tls', kind: 'switch', help: 'implied by --tlsverify, and refused without it' },
+  { flag: 'tlscacert', key: 'tlscacert', kind: 'text', help: 'authority of the clients (DOCKER_CERT_PATH or ~/.docker, ca.pem)' },
+  { flag: 'tlscert', key: 'tlscert', kind: 'text', help: 'our certificate (cert.pem there)' },
+  { flag: 'tlskey', key: 'tlskey', kind: 'text', help: 'its key (key.pem there)' },
+  {
+    flag: 'insecure-tcp',
+    key: 'insecure-tcp',
+    kind: 'switch',
+    help: 'tcp:// on loopback without TLS: every user of this host is root then',
+  },
   { flag: 'data-root', key: 'data-root', kind: 'text', help: 'directory of images and containers (/var/lib/gantry)' },
   { flag: 'exec-root', key: 'exec-root', kind: 'text', help: 'directory of what only lives until the next boot (/run/gantry)' },
   { flag: 'pidfile', short: 'p', key: 'pidfile', kind: 'text', help: "file for the daemon's process id" },
@@ -71,8 +88,6 @@ export const settings: readonly Setting[] = [
   unbuilt('node-generic-resource', 'list', never, [], 'node-generic-resources'),
   unbuilt('cdi-spec-dir', 'list', 'it comes with devices (issue 8)', [], 'cdi-spec-dirs'),
   unbuilt('feature', 'list', never, [], 'features'),
-  ...['tls', 'tlsverify'].map((flag) => unbuilt(flag, 'switch', 'the API is served on unix sockets only so far', ['false'])),
-  ...['tlscacert', 'tlscert', 'tlskey'].map((flag) => unbuilt(flag, 'text', 'the API is served on unix sockets only so far')),
   unbuilt('allow-direct-routing', 'switch', 'use com.docker.network.bridge.trusted_host_interfaces or gateway mode routed of a network', [
     'false',
   ]),
