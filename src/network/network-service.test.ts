@@ -450,6 +450,16 @@ describe('ports', () => {
     await fails(() => networks.attach(newSandbox('d', ['open'], publishing({ '9/sctp': bind('9') }))), 'invalid', /sctp has no proxy/);
   });
 
+  it('nothing is published where neither rules nor a proxy may lead to it; the rest works', async (context) => {
+    const { networks, calls } = await startDaemon(context, { settings: { firewall: false, userlandProxy: false } });
+    const refused = /cannot publish 80\/tcp: with --iptables=false and --userland-proxy=false nothing leads/;
+    await fails(() => networks.attach(newSandbox('a', ['bridge'], publishing({ '80/tcp': bind('8080') }))), 'invalid', refused);
+    assert.equal(calls.sandboxes.size, 0);
+    await networks.attach(newSandbox('a', ['bridge']));
+    const change = { add: { '80/tcp': bind('8080') }, remove: {} };
+    await fails(() => networks.changePorts(newSandbox('a', ['bridge']).containerId, change), 'invalid', refused);
+  });
+
   it('a conflict names the holder and leaves nothing', async (context) => {
     const { networks, calls } = await startDaemon(context);
     await networks.attach(newSandbox('a', ['bridge'], publishing({ '80/tcp': bind('8080') })));

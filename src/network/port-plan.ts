@@ -26,6 +26,10 @@ export function portSpecs(settings: NetworkSettings, wishes: readonly WishedPort
   if (network === undefined) return [];
   const { hostIp, mode } = publishDefaults(settings, network);
   return wishes.map((wish) => {
+    if (!settings.firewall && !settings.userlandProxy)
+      throw invalid(
+        `cannot publish ${portKey(wish)}: with --iptables=false and --userland-proxy=false nothing leads from the host to the container; start the daemon without one of them, or publish no port`,
+      );
     if (mode === 'proxy' && wish.protocol === 'sctp')
       throw invalid(
         `cannot publish ${portKey(wish)}: sctp has no proxy, and network ${network.name} publishes by proxy (publish-mode, --iptables=false)`,
