@@ -49,8 +49,8 @@ import type { InitProgram } from './init-program.ts';
 import { listProcesses } from './list-processes.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDelivery } from './log-delivery.ts';
-import { readLogs } from './read-logs.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
+import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
 import { startAgain, startWithDaemon } from './restart-container.ts';
 import { Restarts } from './restarts.ts';
@@ -60,9 +60,9 @@ import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs
 import { UsageCollector } from './usage-collector.ts';
 import { validateContainerName } from './validate-create.ts';
 import { VolumeClaims } from './volume-claims.ts';
+import { waitUntilReady } from './wait-until-ready.ts';
 
 export interface ContainerDependencies {
-import { waitUntilReady } from './wait-until-ready.ts';
   /** `<data-root>/containers` is ours. */
   readonly dataRoot: string;
   /** `<exec-root>/c` holds one entry per container that the runtime knows. */
@@ -300,14 +300,14 @@ class Service implements ContainerService {
     return { exit };
   }
 
-  async attach(reference: string, options: Parameters<Containers['attach']>[1]) {
-    const container = this.#find(reference);
-    refusePaused(container, `container ${reference}`, 'attach');
-    return await attachContainer(this.#context, container, options);
   async waitUntilReady(reference: string, readiness: Readiness, signal: AbortSignal) {
     return await waitUntilReady(this.#context, this.#find(reference), readiness, signal);
   }
 
+  async attach(reference: string, options: Parameters<Containers['attach']>[1]) {
+    const container = this.#find(reference);
+    refusePaused(container, `container ${reference}`, 'attach');
+    return await attachContainer(this.#context, container, options);
   }
 
   async resize(reference: string, rows: number, columns: number) {
