@@ -110,6 +110,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/container-update.ts')).containerUpdate,
   },
   {
+    paths: ['debug'],
+    summary: 'Run tools beside a running container, in its namespaces; it needs no shell of its own (beyond Docker)',
+    load: async () => (await import('./commands/debug.ts')).debug,
+  },
+  {
     paths: ['lease'],
     summary: 'Run a program; what it creates is removed when it ends (beyond Docker)',
     load: async () => (await import('./commands/lease.ts')).lease,

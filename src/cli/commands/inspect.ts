@@ -2,6 +2,7 @@ import { ApiError } from '../../client/api-client.ts';
 import { CliError } from '../cli-error.ts';
 import { type Command, type CommandContext, someArguments } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
+import { showDifferences } from '../inspect/show-differences.ts';
 import { showObjects } from '../inspect/show-objects.ts';
 
 type Fetch = (context: CommandContext, name: string) => Promise<string>;
@@ -19,6 +20,7 @@ const foreignTypes = ['config', 'node', 'plugin', 'secret', 'service', 'task'];
 export const inspect: Command = {
   usage: '[OPTIONS] NAME|ID [NAME|ID...]',
   flags: defineFlags(`
+      --diff            Show what differs between two objects (beyond Docker)
   -f, --format string   Format output: json, or a Go template for each object
   -s, --size            Display total file sizes if the type is container
       --type string     Only inspect objects of the given type
@@ -34,6 +36,7 @@ export const inspect: Command = {
     if (context.flags.bool('size') && type !== '' && type !== 'container') context.printError(`WARNING: --size ignored for ${type}\n`);
     const one = fetchers[type];
     const fetch = one ?? fetchFirst;
+    if (context.flags.bool('diff')) return showDifferences(context, (name) => fetch(context, name));
     return showObjects(context, context.args, context.flags.string('format'), (name) => fetch(context, name));
   },
 };

@@ -42,14 +42,8 @@ export async function planApiSocket(context: CommandContext, body: Record<string
 }
 
 export async function writeApiSocketConfig({ client }: CommandContext, id: string, config: string): Promise<void> {
-  const archive: Uint8Array[] = [];
-  for await (const part of writeTar([{ entry: { type: 'file', path: CONFIG_INSIDE.slice(1), mode: 0o600 }, content: Buffer.from(config) }]))
-    archive.push(part);
-  await client.api.call('PUT', `/containers/${id}/archive`, {
-    query: { path: '/' },
-    headers: { 'Content-Type': 'application/x-tar' },
-    body: Buffer.concat(archive),
-  });
+  const entry = { type: 'file', path: CONFIG_INSIDE.slice(1), mode: 0o600 } as const;
+  await client.containers.writePath(id, '/', writeTar([{ entry, content: Buffer.from(config) }]), false);
 }
 
 async function knownCredentials(config: DockerConfig): Promise<Record<string, unknown>> {
