@@ -2,7 +2,7 @@
  * The HTTP server of the API: finds the route, checks what holds for every request (version, Origin, type of the body), and turns every error into
  * Docker's JSON. It owns the open requests and can end them.
  */
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
@@ -13,6 +13,7 @@ import { Exchange } from './exchange.ts';
 import type { Upgrade } from './hijack.ts';
 import { hasBody, requireJsonType } from './request-body.ts';
 import { createRouteTable, type Route, type RouteMatch } from './route-table.ts';
+import { createTransportServer, localTransport, refuseForeignHost, type Transport } from './transport.ts';
 
 export interface ApiServerOptions {
   readonly routes: readonly Route[];
@@ -23,6 +24,8 @@ export interface ApiServerOptions {
 }
 
 export interface ListenerOptions {
+  /** Default: a local socket. */
+  readonly transport?: Transport;
   /** Headers that every request is taken to have, unless it has them itself; names in small letters. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -43,11 +46,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const open = new Set<Exchange>();
   let draining = false;
 
-  async function serve(request: IncomingMessage, response: ServerResponse, upgrade: Upgrade | null): Promise<void> {
+  async function serve(request: IncomingMessage, response: ServerResponse, upgrade: Upgrade | null, transport: Transport): Promise<void> {
     setCommonHeaders(response, options);
     let exchange: Exchange | null = null;
     try {
       if (draining) throw new EngineError('unavailable', 'the daemon is stopping');
+      refuseForeignHost(request, transport);
       const target = readTarget(request);
       exchange = new Exchange({ request, response, upgrade, ...target, parameters: target.match.parameters });
       open.add(exchange);
@@ -70,8 +74,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   }
 
   return {
-    createListener({ headers = {} } = {}) {
-      const server = createServer({ maxHeaderSize, shouldUpgradeCallback: (request) => takesUpgrade(table, request) });
+    createListener({ headers = {}, transport = localTransport } = {}) {
+      const http = { maxHeaderSize, shouldUpgradeCallback: (request: IncomingMessage) => takesUpgrade(table, request) };
+      const server = createTransportServer(transport, http, options.logger);
       // Streams live for days, and an idle keep-alive connection costs little: clients that reuse one must not find it closed.
       server.requestTimeout = 0;
       server.headersTimeout = 0;
@@ -82,7 +87,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       };
       server.on('request', (request, response) => {
         addHeaders(request);
-        void serve(request, response, null);
+        void serve(request, response, null, transport);
       });
       server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
         addHeaders(request);
@@ -92,7 +97,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         response.once('finish', () => stream.end());
         // Until it is hijacked nobody else listens; that the client left is seen by `close`.
         stream.on('error', () => stream.destroy());
-        void serve(request, response, { stream, head });
+        void serve(request, response, { stream, head }, transport);
       });
       server.on('clientError', (error, socket) => answerBrokenRequest(error, socket as Socket));
       return server;

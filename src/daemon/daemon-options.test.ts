@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { daemonHelp, parseAddress, readDaemonOptions } from './daemon-options.ts';
+import { daemonHelp, readDaemonOptions } from './daemon-options.ts';
 import { settings } from './daemon-settings.ts';
 
 describe('readDaemonOptions', () => {
@@ -46,8 +46,8 @@ describe('readDaemonOptions', () => {
   });
 });
 
-it('parseAddress refuses a path that no socket can have', () => {
-  assert.throws(() => parseAddress(`unix:///${'a'.repeat(107)}`), /107 bytes/);
+it('readDaemonOptions refuses a path that no socket can have', () => {
+  assert.throws(() => readDaemonOptions(['-H', `unix:///${'a'.repeat(107)}`]), /107 bytes/);
 });
 
 it('no setting is in the table twice', () => {

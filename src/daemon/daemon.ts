@@ -3,7 +3,6 @@
  * Containers are not touched by any of it, unless `--live-restore=false` says so.
  */
 import { rmSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:http';
 import { type ApiServer, createApiServer } from '../api/api-server.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { EngineError, errorText } from '../base/errors.ts';
@@ -13,7 +12,7 @@ import { createDaemonLog } from './daemon-log.ts';
 import { type DaemonOptions, daemonHelp, readDaemonOptions } from './daemon-options.ts';
 import { openDataRoot } from './data-root.ts';
 import { createEngine, type Engine } from './engine.ts';
-import { listenOn } from './listener.ts';
+import { type Listener, listenOn, type MakeServer } from './listener.ts';
 import { serviceNotifier } from './service-notify.ts';
 import { warmThreadPool } from './thread-pool.ts';
 
@@ -52,7 +51,7 @@ async function serveUntilStopped(options: DaemonOptions, environment: NodeJS.Pro
   cleanup.defer(() => engine.close());
   const api = createApiServer({ routes: apiRoutes(engine.services), engineVersion, build: buildName, logger });
   engine.services.leaseSockets.serveWith(api);
-  const listeners = await listen(api, options, environment, cleanup);
+  const listeners = await listen(api, options, environment, engine.isContainerAddress, cleanup);
   if (options.pidfile !== null) writePidfile(options.pidfile, cleanup);
   process.stdout.write(`ready ${listeners.map(({ address }) => address).join(' ')}\n`);
   notify('READY=1');
@@ -63,22 +62,21 @@ async function serveUntilStopped(options: DaemonOptions, environment: NodeJS.Pro
   await shutDown(api, listeners, engine, options);
 }
 
-interface Listener {
-  readonly server: Server;
-  readonly address: string;
-}
-
 async function listen(
   api: ApiServer,
   options: DaemonOptions,
   environment: NodeJS.ProcessEnv,
+  isContainer: (address: string) => boolean,
   cleanup: AsyncDisposableStack,
 ): Promise<readonly Listener[]> {
   const listeners: Listener[] = [];
   for (const address of options.addresses) {
-    const server = api.createListener();
-    cleanup.defer(() => void server.close());
-    listeners.push({ server, address: await listenOn(server, address, options.group, environment) });
+    const make: MakeServer = (transport) => {
+      const server = api.createListener({ transport: transport.kind === 'local' ? transport : { ...transport, isContainer } });
+      cleanup.defer(() => void server.close());
+      return server;
+    };
+    listeners.push(...(await listenOn(address, make, options, environment)));
   }
   return listeners;
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { ApiServer } from '../api/api-server.ts';
 import type { LeaseSocket } from '../api/services.ts';
 import type { DaemonOptions } from './daemon-options.ts';
-import { listenOn } from './listener.ts';
+import { listenOnPath } from './listener.ts';
 
 interface Open {
   readonly server: Server;
@@ -64,7 +64,7 @@ export class LeaseSockets {
     const server = api.createListener({ headers: { 'x-gantry-lease': lease } });
     // A socket's path holds 107 bytes, a lease's name may have more.
     const path = join(this.#directory, `${createHash('sha256').update(lease).digest('hex').slice(0, 16)}.sock`);
-    const open = { server, address: listenOn(server, { kind: 'unix', path }, this.#group, {}), users: 0 };
+    const open = { server, address: listenOnPath(server, path, this.#group).then(({ address }) => address), users: 0 };
     this.#open.set(lease, open);
     return open;
   }

@@ -1,38 +1,125 @@
-/** Sockets that the API is served on: made with mode 0660 and a group, taken over when their daemon is dead, refused when it lives. */
+/**
+ * Sockets that the API is served on. Unix: made with mode 0660 and a group, taken over when their daemon is dead, refused when it lives. TCP: by the rules of
+ * `listen-addresses.ts`.
+ */
+import { X509Certificate } from 'node:crypto';
 import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
+import type { LocalTransport, TcpTransport } from '../api/transport.ts';
 import { conflict, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
-import type { DaemonOptions, ListenAddress } from './daemon-options.ts';
+import { tcpHostOf } from '../linux/socket-name.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import { type ListenAddress, refuseOpen, type TcpAddress, type TlsFiles } from './listen-addresses.ts';
 
+/** Servers of the one API; `tls` and `ownNames` are for TCP. */
+export type MakeServer = (transport: LocalTransport | Omit<TcpTransport, 'isContainer'>) => Server;
+
+export interface Listener {
+  readonly server: Server;
+  readonly address: string;
+}
+
+/** A socket that was passed in may be several. */
 export async function listenOn(
-  server: Server,
   address: ListenAddress,
-  group: DaemonOptions['group'],
+  make: MakeServer,
+  options: Pick<DaemonOptions, 'group' | 'tls' | 'insecureTcp'>,
   environment: NodeJS.ProcessEnv,
-): Promise<string> {
-  if (address.kind === 'passed') {
-    await listen(server, { fd: passedDescriptor(environment) });
-    return 'fd://';
+): Promise<readonly Listener[]> {
+  switch (address.kind) {
+    case 'unix':
+      return [await listenOnPath(make({ kind: 'local' }), address.path, options.group)];
+    case 'tcp':
+      return [await listenOnTcp(address, make(tcpTransport(options.tls)), options.tls !== null)];
+    case 'passed':
+      return await Promise.all(passedDescriptors(environment).map((fd) => listenOnDescriptor(fd, make, options)));
   }
-  await removeDeadSocket(address.path);
-  mkdirSync(dirname(address.path), { recursive: true, mode: 0o755 });
+}
+
+export async function listenOnPath(server: Server, path: string, group: string | null): Promise<Listener> {
+  await removeDeadSocket(path);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   // Nobody may connect between bind and chmod.
   const before = process.umask(0o177);
   try {
-    await listen(server, { path: address.path });
+    await listen(server, { path }, path);
   } finally {
     process.umask(before);
   }
-  giveToGroup(address.path, group);
-  return `unix://${address.path}`;
+  giveToGroup(path, group);
+  return { server, address: `unix://${path}` };
 }
 
-function listen(server: Server, where: { fd: number } | { path: string }): Promise<void> {
+/** Port 0 is the kernel's choice, so the address is told as it became. */
+async function listenOnTcp({ host, port }: TcpAddress, server: Server, tls: boolean): Promise<Listener> {
+  await listen(server, { host, port }, `${host}:${port}`);
+  const bound = server.address();
+  // A name may lead anywhere, and elsewhere tomorrow: what counts is where it led.
+  if (bound !== null && typeof bound === 'object') {
+    try {
+      refuseOpen({ host: bound.address, port: bound.port }, tls, true);
+    } catch (error) {
+      server.close();
+      throw error;
+    }
+    port = bound.port;
+  }
+  return { server, address: `tcp://${host.includes(':') ? `[${host}]` : host}:${port}` };
+}
+
+/** Which kind of socket it is can be seen only by listening on it; until it is accepted nobody is served. */
+async function listenOnDescriptor(
+  fd: number,
+  make: MakeServer,
+  { tls, insecureTcp }: Pick<DaemonOptions, 'tls' | 'insecureTcp'>,
+): Promise<Listener> {
+  const host = passedHost(fd);
+  if (host !== null) refuseOpen(host, tls !== null, insecureTcp);
+  const server = make(host === null ? { kind: 'local' } : tcpTransport(tls));
+  await listen(server, { fd }, `descriptor ${fd}`);
+  return { server, address: 'fd://' };
+}
+
+function passedHost(fd: number): ReturnType<typeof tcpHostOf> {
+  try {
+    return tcpHostOf(fd);
+  } catch (cause) {
+    throw invalid(`cannot listen on fd://: descriptor ${fd}, which LISTEN_FDS promises, is no socket`, { cause });
+  }
+}
+
+function tcpTransport(files: TlsFiles | null): Omit<TcpTransport, 'isContainer'> {
+  if (files === null) return { kind: 'tcp', tls: null, ownNames: new Set([hostname().toLowerCase()]) };
+  const [authority, certificate, key] = [files.authority, files.certificate, files.key].map(readPem) as [Buffer, Buffer, Buffer];
+  try {
+    return { kind: 'tcp', tls: { authority, certificate, key }, ownNames: new Set([hostname().toLowerCase(), ...namesIn(certificate)]) };
+  } catch (cause) {
+    throw invalid(`cannot read the certificate ${files.certificate}: ${errorText(cause)}`, { cause });
+  }
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw invalid(`cannot listen with TLS: ${errorText(cause)}`, { cause });
+  }
+}
+
+/** DNS names that the certificate is for: clients that verify it use one of them. */
+function namesIn(certificate: Buffer): readonly string[] {
+  const { subjectAltName = '', subject } = new X509Certificate(certificate);
+  const alternatives = [...subjectAltName.matchAll(/DNS:([^,\s]+)/g)].map((match) => match[1] ?? '');
+  const common = /^CN=(.+)$/m.exec(subject)?.[1];
+  return [...alternatives, ...(common === undefined ? [] : [common])].map((name) => name.toLowerCase());
+}
+
+function listen(server: Server, where: { fd: number } | { path: string } | { host: string; port: number }, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = (cause: Error) =>
-      reject(invalid(`cannot listen on ${'path' in where ? where.path : `descriptor ${where.fd}`}: ${cause.message}`, { cause }));
+    const fail = (cause: Error) => reject(invalid(`cannot listen on ${name}: ${cause.message}`, { cause }));
     server.once('error', fail);
     server.listen(where, () => {
       server.off('error', fail);
@@ -93,11 +180,10 @@ function groupId(group: string | null): number | null {
 }
 
 /** Socket activation (sd_listen_fds): descriptors start at 3, and only the process named by LISTEN_PID may take them. */
-function passedDescriptor(environment: NodeJS.ProcessEnv): number {
+function passedDescriptors(environment: NodeJS.ProcessEnv): readonly number[] {
   const count = Number(environment.LISTEN_FDS ?? 0);
-  if (count < 1 || Number(environment.LISTEN_PID ?? 0) !== process.pid) {
+  if (!(count >= 1) || Number(environment.LISTEN_PID ?? 0) !== process.pid) {
     throw invalid('cannot listen on fd://: no socket was passed (LISTEN_FDS and LISTEN_PID are for socket activation by systemd)');
   }
-  if (count > 1) throw invalid(`cannot listen on fd://: ${count} sockets were passed, one is expected`);
-  return 3;
+  return Array.from({ length: count }, (_, index) => 3 + index);
 }

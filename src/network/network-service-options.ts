@@ -29,6 +29,8 @@ export interface NetworkServiceOptions {
  */
 export interface NetworkService extends Networks {
   readonly facts: NetFacts;
+  /** It lies in a subnet of one of our bridge networks, and is not the bridge's own. */
+  hasAddress(address: string): boolean;
   /** The kernel and the rows against what is attached. */
   audit(): Promise<readonly Finding[]>;
   /** `--link name:alias`: which container a name or id means, running or not. */

@@ -10,6 +10,7 @@ import { attachContainer, checkSandbox, detachContainer } from './attach.ts';
 import { auditNetworks } from './audit-networks.ts';
 import { changeContainerPorts, renameContainer } from './change-ports.ts';
 import { connectContainer, disconnectContainer } from './connect.ts';
+import { isContainerAddress } from './container-address.ts';
 import { ContainerLanes } from './container-lanes.ts';
 import { createNetwork } from './create-network.ts';
 import { namelessNetwork, predefinedId } from './default-bridge.ts';
@@ -58,6 +59,7 @@ export async function createNetworks(options: NetworkServiceOptions): Promise<Ne
   const sandboxOf = (live: LiveSandbox) => requireView(context, live);
   return {
     facts,
+    hasAddress: (address) => isContainerAddress(context.registry, address),
     audit: () => auditNetworks(context),
     create: (request) => createNetwork(context, request),
     remove: async (reference) => await removeNetwork(context, context.registry.resolve(reference)),
