@@ -89,7 +89,7 @@ async function copyOut(context: CommandContext, from: CopyPlace, to: string, cou
     });
   } catch (error) {
     opened.tar.destroy();
-    throw hasErrnoCode(error) ? new CliError(fileErrorText(error), 1, { cause: error }) : error;
+    throw isSystemError(error) ? new CliError(fileErrorText(error), 1, { cause: error }) : error;
   }
 }
 
@@ -208,7 +208,11 @@ async function localSource(context: CommandContext, given: string): Promise<{ re
     if (!stats.isDirectory() && asksForDirectory(asked)) throw new CliError(`lstat ${given}: not a directory`);
     return { path, source: { path: asked, isDirectory: stats.isDirectory(), name: nameInArchive(asked) } };
   } catch (error) {
-    if (hasErrnoCode(error)) throw new CliError(`lstat ${bare}: no such file or directory`, 1, { cause: error });
+    if (isSystemError(error)) throw new CliError(`lstat ${bare}: no such file or directory`, 1, { cause: error });
     throw error;
   }
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
 }
