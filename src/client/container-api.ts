@@ -188,6 +188,14 @@ export class ContainerApi {
     return (await this.#client.json<readonly FileChange[] | null>('GET', `${container(id)}/changes`)) ?? [];
   }
 
+  /** Limits and the restart policy, in the fields of Docker's body. Gives warnings. */
+  async update(id: string, change: object): Promise<readonly string[]> {
+    const { Warnings } = await this.#client.json<{ readonly Warnings: readonly string[] | null }>('POST', `${container(id)}/update`, {
+      json: change,
+    });
+    return Warnings ?? [];
+  }
+
   /** Of a running container. An empty list in `remove` means every binding of that port. */
   async changePorts(id: string, change: { readonly add: PortBindings; readonly remove: PortBindings }): Promise<void> {
     await this.#client.call('POST', `${container(id)}/ports`, { json: { Add: change.add, Remove: change.remove } });

@@ -57,6 +57,7 @@ import { Restarts } from './restarts.ts';
 import { parseSignal } from './signals.ts';
 import { startContainer } from './start-container.ts';
 import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
+import { updateContainer } from './update-container.ts';
 import { UsageCollector } from './usage-collector.ts';
 import { validateContainerName } from './validate-create.ts';
 import { VolumeClaims } from './volume-claims.ts';
@@ -208,6 +209,12 @@ class Service implements ContainerService {
 
   async unpause(reference: string) {
     await unpauseContainer(this.#context, this.#find(reference));
+  }
+
+  async update(reference: string, update: Parameters<Containers['update']>[1]) {
+    const container = this.#find(reference);
+    const run = () => updateContainer(this.#context, container, update);
+    return await container.lane.submit({ kind: 'update', force: false, run });
   }
 
   async rename(reference: string, given: string) {

@@ -3,6 +3,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { ContainerId, ImageId } from '../base/brand.ts';
 import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../network/networks.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
+import type { ContainerUpdate } from './container-update.ts';
 import type { Health } from './health.ts';
 import type { ProcessTable } from './ps-output.ts';
 import type { UsageSample } from './usage-reading.ts';
@@ -23,6 +24,8 @@ export interface Containers {
   /** Stops every process where it is; `conflict` when it is paused already or does not run. */
   pause(reference: string): Promise<void>;
   unpause(reference: string): Promise<void>;
+  /** Limits and restart policy, at once in the kernel when it runs; nothing changes when something cannot. Returns warnings. */
+  update(reference: string, update: ContainerUpdate): Promise<readonly string[]>;
   rename(reference: string, name: string): Promise<void>;
   remove(reference: string, options: { readonly force: boolean; readonly volumes: boolean }): Promise<void>;
   prune(filters: ContainerFilters): Promise<{ readonly removed: readonly ContainerId[]; readonly reclaimedBytes: number }>;

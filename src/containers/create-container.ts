@@ -25,6 +25,7 @@ import { lowersOfImage } from './container-rootfs.ts';
 import { neverRan, storedRun } from './container-state.ts';
 import { makeVolumes } from './container-volumes.ts';
 import type { CreateRequest } from './containers.ts';
+import { discardUnsupported } from './discard-limits.ts';
 import { hostnameOf } from './hostname.ts';
 import { resolveLinks } from './links.ts';
 import { mergeLogConfig } from './log-config.ts';
@@ -41,6 +42,8 @@ export async function createContainer(
 ): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }> {
   const LogConfig = mergeLogConfig(asked.hostConfig.LogConfig, context.logDefaults);
   const request: CreateRequest = { ...asked, hostConfig: { ...asked.hostConfig, LogConfig } };
+  const { hostConfig, warnings: discarded } = discardUnsupported(asked.hostConfig, context.host);
+  const request: CreateRequest = { ...asked, hostConfig };
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);
   refuseOtherPlatform(request, image);
@@ -87,7 +90,7 @@ export async function createContainer(
   await makeContainer(context, { ...record, mounts });
   context.volumeClaims.drop(id);
   undo.move();
-  return { id, warnings: [...warnings, ...runtime.warnings] };
+  return { id, warnings: [...discarded, ...warnings, ...runtime.warnings] };
 }
 
 async function makeContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, hostname, release } from 'node:os';
 import { notImplemented } from '../base/errors.ts';
+import { type LimitSupport, limitSupport } from '../linux/cgroup-facts.ts';
 import { capabilitiesOf } from '../linux/constants.ts';
 import { type KernelVersion, parseKernelVersion } from '../runtime/seccomp/resolve-profile.ts';
 import type { Architecture } from '../runtime/seccomp/syscall-table.ts';
@@ -11,6 +12,7 @@ export interface HostFacts {
   readonly architecture: Architecture;
   readonly kernel: KernelVersion;
   readonly cgroupVersion: 1 | 2;
+  readonly limits: LimitSupport;
   /** Names with `CAP_` that this process may hand on. */
   readonly capabilities: ReadonlySet<string>;
   readonly cpus: number;
@@ -30,6 +32,7 @@ export function readHostFacts(): HostFacts {
     architecture: architectureOf(arch()),
     kernel: parseKernelVersion(release()) ?? { major: 0, minor: 0 },
     cgroupVersion: existsSync('/sys/fs/cgroup/cgroup.controllers') ? 2 : 1,
+    limits: limitSupport(),
     capabilities: new Set(capabilitiesOf(BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`))),
     cpus: availableParallelism(),
     onlineCpus: read('/sys/devices/system/cpu/online').trim(),

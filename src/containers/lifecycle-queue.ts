@@ -10,6 +10,7 @@
  */
 
 export type TransitionKind = 'start' | 'stop' | 'kill' | 'restart' | 'remove' | 'rename' | 'network' | 'files';
+export type TransitionKind = 'start' | 'stop' | 'kill' | 'restart' | 'remove' | 'rename' | 'network' | 'update';
 
 export interface TransitionRequest {
   readonly kind: TransitionKind;

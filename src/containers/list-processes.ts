@@ -72,7 +72,8 @@ function isMissing(error: unknown): boolean {
 /** The first line that `ps` complains with says why. */
 function explained(thrown: unknown): Error {
   const { killed = false, stderr = '', code, message } = thrown as PsFailure;
-  if (killed) return failed(`ps: it did not answer within ${psTimeoutMs / 1000} s and was ended; a process of the container may be stuck`, thrown);
+  if (killed)
+    return failed(`ps: it did not answer within ${psTimeoutMs / 1000} s and was ended; a process of the container may be stuck`, thrown);
   const [line = ''] = stderr.split('\n');
   return failed(`ps: ${line !== '' ? line : typeof code === 'number' ? `exit status ${code}` : message}`, thrown);
 }

@@ -43,6 +43,8 @@ function cpuLimits(hostConfig: HostConfig): NonNullable<Resources['cpu']> {
     ...(hostConfig.CpuShares > 0 ? { shares: Math.min(Math.max(hostConfig.CpuShares, 2), 262_144) } : {}),
     ...(quota === 0 ? {} : { quota }),
     ...(period > 0 ? { period } : {}),
+    ...(hostConfig.CpuRealtimePeriod === 0 ? {} : { realtimePeriod: hostConfig.CpuRealtimePeriod }),
+    ...(hostConfig.CpuRealtimeRuntime === 0 ? {} : { realtimeRuntime: hostConfig.CpuRealtimeRuntime }),
     ...(hostConfig.CpusetCpus === '' ? {} : { cpus: hostConfig.CpusetCpus }),
     ...(hostConfig.CpusetMems === '' ? {} : { mems: hostConfig.CpusetMems }),
   };

@@ -9,6 +9,7 @@ import { defaultContainerConfig, defaultHostConfig } from './config-defaults.ts'
 import type { HostFacts } from './host-facts.ts';
 import { plainMounts } from './mounts.ts';
 import { runtimeSpec } from './runtime-spec.ts';
+import { everyLimit } from './testing/every-limit.ts';
 
 const id = 'abcdef0123456789'.repeat(4) as ContainerId;
 const host: HostFacts = {
@@ -16,6 +17,7 @@ const host: HostFacts = {
   architecture: 'amd64',
   kernel: { major: 6, minor: 18 },
   cgroupVersion: 2,
+  limits: everyLimit,
   capabilities: new Set(capabilityNames.filter((name) => name !== 'CAP_SYS_RESOURCE')),
   cpus: 2,
   onlineCpus: '0-1',

@@ -11,8 +11,6 @@ const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostCon
   'HostConfig.CgroupParent': { CgroupParent: '/x' },
   'HostConfig.Cgroup': { Cgroup: 'container:x' },
   'HostConfig.StorageOpt': { StorageOpt: { size: '1G' } },
-  'HostConfig.CpuRealtimePeriod': { CpuRealtimePeriod: 1 },
-  'HostConfig.CpuRealtimeRuntime': { CpuRealtimeRuntime: 1 },
   'HostConfig.CpuCount': { CpuCount: 1 },
   'HostConfig.CpuPercent': { CpuPercent: 1 },
   'HostConfig.IOMaximumIOps': { IOMaximumIOps: 1 },

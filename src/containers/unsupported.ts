@@ -30,8 +30,6 @@ export const unsupportedFields: readonly UnsupportedField[] = [
   { field: 'HostConfig.CgroupParent (--cgroup-parent)', brings: lifecycle, asked: (_, { CgroupParent }) => CgroupParent !== '' },
   { field: 'HostConfig.Cgroup', brings: 'joining the cgroup of another container is not planned', asked: (_, { Cgroup }) => Cgroup !== '' },
   { field: 'HostConfig.StorageOpt (--storage-opt)', brings: lifecycle, asked: (_, { StorageOpt }) => entries(StorageOpt) },
-  { field: 'HostConfig.CpuRealtimePeriod (--cpu-rt-period)', brings: lifecycle, asked: (_, h) => h.CpuRealtimePeriod !== 0 },
-  { field: 'HostConfig.CpuRealtimeRuntime (--cpu-rt-runtime)', brings: lifecycle, asked: (_, h) => h.CpuRealtimeRuntime !== 0 },
   { field: 'HostConfig.CpuCount (--cpu-count)', brings: windows, asked: (_, { CpuCount }) => CpuCount !== 0 },
   { field: 'HostConfig.CpuPercent (--cpu-percent)', brings: windows, asked: (_, { CpuPercent }) => CpuPercent !== 0 },
   { field: 'HostConfig.IOMaximumIOps (--io-maxiops)', brings: windows, asked: (_, { IOMaximumIOps }) => IOMaximumIOps !== 0 },

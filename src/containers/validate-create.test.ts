@@ -5,6 +5,7 @@ import { capabilityNames } from '../linux/constants.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import { defaultContainerConfig, defaultHostConfig } from './config-defaults.ts';
 import type { HostFacts } from './host-facts.ts';
+import { everyLimit } from './testing/every-limit.ts';
 import { validateContainerName, validateCreate } from './validate-create.ts';
 
 const host: HostFacts = {
@@ -12,6 +13,7 @@ const host: HostFacts = {
   architecture: 'amd64',
   kernel: { major: 6, minor: 18 },
   cgroupVersion: 1,
+  limits: everyLimit,
   capabilities: new Set(capabilityNames),
   cpus: 2,
   onlineCpus: '0-1',

@@ -126,7 +126,10 @@ function refuseWithJoinedNetwork(config: ContainerConfig, hostConfig: HostConfig
 
 const restartPolicies: readonly string[] = ['', 'no', 'always', 'unless-stopped', 'on-failure'];
 
-function validateRestartPolicy({ RestartPolicy: policy, AutoRemove: autoRemove }: HostConfig): void {
+export function validateRestartPolicy({
+  RestartPolicy: policy,
+  AutoRemove: autoRemove,
+}: Pick<HostConfig, 'RestartPolicy' | 'AutoRemove'>): void {
   if (!restartPolicies.includes(policy.Name)) {
     throw invalid(`invalid restart policy: unknown policy '${policy.Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
   }

@@ -8,23 +8,32 @@ type Limits = HostConfig;
 
 const minimumMemory = 6 * 1024 * 1024;
 
-export function validateResources(limits: Limits, host: HostFacts): string[] {
-  validateMemory(limits);
+/** An update is checked by itself: what it does not give is zero. */
+export function validateResources(limits: Limits, host: HostFacts, asked: 'create' | 'update' = 'create'): string[] {
+  validateMemory(limits, asked);
   validateCpu(limits, host);
   validateCpusets(limits, host);
   validateBlockIo(limits);
   validateUlimits(limits, host);
   validateOomScore(limits, host);
-  if ((limits.PidsLimit ?? 0) < -1) throw invalid(`Invalid value: ${limits.PidsLimit}, pids limit must be positive, or -1 for unlimited`);
-  return memoryWarnings(limits, host);
+  validateRealtime(limits);
+  if ((limits.PidsLimit ?? 0) < -1 && asked === 'create')
+    throw invalid(`Invalid value: ${limits.PidsLimit}, pids limit must be positive, or -1 for unlimited`);
+  return memoryWarnings(limits);
 }
 
-function validateMemory({ Memory: memory, MemorySwap: swap, MemoryReservation: reservation, MemorySwappiness: swappiness }: Limits): void {
+function validateRealtime({ CpuRealtimePeriod: period, CpuRealtimeRuntime: runtime }: Limits): void {
+  if (period !== 0 && runtime !== 0 && runtime > period) throw invalid('cpu real-time runtime cannot be higher than cpu real-time period');
+}
+
+function validateMemory(limits: Limits, asked: 'create' | 'update'): void {
+  const { Memory: memory, MemorySwap: swap, MemoryReservation: reservation, MemorySwappiness: swappiness } = limits;
   if (memory !== 0 && memory < minimumMemory) throw invalid('Minimum memory limit allowed is 6MB');
   if (memory > 0 && swap > 0 && swap < memory) {
     throw invalid('Minimum memoryswap limit should be larger than memory limit, see usage');
   }
-  if (memory === 0 && swap > 0) throw invalid('You should always set the Memory limit when using Memoryswap limit, see usage');
+  if (memory === 0 && swap > 0 && asked === 'create')
+    throw invalid('You should always set the Memory limit when using Memoryswap limit, see usage');
   if (swap < -1) throw invalid(`Invalid value: ${swap}, memory swap must be positive, or -1 for unlimited`);
   if (swappiness !== null && swappiness !== -1 && (swappiness < 0 || swappiness > 100)) {
     throw invalid(`Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
@@ -35,22 +44,9 @@ function validateMemory({ Memory: memory, MemorySwap: swap, MemoryReservation: r
   }
 }
 
-function memoryWarnings(limits: Limits, host: HostFacts): string[] {
-  const warnings: string[] = [];
-  if (limits.OomKillDisable === true && limits.Memory === 0) {
-    warnings.push(
-      'OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.',
-    );
-  }
-  if (host.cgroupVersion === 2) {
-    if (limits.OomKillDisable === true) warnings.push('Your kernel does not support OomKillDisable. OomKillDisable discarded.');
-    if ((limits.MemorySwappiness ?? -1) >= 0) {
-      warnings.push(
-        'Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.',
-      );
-    }
-  }
-  return warnings;
+function memoryWarnings({ OomKillDisable, Memory }: Limits): string[] {
+  if (OomKillDisable !== true || Memory !== 0) return [];
+  return ['OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.'];
 }
 
 function validateCpu({ NanoCpus: nano, CpuPeriod: period, CpuQuota: quota, CpuShares: shares }: Limits, { cpus }: HostFacts): void {

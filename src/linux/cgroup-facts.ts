@@ -18,6 +18,52 @@ export interface CgroupFacts {
   readonly warnings: readonly string[];
 }
 
+/** Which limits can be asked of this kernel at all. */
+export interface LimitSupport {
+  readonly memory: boolean;
+  readonly swap: boolean;
+  readonly reservation: boolean;
+  readonly swappiness: boolean;
+  readonly oomKillDisable: boolean;
+  readonly pids: boolean;
+  readonly cpuShares: boolean;
+  /** Quota and period. */
+  readonly cpuTime: boolean;
+  readonly cpuRealtime: boolean;
+  readonly cpuset: boolean;
+  readonly blockWeight: boolean;
+  readonly blockWeightDevice: boolean;
+  readonly blockThrottle: boolean;
+}
+
+export function limitSupport(host: CgroupHost = cgroupHost()): LimitSupport {
+  const facts = cgroupFacts(host);
+  const { memoryLimit: memory, swapLimit: swap, oomKillDisable, pidsLimit: pids, cpuShares, cpuSet: cpuset } = facts;
+  const v1 = (controller: string, file: string): boolean => existsSync(`${host.v1.get(controller) ?? '/nonexistent'}/${file}`);
+  const blkio = host.v1.get('blkio') ?? null;
+  const io = host.unified !== null && host.unifiedControllers.has('io') && blkio === null ? host.unified : null;
+  const weighs = (suffix: string): boolean =>
+    blkio === null
+      ? io !== null && ['io.weight', 'io.bfq.weight'].some((name) => isInAChild(io, name))
+      : ['blkio.weight', 'blkio.bfq.weight'].some((name) => isInAChild(blkio, name + suffix));
+  return {
+    ...{ memory, swap, oomKillDisable, pids, cpuShares, cpuset },
+    cpuTime: facts.cpuCfsPeriod && facts.cpuCfsQuota,
+    reservation: facts.mode === 'v2' ? memory : v1('memory', 'memory.soft_limit_in_bytes'),
+    swappiness: v1('memory', 'memory.swappiness'),
+    cpuRealtime: v1('cpu', 'cpu.rt_runtime_us'),
+    blockWeight: weighs(''),
+    blockWeightDevice: weighs('_device'),
+    blockThrottle: io !== null || v1('blkio', 'blkio.throttle.read_bps_device'),
+  };
+}
+
+/** Some files are in every cgroup but the root. A host without any cgroup does not tell; a limit that fails then is an error that says so. */
+function isInAChild(mountPoint: string, file: string): boolean {
+  const children = readdirSync(mountPoint, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return children.length === 0 || children.some(({ name }) => existsSync(`${mountPoint}/${name}/${file}`));
+}
+
 export function cgroupFacts(host: CgroupHost = cgroupHost()): CgroupFacts {
   const facts = host.mode === 'v2' ? factsOfV2(host) : factsOfV1(host);
   return { ...facts, warnings: warningsFor(facts, host) };

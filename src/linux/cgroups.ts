@@ -18,6 +18,7 @@ import { limitsV1 } from './cgroup-limits-v1.ts';
 import { limitsV2 } from './cgroup-limits-v2.ts';
 import { type CgroupPlacement, placementIn } from './cgroup-placement.ts';
 import type { CgroupController, CgroupDeviceRule, CgroupResources, LimitWrite } from './cgroup-resources.ts';
+import { formerValue } from './cgroup-undo.ts';
 
 /** A process in an uninterruptible wait (a dead NFS server) may not end at all. */
 const killPatienceMs = 10_000;
@@ -81,12 +82,51 @@ export function placementBeside(path: string, member: number, system = thisSyste
   return directory.startsWith(`${v2Directory}/`) ? { ...placement, v2Directory: directory } : placement;
 }
 
-/** Sets what is given and leaves the rest. Returns warnings. */
-export async function updateCgroup(path: string, resources: CgroupResources, system = thisSystem()): Promise<readonly string[]> {
+export interface CgroupUpdate {
+  readonly warnings: readonly string[];
+  /** Puts back what was written, as far as the kernel still takes it. */
+  undo(): void;
+}
+
+/** Sets what is given and leaves the rest: all of it, or, when the kernel refuses something, nothing. */
+export async function updateCgroup(path: string, resources: CgroupResources, system = thisSystem()): Promise<CgroupUpdate> {
   const placement = placementIn(system.host, path);
   const missing = placement.directories.find((directory) => system.files.read(`${directory}/cgroup.procs`) === null);
   if (missing !== undefined) throw notFound(`Cannot change limits: the cgroup ${missing} does not exist.`);
-  return applyResources(system, placement, resources, 'existing');
+  const undos: (() => void)[] = [];
+  const undo = (): void => {
+    for (const each of undos.reverse()) quietly(each);
+  };
+  try {
+    return { warnings: applyResources({ ...system, files: remembering(system.files, undos) }, placement, resources, 'existing'), undo };
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+/** The same files, where every write leaves what undoes it. */
+function remembering(files: CgroupFiles, undos: (() => void)[]): CgroupFiles {
+  return {
+    ...files,
+    read: (path) => files.read(path),
+    write(path, value) {
+      const text = readable(files, path);
+      files.write(path, value);
+      const former = text === null ? null : formerValue(path, text, value);
+      if (former !== null) undos.push(() => files.write(path, former));
+    },
+    writeEach: (path, values) => files.writeEach(path, values),
+  };
+}
+
+/** Some files can only be written. */
+function readable(files: CgroupFiles, path: string): string | null {
+  try {
+    return files.read(path);
+  } catch {
+    return null;
+  }
 }
 
 /** With what is below it. A cgroup whose processes are just ending is waited for, one second at most. */

@@ -11,6 +11,7 @@ import type { HostFacts } from '../../src/containers/host-facts.ts';
 import { mergeImageConfig } from '../../src/containers/merge-image-config.ts';
 import { plainMounts } from '../../src/containers/mounts.ts';
 import { runtimeSpec } from '../../src/containers/runtime-spec.ts';
+import { everyLimit } from '../../src/containers/testing/every-limit.ts';
 import { resolveUser } from '../../src/containers/users.ts';
 import { capabilityNames } from '../../src/linux/constants.ts';
 import type { Device, RuntimeSpec } from '../../src/oci/runtime-spec.ts';
@@ -81,6 +82,7 @@ const host: HostFacts = {
   architecture: 'amd64',
   kernel: { major: 6, minor: 18 },
   cgroupVersion: 1,
+  limits: everyLimit,
   capabilities: new Set(capabilityNames),
   cpus: 2,
   onlineCpus: '0-1',

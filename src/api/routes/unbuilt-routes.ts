@@ -14,7 +14,6 @@ const comesWith = {
 
 /** method, pattern, the operation in words, what brings it */
 const unbuilt: readonly (readonly [Method, string, string, string])[] = [
-  ['POST', '/containers/{id}/update', 'changing the limits of a container (update)', comesWith.wholeLife],
   ['POST', '/images/{name:*}/push', 'pushing an image to a registry', comesWith.registries],
   ['GET', '/images/search', 'searching a registry for images', comesWith.registries],
   ['GET', '/images/{name:*}/attestations', 'attestations of an image', comesWith.registries],

@@ -1,6 +1,7 @@
-/** What containers use: stats, and their processes. */
+/** What containers use and may use: stats, their processes, new limits. */
 import { once } from 'node:events';
 import type { ContainerStats } from '../../containers/containers.ts';
+import { decodeUpdate } from '../../wire/update-request.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
@@ -8,6 +9,15 @@ import { statsLine } from '../stats-json.ts';
 
 export function usageRoutes({ containers }: ApiServices): readonly Route[] {
   return [
+    {
+      method: 'POST',
+      pattern: '/containers/{id}/update',
+      body: 'json',
+      async handle(exchange) {
+        const warnings = await containers.update(exchange.parameter('id'), decodeUpdate(await exchange.json()));
+        exchange.sendJson(200, { Warnings: warnings.length === 0 ? null : warnings });
+      },
+    },
     {
       method: 'GET',
       pattern: '/containers/{id}/top',

@@ -1,11 +1,13 @@
-/** `update`: so far the published ports of running containers, which Docker cannot change at all. */
+/** `update`: limits and restart policies, and the published ports of running containers, which Docker cannot change at all. */
 import type { PortBindings } from '../../client/types.ts';
 import { CliError } from '../cli-error.ts';
 import { type Command, someArguments } from '../command.ts';
 import { eachName } from '../container/each-name.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
+import { parseByteSize, parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
 import { planPorts } from '../parse/port-option.ts';
+import { parseRestartPolicy } from '../parse/restart-policy.ts';
 
 /** Docker's own flags: limits and the restart policy. */
 const limitFlags = defineFlags(`
@@ -35,28 +37,55 @@ export const containerUpdate: Command = {
     ...limitFlags,
   ],
   args: someArguments,
-  run(context) {
+  async run(context) {
     const { flags, client } = context;
-    refuseLimits(flags);
-    const change = portChange(flags);
-    return eachName(context, context.args, async (name) => {
-      await client.containers.changePorts(name, change);
+    const ports = portChange(flags);
+    const limits = limitFlags.some(({ name }) => flags.has(name)) ? limitChange(flags) : null;
+    if (ports === null && limits === null) throw new CliError('you must provide one or more flags when using this command');
+    const warnings: string[] = [];
+    const status = await eachName(context, context.args, async (name) => {
+      if (limits !== null) warnings.push(...(await client.containers.update(name, limits)));
+      if (ports !== null) await client.containers.changePorts(name, ports);
       return name;
     });
+    for (const warning of warnings) context.printError(`${warning}\n`);
+    return status;
   },
 };
 
-function refuseLimits(flags: FlagValues): void {
-  const asked = limitFlags.find(({ name }) => flags.has(name));
-  if (asked !== undefined)
-    throw new CliError(`--${asked.name} is not supported by update yet: changing limits comes with a container's whole life (issue 5)`);
+/** Zero and the empty text leave a limit as it is. */
+function limitChange(flags: FlagValues): object {
+  return {
+    BlkioWeight: flags.int('blkio-weight'),
+    CpuPeriod: flags.int('cpu-period'),
+    CpuQuota: flags.int('cpu-quota'),
+    CpuRealtimePeriod: flags.int('cpu-rt-period'),
+    CpuRealtimeRuntime: flags.int('cpu-rt-runtime'),
+    CpuShares: flags.int('cpu-shares'),
+    NanoCpus: flags.parsed('cpus', parseCpus) ?? 0,
+    CpusetCpus: flags.string('cpuset-cpus'),
+    CpusetMems: flags.string('cpuset-mems'),
+    Memory: flags.parsed('memory', parseByteSize) ?? 0,
+    MemoryReservation: flags.parsed('memory-reservation', parseByteSize) ?? 0,
+    MemorySwap: flags.parsed('memory-swap', parseByteSizeOrUnlimited) ?? 0,
+    ...(flags.has('pids-limit') ? { PidsLimit: flags.int('pids-limit') } : {}),
+    ...(flags.has('restart') ? { RestartPolicy: restartPolicy(flags.string('restart')) } : {}),
+  };
 }
 
-function portChange(flags: FlagValues): { readonly add: PortBindings; readonly remove: PortBindings } {
+function restartPolicy(text: string): ReturnType<typeof parseRestartPolicy> {
+  try {
+    return parseRestartPolicy(text);
+  } catch (error) {
+    throw new CliError(error instanceof Error ? error.message : String(error), 1, { cause: error });
+  }
+}
+
+/** Null: none was asked for. */
+function portChange(flags: FlagValues): { readonly add: PortBindings; readonly remove: PortBindings } | null {
   const add = planned('publish-add', flags);
   const remove = planned('publish-rm', flags);
-  if (Object.keys(add).length === 0 && Object.keys(remove).length === 0)
-    throw new CliError('you must provide one or more flags when using this command');
+  if (Object.keys(add).length === 0 && Object.keys(remove).length === 0) return null;
   // A port alone means all that is published of it.
   const meant = Object.entries(remove).map(([port, bindings]) => [port, bindings.every(saysWhere) ? bindings : []] as const);
   return { add, remove: Object.fromEntries(meant) };

@@ -19,7 +19,8 @@ export function usageFigures(stats: StatsAnswer): UsageFigures {
   const memoryLimit = stats.memory_stats?.limit ?? 0;
   const interfaces = Object.values(stats.networks ?? {});
   const blocks = stats.blkio_stats?.io_service_bytes_recursive ?? [];
-  const blockSum = (letter: string): number => sum(blocks.filter(({ op }) => op.toLowerCase().startsWith(letter)).map(({ value }) => value));
+  const blockSum = (letter: string): number =>
+    sum(blocks.filter(({ op }) => op.toLowerCase().startsWith(letter)).map(({ value }) => value));
   return {
     cpuPercent: cpuPercent(stats.precpu_stats ?? {}, stats.cpu_stats ?? {}),
     memory,

@@ -14,7 +14,9 @@ export const statsHeaders: Readonly<Record<string, string>> = {
 const unknown = '--';
 
 export function statsRow({ name, latest }: WatchedContainer, truncate: boolean): Struct {
-  return new Struct('*formatter.StatsContext', latest === null ? unknownFields(name) : knownFields(name, latest, truncate), { sorted: true });
+  return new Struct('*formatter.StatsContext', latest === null ? unknownFields(name) : knownFields(name, latest, truncate), {
+    sorted: true,
+  });
 }
 
 function knownFields(name: string, latest: NonNullable<WatchedContainer['latest']>, truncate: boolean) {
