@@ -41,8 +41,7 @@ export async function createContainer(
   asked: CreateRequest,
 ): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }> {
   const LogConfig = mergeLogConfig(asked.hostConfig.LogConfig, context.logDefaults);
-  const request: CreateRequest = { ...asked, hostConfig: { ...asked.hostConfig, LogConfig } };
-  const { hostConfig, warnings: discarded } = discardUnsupported(asked.hostConfig, context.host);
+  const { hostConfig, warnings: discarded } = discardUnsupported({ ...asked.hostConfig, LogConfig }, context.host);
   const request: CreateRequest = { ...asked, hostConfig };
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);

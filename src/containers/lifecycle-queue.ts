@@ -9,8 +9,7 @@
  * `network` is a connect, a disconnect or a change of ports; `kill` one of a container that waits for its restart. Other kills, resize, attach, wait, exec, logs and inspect are no transitions and pass the queue by.
  */
 
-export type TransitionKind = 'start' | 'stop' | 'kill' | 'restart' | 'remove' | 'rename' | 'network' | 'files';
-export type TransitionKind = 'start' | 'stop' | 'kill' | 'restart' | 'remove' | 'rename' | 'network' | 'update';
+export type TransitionKind = 'start' | 'stop' | 'kill' | 'restart' | 'remove' | 'rename' | 'network' | 'files' | 'update';
 
 export interface TransitionRequest {
   readonly kind: TransitionKind;
