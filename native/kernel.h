@@ -65,6 +65,7 @@ struct kernel_sock_fprog { unsigned short length; struct kernel_sock_filter *fil
 struct kernel_cap_header { uint32_t version; int pid; };
 struct kernel_cap_data { uint32_t effective, permitted, inheritable; };
 
+#define KERNEL_SECBIT_NO_SETUID_FIXUP 4
 #define KERNEL_DEVPTS_MAGIC 0x1cd1
 #define KERNEL_PROC_MAGIC 0x9fa0
 #define KERNEL_TIOCGPTPEER 0x5441

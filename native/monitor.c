@@ -184,6 +184,13 @@ static bool is_ours(pid_t pid) {
 	return monitor.init.pid == pid || monitor.init.taken == pid || monitor.farewell.pid == pid;
 }
 
+/* A child that looks like a stranger may be the process that a runtime's program is about to name. */
+static bool awaits_process(void) {
+	bool awaits = monitor.init.state == PROCESS_STARTING || monitor.init.state == PROCESS_HELPED;
+	for (struct exec *e = monitor.execs; e; e = e->next) awaits |= e->process.state == PROCESS_STARTING || e->process.state == PROCESS_HELPED;
+	return awaits;
+}
+
 void monitor_reap(void) {
 	if (process_help(&monitor.init)) init_decided();
 	for (struct exec *e = monitor.execs, *next; e; e = next) {
@@ -192,7 +199,7 @@ void monitor_reap(void) {
 	}
 	for (struct exec *e = monitor.execs; e; e = e->next)
 		if (process_reap(&e->process)) exec_ended(e);
-	if (*monitor.plan.pid_file) takeover_reap(is_ours);
+	if (*monitor.plan.pid_file && !awaits_process()) takeover_reap(is_ours);
 	if (process_reap(&monitor.init)) {
 		monitor.slot->code = process_code(&monitor.init);
 		monitor.slot->at_ns = time_ns();

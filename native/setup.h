@@ -9,6 +9,7 @@ struct setup {
 	int report;    /* to the monitor, see spawn.h */
 	bool filtered; /* a seccomp filter is loaded: no system call beyond what is needed */
 	uint32_t detail;
+	int user_namespace; /* made and not entered yet, else -1 */
 	int *trees; /* of `take-tree`, for the binds to come */
 	uint32_t tree_count;
 };
@@ -43,6 +44,13 @@ int set_propagation(int fd, uint64_t propagation);
 int make_mount_point(const char *path, bool directory);
 int step_take_tree(const struct step *s);
 int step_bind(const struct step *s);
+
+/* userns.c */
+int make_user_namespace(struct list uids, struct list gids); /* a descriptor */
+int step_user_namespace(const struct step *s);
+int step_own_stdio(const struct step *s);
+int step_file_owner(const struct step *s);
+int step_enter_user_namespace(const struct step *s);
 
 /* copyup.c: what is below the directory `from` into the directory `to`. */
 int copy_tree(int from, int to, bool with_mode);

@@ -58,7 +58,7 @@ static void run_steps(struct list steps, uint32_t phase) {
 
 /* Common to middle and child: nothing of the monitor's but what is needed, and nobody in the container may look at us. */
 static void become_child(int report, const int stdio[3], int init_pidfd, int cgroup) {
-	setup = (struct setup){.root = -1, .report = report};
+	setup = (struct setup){.root = -1, .report = report, .user_namespace = -1};
 	for (int fd = 0; fd < 3; fd++) dup2(stdio[fd], fd);
 	int keep[] = {report, init_pidfd, cgroup};
 	close_all_but(keep, 3);

@@ -9,7 +9,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
-struct setup setup = {.root = -1, .report = -1};
+struct setup setup = {.root = -1, .report = -1, .user_namespace = -1};
 
 /* A file below /proc or /sys is only written when it really lies there: a swapped mount must not receive a label meant for the kernel (CVE-2025-52881). */
 static int step_write_file(const struct step *s) {
@@ -104,6 +104,10 @@ int step_run(const struct step *s) {
 	case STEP_JOIN: return step_join(s);
 	case STEP_TAKE_TREE: return step_take_tree(s);
 	case STEP_MOUNT_LAYERS: return step_mount_layers(s);
+	case STEP_USER_NAMESPACE: return step_user_namespace(s);
+	case STEP_FILE_OWNER: return step_file_owner(s);
+	case STEP_OWN_STDIO: return step_own_stdio(s);
+	case STEP_ENTER_USER_NAMESPACE: return step_enter_user_namespace(s);
 	}
 	errno = ENOSYS;
 	return -1;

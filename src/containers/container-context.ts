@@ -12,11 +12,13 @@ import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { IdRanges } from './id-ranges.ts';
 import type { InitProgram } from './init-program.ts';
-import type { Restarts } from './restarts.ts';
-import type { UsageCollector } from './usage-collector.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDelivery } from './log-delivery.ts';
+import type { Restarts } from './restarts.ts';
+import type { SecurityDefaults } from './security-defaults.ts';
+import type { UsageCollector } from './usage-collector.ts';
 import type { VolumeClaims } from './volume-claims.ts';
 
 export interface ContainerContext {
@@ -47,5 +49,7 @@ export interface ContainerContext {
   readonly logDefaults: LogConfig;
   readonly logs: LogDelivery;
   readonly host: HostFacts;
+  readonly security: SecurityDefaults;
+  readonly idRanges: IdRanges;
   readonly logger: Logger;
 }

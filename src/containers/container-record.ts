@@ -3,6 +3,7 @@ import type { ContainerId, ImageId } from '../base/brand.ts';
 import { EngineError } from '../base/errors.ts';
 import type { EndpointSettings } from '../network/networks.ts';
 import type { KeptByMonitor } from '../runtime/runtime.ts';
+import type { IdRange } from '../runtime/user-namespace.ts';
 import type { Database, Durability, Statement } from '../store/database.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
@@ -34,6 +35,8 @@ export interface ContainerRecord {
   /** `--link` on the default bridge, resolved at creation: the other may be renamed. */
   readonly links: readonly StoredLink[];
   readonly mounts: readonly ContainerMount[];
+  /** `--userns auto`: its ids on the host, its own until it is removed. */
+  readonly idRange?: IdRange;
   readonly state: StoredState;
 }
 

@@ -26,7 +26,15 @@ export async function prepareRootfs(context: ContainerContext, container: Contai
   const { base, lowers } = lowersOf(context, container);
   const text = (path: string) => readFileInLayers(base, [paths.upper, ...lowers], path, maxUserFileBytes)?.toString() ?? null;
   return {
-    rootfs: { kind: 'overlay', lowerBase: base, lowers, upper: paths.upper, work: paths.work, target: paths.merged },
+    rootfs: {
+      kind: 'overlay',
+      lowerBase: base,
+      lowers,
+      upper: paths.upper,
+      work: paths.work,
+      target: paths.merged,
+      trees: [context.layers.root, paths.directory],
+    },
     userFiles: { passwd: text('/etc/passwd'), group: text('/etc/group') },
   };
 }

@@ -45,6 +45,7 @@ import { ContainerFiles } from './files/container-files.ts';
 import { probeHealth } from './health-probe.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
+import { IdRanges } from './id-ranges.ts';
 import type { InitProgram } from './init-program.ts';
 import { listProcesses } from './list-processes.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
@@ -54,6 +55,7 @@ import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
 import { startAgain, startWithDaemon } from './restart-container.ts';
 import { Restarts } from './restarts.ts';
+import type { SecurityDefaults } from './security-defaults.ts';
 import { parseSignal } from './signals.ts';
 import { startContainer } from './start-container.ts';
 import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
@@ -81,6 +83,7 @@ export interface ContainerDependencies {
   readonly daemonDns: DnsWishes;
   readonly init: InitProgram;
   readonly host: HostFacts;
+  readonly security: SecurityDefaults;
   /** Log driver and options of containers that do not say them; default: json-file. */
   readonly logDefaults?: LogConfig;
   readonly logger: Logger;
@@ -110,6 +113,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     root,
     runtimeEntries: join(dependencies.execRoot, 'c'),
     registry: new ContainerRegistry(),
+    idRanges: new IdRanges(dependencies.security.idPool),
     records: new ContainerRecords(dependencies.database),
     events: new ContainerEvents(),
     execs: new Execs(),

@@ -13,7 +13,6 @@ import { notFound } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import type { Image } from '../images/catalogue.ts';
 import type { ImageConfig } from '../oci/image-config.ts';
-import { chooseRuntime } from './choose-runtime.ts';
 import { commandOf } from './command-line.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import { Container } from './container.ts';
@@ -27,12 +26,14 @@ import { makeVolumes } from './container-volumes.ts';
 import type { CreateRequest } from './containers.ts';
 import { discardUnsupported } from './discard-limits.ts';
 import { hostnameOf } from './hostname.ts';
+import { askedIds } from './id-ranges.ts';
 import { resolveLinks } from './links.ts';
 import { mergeLogConfig } from './log-config.ts';
 import { mergeImageConfig } from './merge-image-config.ts';
 import { generateName } from './name-generator.ts';
 import { planMounts } from './plan-mounts.ts';
 import { removeDirectory } from './remove-directory.ts';
+import { settleHostConfig } from './settle-host-config.ts';
 import { storedHostConfig } from './stored-host-config.ts';
 import { validateContainerName, validateCreate } from './validate-create.ts';
 
@@ -41,7 +42,8 @@ export async function createContainer(
   asked: CreateRequest,
 ): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }> {
   const LogConfig = mergeLogConfig(asked.hostConfig.LogConfig, context.logDefaults);
-  const { hostConfig, warnings: discarded } = discardUnsupported({ ...asked.hostConfig, LogConfig }, context.host);
+  const settled = await settleHostConfig({ ...asked.hostConfig, LogConfig }, context);
+  const { hostConfig, warnings: discarded } = discardUnsupported(settled.hostConfig, context.host);
   const request: CreateRequest = { ...asked, hostConfig };
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);
@@ -50,7 +52,6 @@ export async function createContainer(
     host: context.host,
     pathExists: existsSync,
   });
-  const runtime = await chooseRuntime(context.runtimes, request.hostConfig.Runtime);
   const id = newContainerId();
   const config = storedConfig(context, id, request, image);
   const networks = storedEndpoints(config, request.hostConfig, request.endpoints, context.networks);
@@ -73,10 +74,11 @@ export async function createContainer(
     layers: image.layers,
     platform: platformOf(image.config),
     config,
-    hostConfig: { ...storedHostConfig(request.hostConfig, context.host), Runtime: runtime.name },
+    hostConfig: storedHostConfig(request.hostConfig, context.host),
     networks,
     links,
     mounts: [],
+    ...claimIds(context, undo, request.hostConfig.UsernsMode),
     state: storedRun('created', neverRan),
   };
   checkNetworks(context, record);
@@ -88,8 +90,18 @@ export async function createContainer(
   failpoint('create.volumes-made');
   await makeContainer(context, { ...record, mounts });
   context.volumeClaims.drop(id);
+  if (record.idRange !== undefined) context.idRanges.settle(record.idRange);
   undo.move();
-  return { id, warnings: [...discarded, ...warnings, ...runtime.warnings] };
+  return { id, warnings: [...discarded, ...warnings, ...settled.warnings] };
+}
+
+function claimIds(context: ContainerContext, undo: AsyncDisposableStack, mode: string): Pick<ContainerRecord, 'idRange'> {
+  const size = askedIds(mode);
+  if (size === null) return {};
+  const taken = context.registry.all().flatMap(({ record }) => record.idRange ?? []);
+  const idRange = context.idRanges.claim(size, taken);
+  undo.defer(() => context.idRanges.settle(idRange));
+  return { idRange };
 }
 
 async function makeContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {

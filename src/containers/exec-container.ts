@@ -111,7 +111,8 @@ function specOf(
       mounts: [],
       cgroupsPath: cgroupsPathOf(context, container),
       // Entered by the init's pidfd whatever they were made from.
-      joined: { network: `/proc/${pid}/ns/net`, pid: `/proc/${pid}/ns/pid` },
+      joined: { network: `/proc/${pid}/ns/net`, pid: `/proc/${pid}/ns/pid`, ipc: `/proc/${pid}/ns/ipc`, ipcMounts: null },
+      idRange: container.record.idRange ?? null,
       linkVariables: linkVariablesOf(context, container),
       findDevices: hostDevices,
     },

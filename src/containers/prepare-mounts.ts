@@ -94,6 +94,7 @@ async function volumeBind({ destination, readOnly, subpath, idmap }: ContainerVo
     recursiveReadOnly: readOnly,
     recursive: true,
     propagation: 'rprivate',
+    ours: true,
     ...(await mappedOwners(path, subpath, idmap)),
   };
 }

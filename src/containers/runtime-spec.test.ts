@@ -9,6 +9,7 @@ import { defaultContainerConfig, defaultHostConfig } from './config-defaults.ts'
 import type { HostFacts } from './host-facts.ts';
 import { plainMounts } from './mounts.ts';
 import { runtimeSpec } from './runtime-spec.ts';
+import { nothingJoined } from './spec-namespaces.ts';
 import { everyLimit } from './testing/every-limit.ts';
 
 const id = 'abcdef0123456789'.repeat(4) as ContainerId;
@@ -36,7 +37,7 @@ function specOf(config: Partial<ContainerConfig> = {}, hostConfig: Partial<HostC
     files: { resolvConf: '/c/resolv.conf', hostname: '/c/hostname', hosts: '/c/hosts' },
     mounts: plainMounts(defaultHostConfig(hostConfig)),
     cgroupsPath: `/gantry/${id}`,
-    joined: { network: null, pid: null },
+    joined: nothingJoined,
     findDevices: () => [],
   });
 }

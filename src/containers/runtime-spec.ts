@@ -7,6 +7,7 @@ import type { ContainerId } from '../base/brand.ts';
 import type { Capabilities, Linux, Mount, Process, Rlimit, RuntimeSpec, Seccomp } from '../oci/runtime-spec.ts';
 import { defaultProfile } from '../runtime/seccomp/default-profile.ts';
 import { resolveProfile } from '../runtime/seccomp/resolve-profile.ts';
+import type { IdRange } from '../runtime/user-namespace.ts';
 import { capabilitySet } from './capability-set.ts';
 import { commandOf } from './command-line.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
@@ -19,6 +20,7 @@ import { resourceLimits } from './resource-limits.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
 import { type ContainerFiles, type MountToMake, specMounts } from './spec-mounts.ts';
 import { type JoinedNamespaces, sharesWithHost, specNamespaces } from './spec-namespaces.ts';
+import { inUserNamespace } from './spec-user-namespace.ts';
 import { maskedPaths, readonlyPaths } from './system-paths.ts';
 import type { ResolvedUser } from './users.ts';
 
@@ -36,6 +38,8 @@ export interface RuntimeSpecInput {
   readonly cgroupsPath: string;
   /** `/proc/PID/ns/...` of the containers that `container:X` modes name; the network namespace that was prepared for this one. */
   readonly joined: JoinedNamespaces;
+  /** The ids of its own that it has on the host; default: none. */
+  readonly idRange?: IdRange | null;
   /** `DB_PORT=tcp://…`: what links of the default bridge add to the environment. */
   readonly linkVariables?: readonly string[];
   /** Host path of the program that is process 1 before the container's own; absent: none. */
@@ -45,6 +49,14 @@ export interface RuntimeSpecInput {
 }
 
 export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
+  const { idRange = null } = input;
+  const spec = specOfHostIds(input);
+  if (idRange === null) return spec;
+  const ours = input.mounts.filter((mount) => mount.kind === 'bind' && mount.ours === true);
+  return inUserNamespace(spec, idRange, new Set(ours.map(({ destination }) => destination)));
+}
+
+function specOfHostIds(input: RuntimeSpecInput): RuntimeSpec {
   const { config, hostConfig } = input;
   const hostname = hostnameOf(input);
   return {
@@ -52,7 +64,7 @@ export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
     process: specProcess(input, hostname),
     root: { path: 'rootfs', ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(sharesWithHost(hostConfig, 'uts') ? {} : { hostname }),
-    mounts: [...specMounts(hostConfig, input.mounts, input.files), ...initMount(input.init)],
+    mounts: [...specMounts(hostConfig, input.mounts, input.files, input.joined.ipcMounts), ...initMount(input.init)],
     ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }),
     linux: specLinux(input, config.Domainname),
   };

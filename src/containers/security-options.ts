@@ -28,6 +28,9 @@ function parsePair(option: string): Partial<SecurityOptions> {
   if (at === -1) throw invalid(`invalid --security-opt 1: "${option}"`);
   const [key, value] = [option.slice(0, at), option.slice(at + 1)];
   switch (key) {
+    case 'hardened':
+      // Spelled out into the other fields when the container is created (hardened.ts).
+      return {};
     case 'no-new-privileges':
       return { noNewPrivileges: parseBoolean(option, value) };
     case 'seccomp':

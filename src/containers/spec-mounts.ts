@@ -17,6 +17,8 @@ export interface BindToMake
   extends Pick<RequestedBind, 'kind' | 'source' | 'destination' | 'readOnly' | 'recursiveReadOnly' | 'recursive' | 'propagation'> {
   readonly subpath?: string;
   readonly owners?: Pick<Mount, 'uidMappings' | 'gidMappings'>;
+  /** A volume: its files keep their owners in a user namespace. */
+  readonly ours?: true;
 }
 
 export interface LayersToMake {
@@ -31,9 +33,15 @@ export interface LayersToMake {
 const layerOptions = ['redirect_dir=off', 'metacopy=off', 'index=off'];
 const defaultShmBytes = 64 * 1024 * 1024;
 
-export function specMounts(hostConfig: HostConfig, requested: readonly MountToMake[], files: ContainerFiles): Mount[] {
+/** `ipcMounts`: the mount namespace whose /dev/shm is shared; null: a new one. */
+export function specMounts(
+  hostConfig: HostConfig,
+  requested: readonly MountToMake[],
+  files: ContainerFiles,
+  ipcMounts: string | null,
+): Mount[] {
   const covered = new Set(requested.map(({ destination }) => destination));
-  const own = defaultMounts(hostConfig).filter(({ destination }) => {
+  const own = defaultMounts(hostConfig, ipcMounts).filter(({ destination }) => {
     const underOwnDev = covered.has('/dev') && destination.startsWith('/dev/');
     return !covered.has(destination) && !underOwnDev;
   });
@@ -44,7 +52,7 @@ export function specMounts(hostConfig: HostConfig, requested: readonly MountToMa
 }
 
 /** What every container has (moby's DefaultLinuxSpec). `--privileged` may write below /sys; a read-only root changes only mounts of the image. */
-function defaultMounts(hostConfig: HostConfig): Mount[] {
+function defaultMounts(hostConfig: HostConfig, ipcMounts: string | null): Mount[] {
   const access = hostConfig.Privileged ? [] : ['ro'];
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
@@ -58,12 +66,14 @@ function defaultMounts(hostConfig: HostConfig): Mount[] {
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', ...access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...access, 'nosuid', 'noexec', 'nodev'] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-    ...sharedMemory(hostConfig),
+    ...sharedMemory(hostConfig, ipcMounts),
   ];
 }
 
-function sharedMemory({ IpcMode: mode, ShmSize: size }: HostConfig): Mount[] {
+function sharedMemory({ IpcMode: mode, ShmSize: size }: HostConfig, ipcMounts: string | null): Mount[] {
   if (mode === 'none') return [];
+  if (ipcMounts !== null)
+    return [{ destination: '/dev/shm', type: 'bind', source: '/dev/shm', namespace: ipcMounts, options: ['bind', 'rprivate'] }];
   if (mode === 'host') return [{ destination: '/dev/shm', type: 'bind', source: '/dev/shm', options: ['rbind', 'rprivate'] }];
   const options = ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${size === 0 ? defaultShmBytes : size}`];
   return [{ destination: '/dev/shm', type: 'tmpfs', source: 'shm', options }];

@@ -7,7 +7,12 @@ import type { HostConfig } from './config.ts';
 export interface JoinedNamespaces {
   readonly network: string | null;
   readonly pid: string | null;
+  readonly ipc: string | null;
+  /** The mount namespace of the container whose IPC is joined: its /dev/shm is there. */
+  readonly ipcMounts: string | null;
 }
+
+export const nothingJoined: JoinedNamespaces = { network: null, pid: null, ipc: null, ipcMounts: null };
 
 type Modes = Pick<HostConfig, 'NetworkMode' | 'PidMode' | 'IpcMode' | 'UTSMode' | 'CgroupnsMode'>;
 type Shareable = 'network' | 'pid' | 'ipc' | 'uts';
@@ -30,7 +35,7 @@ export function specNamespaces(modes: Modes, joined: JoinedNamespaces, cgroupVer
 function joinedPath(modes: Modes, type: Shareable, joined: JoinedNamespaces): { readonly path?: string } {
   const mode = modes[modeFields[type]];
   if (!mode.startsWith('container:')) return type === 'network' && joined.network !== null ? { path: joined.network } : {};
-  const path = type === 'network' || type === 'pid' ? joined[type] : null;
+  const path = type === 'uts' ? null : joined[type];
   if (path === null) throw invalid(`cannot join the ${type} namespace of ${mode.slice('container:'.length)}: it does not run`);
   return { path };
 }

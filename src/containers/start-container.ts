@@ -28,6 +28,7 @@ import { noRestarts } from './restart-policy.ts';
 import { enterRunning } from './run-container.ts';
 import { runtimeSpec } from './runtime-spec.ts';
 import type { MountToMake } from './spec-mounts.ts';
+import type { JoinedNamespaces } from './spec-namespaces.ts';
 import { startErrorText } from './start-error-text.ts';
 import { resolveUser } from './users.ts';
 
@@ -118,7 +119,12 @@ async function startRequest(
     files: network.files,
     mounts,
     cgroupsPath: cgroupsPathOf(context, container),
-    joined: { network: network.namespace, pid: joinedPid === null ? null : `/proc/${joinedPid.pid}/ns/pid` },
+    joined: {
+      network: network.namespace,
+      pid: joinedPid === null ? null : `/proc/${joinedPid.pid}/ns/pid`,
+      ...joinedIpc(context, hostConfig.IpcMode),
+    },
+    idRange: container.record.idRange ?? null,
     linkVariables: linkVariablesOf(context, container),
     ...(init === null ? {} : { init }),
     findDevices: hostDevices,
@@ -147,11 +153,24 @@ interface Joined {
   readonly pid: number;
 }
 
-function joinedContainer(context: ContainerContext, mode: string, what: 'network' | 'PID'): Joined | null {
+function joinedContainer(context: ContainerContext, mode: string, what: 'network' | 'PID' | 'IPC'): Joined | null {
   if (!mode.startsWith('container:')) return null;
   const other = context.registry.resolve(mode.slice('container:'.length));
   if (other.state.status !== 'running') throw conflict(`cannot join ${what} of a non running container: ${other.id}`);
   return { paths: other.paths, pid: other.state.process.pid };
+}
+
+function joinedIpc(context: ContainerContext, mode: string): Pick<JoinedNamespaces, 'ipc' | 'ipcMounts'> {
+  const joined = joinedContainer(context, mode, 'IPC');
+  if (joined === null) return { ipc: null, ipcMounts: null };
+  requireShareableIpc(context, mode);
+  return { ipc: `/proc/${joined.pid}/ns/ipc`, ipcMounts: `/proc/${joined.pid}/ns/mnt` };
+}
+
+function requireShareableIpc(context: ContainerContext, mode: string): void {
+  const other = context.registry.resolve(mode.slice('container:'.length));
+  if (other.hostConfig.IpcMode === 'shareable') return;
+  throw conflict(`can't join IPC of container ${other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`);
 }
 
 function takeAttachments(container: Container, limit = Number.POSITIVE_INFINITY): readonly WaitingAttachment[] {

@@ -20,13 +20,11 @@ const filled = (list: readonly unknown[] | null | undefined): boolean => (list ?
 const entries = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0;
 
 export const unsupportedFields: readonly UnsupportedField[] = [
-  { field: 'HostConfig.IpcMode (--ipc container:X)', brings: lifecycle, asked: (_, { IpcMode }) => IpcMode.startsWith('container:') },
   {
     field: 'HostConfig.DeviceRequests (--gpus)',
     brings: 'GPUs and CDI come with their own issue',
     asked: (_, h) => filled(h.DeviceRequests),
   },
-  { field: 'HostConfig.UsernsMode (--userns)', brings: lifecycle, asked: (_, { UsernsMode }) => !['', 'host'].includes(UsernsMode) },
   { field: 'HostConfig.CgroupParent (--cgroup-parent)', brings: lifecycle, asked: (_, { CgroupParent }) => CgroupParent !== '' },
   { field: 'HostConfig.Cgroup', brings: 'joining the cgroup of another container is not planned', asked: (_, { Cgroup }) => Cgroup !== '' },
   { field: 'HostConfig.StorageOpt (--storage-opt)', brings: lifecycle, asked: (_, { StorageOpt }) => entries(StorageOpt) },
@@ -41,4 +39,3 @@ export function refuseUnsupported(config: ContainerConfig, hostConfig: HostConfi
   const row = unsupportedFields.find(({ asked }) => asked(config, hostConfig));
   if (row !== undefined) throw notImplemented(`${row.field} is not supported yet: ${row.brings}`, { details: { field: row.field } });
 }
-

@@ -3,12 +3,14 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { errorText, hasErrnoCode, invalid } from '../base/errors.ts';
 import type { LogConfig } from '../containers/log-config.ts';
+import type { SecurityDefaults } from '../containers/security-defaults.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { logDefaults } from './log-options.ts';
 import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
 import { networkSettings } from './network-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
+import { securityOptions } from './security-options.ts';
 import type { Setting } from './setting.ts';
 import { parseSwitch } from './switch-text.ts';
 
@@ -33,6 +35,7 @@ export interface DaemonOptions extends ListenOptions {
   readonly containerLogs: LogConfig;
   readonly network: NetworkSettings;
   readonly runtimes: RuntimeOptions;
+  readonly security: SecurityDefaults;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -180,6 +183,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     containerLogs: logDefaults(values),
     network: networkSettings(values),
     runtimes: runtimeOptions(values),
+    security: securityOptions(values),
   };
 }
 

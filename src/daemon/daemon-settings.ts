@@ -6,6 +6,7 @@ import { notImplemented } from '../base/errors.ts';
 import { logOptionTable } from './log-options.ts';
 import { networkOptionTable } from './network-option-table.ts';
 import { runtimeSettings } from './runtime-options.ts';
+import { securitySettings } from './security-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
 
 const wholeLife = "it comes with a container's whole life (issue 5)";
@@ -56,6 +57,7 @@ export const settings: readonly Setting[] = [
   ...networkOptionTable,
   ...logOptionTable,
   ...runtimeSettings,
+  ...securitySettings,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
@@ -69,9 +71,8 @@ export const settings: readonly Setting[] = [
   ...['cgroup-parent', 'default-shm-size', 'default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) =>
     unbuilt(flag, 'text', wholeLife),
   ),
-  unbuilt('no-new-privileges', 'switch', wholeLife, ['false']),
   unbuilt('selinux-enabled', 'switch', never, ['false']),
-  unbuilt('userns-remap', 'text', 'user namespaces come later'),
+  unbuilt('userns-remap', 'text', 'each container can have ids of its own: use --userns auto of run, or --hardened'),
   unbuilt('rootless', 'switch', 'the daemon needs root', ['false'], null),
   unbuilt('experimental', 'switch', 'nothing here is experimental', ['false']),
   unbuilt('swarm-default-advertise-addr', 'text', never),

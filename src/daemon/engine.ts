@@ -95,6 +95,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     daemonDns: options.network.dns,
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
     host: readHostFacts(),
+    security: options.security,
     logger,
   });
   cleanup.defer(async () => {

@@ -62,6 +62,8 @@ export interface Mount {
   readonly gidMappings?: readonly IdMapping[];
   /** Not OCI's: what is below `source` to be bound (below the merged layers to be mounted), resolved inside it when the container starts. */
   readonly subpath?: string;
+  /** Not OCI's, for binds: path of the mount namespace in which `source` is looked up. */
+  readonly namespace?: string;
   /** Not OCI's, with type `layers`: directories, topmost first, relative to the directory `source`, mounted as one read-only overlay. At least two. */
   readonly layers?: readonly string[];
 }
@@ -76,6 +78,9 @@ export type NamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user'
 
 export interface Linux {
   readonly namespaces: readonly { readonly type: NamespaceType; readonly path?: string }[];
+  /** Of a `user` namespace. */
+  readonly uidMappings?: readonly IdMapping[];
+  readonly gidMappings?: readonly IdMapping[];
   readonly devices?: readonly Device[];
   /** Path below each controller's mount, starting with `/`. */
   readonly cgroupsPath?: string;

@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import { invalid, notImplemented } from '../base/errors.ts';
 import type { Mount, NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { sysctlNamespace } from './sysctl-names.ts';
+import { idRangeOf } from './user-namespace.ts';
 
 export function checkSpec(spec: RuntimeSpec): void {
   checkExecSpec(spec);
@@ -17,8 +18,9 @@ export function checkSpec(spec: RuntimeSpec): void {
 export function checkExecSpec(spec: RuntimeSpec): void {
   const { process, linux } = spec;
   for (const { type } of linux.namespaces) {
-    if (type === 'user' || type === 'time') throw notImplemented(`A ${type} namespace is not supported yet`);
+    if (type === 'time') throw notImplemented(`A ${type} namespace is not supported yet`);
   }
+  checkUserNamespace(spec);
   if (!['', 'unconfined'].includes(process.apparmorProfile ?? '')) {
     throw notImplemented(`The AppArmor profile "${process.apparmorProfile}" is not supported yet`);
   }
@@ -27,6 +29,16 @@ export function checkExecSpec(spec: RuntimeSpec): void {
   if (process.args.length === 0) throw invalid('No command specified');
   if (!posix.isAbsolute(process.cwd)) throw invalid(`the working directory '${process.cwd}' is invalid, it needs to be an absolute path`);
   checkIds(process.user.uid, process.user.gid, ...(process.user.additionalGids ?? []));
+}
+
+/** Who is not in the namespace cannot be in the container. */
+function checkUserNamespace({ process: { user }, linux }: RuntimeSpec): void {
+  const range = idRangeOf(linux);
+  const outside = range === null ? undefined : [user.uid, user.gid, ...(user.additionalGids ?? [])].find((id) => id >= range.size);
+  if (outside !== undefined)
+    throw invalid(
+      `The id ${outside} is not in the container's user namespace, which has ${range?.size} ids: ask for more (--userns auto:size=N)`,
+    );
 }
 
 /** 4294967295 is "no change" to setresuid(2), 4294967296 wraps to root. */

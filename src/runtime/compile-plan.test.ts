@@ -137,7 +137,7 @@ test('compilePlan: the order that security rests on', () => {
     process: { terminal: true, rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1, hard: 2 }] },
     spec: { root: { path: '', readonly: true } },
   });
-  assertOrder(plan, 'propagation', 'overlay', 'mount', 'pivot', 'terminal', 'mask', 'hostname', 'readonly-root', 'keyring', 'rlimit');
+  assertOrder(plan, 'propagation', 'overlay', 'mount', 'pivot', 'terminal', 'mask', 'hostname', 'readonly-root', 'rlimit', 'keyring');
   assertOrder(plan, 'overlay', 'mknod', 'pivot', 'mask');
   assertOrder(plan, 'readonly-root', 'chdir', 'bounding', 'seccomp', 'user', 'capabilities', 'exec');
   assert.equal(ops(plan).at(-1), 'exec');
@@ -380,7 +380,6 @@ test('compilePlan: what could fake /proc is refused', () => {
 
 test('compilePlan: what has no step is refused by name', () => {
   const missing = (changes: Changes, message: RegExp): void => assert.throws(() => compile(changes), { code: 'not-implemented', message });
-  missing({ linux: { namespaces: [...ownNamespaces, { type: 'user' }] } }, /A user namespace/);
   missing({ linux: { namespaces: [...ownNamespaces, { type: 'time' }] } }, /A time namespace/);
   missing({ process: { apparmorProfile: 'docker-default' } }, /AppArmor profile "docker-default"/);
   missing({ process: { selinuxLabel: 'x' } }, /SELinux label "x"/);
@@ -411,4 +410,36 @@ test('compileExecPlan: PATH of the process, or the one of execvp', () => {
   const pathOf = (env: string[]) => findStep(compileExecPlan(specWith({ process: { env } }), context), 'exec')?.path;
   assert.equal(pathOf(['PATH=/a', 'PATH=/b']), '/b');
   assert.equal(pathOf(['X=1']), '/bin:/usr/bin');
+});
+
+test('compilePlan: a user namespace is made first and entered last, and what is made between belongs to its root', () => {
+  const map = [{ containerID: 0, hostID: 100_000, size: 1000 }];
+  const changes: Changes = {
+    linux: { namespaces: [...ownNamespaces, { type: 'user' }], uidMappings: map, gidMappings: map },
+    process: { user: { uid: 7, gid: 8 }, rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1, hard: 2 }] },
+    spec: { mounts: [procMount, devMount, { destination: '/t', type: 'tmpfs', options: ['uid=5', 'gid=6', 'size=1m'] }] },
+  };
+  const plan = compile(changes);
+  assert.equal(plan.cloneFlags & 0x1000_0000, 0, 'not by clone');
+  assertOrder(plan, 'propagation', 'user-namespace', 'bind', 'file-owner', 'overlay', 'mknod', 'pivot', 'rlimit');
+  assertOrder(plan, 'rlimit', 'own-stdio', 'enter-user-namespace', 'unshare', 'keyring', 'capabilities', 'exec');
+  assert.equal(findStep(plan, 'own-stdio')?.uid, 100_007);
+  assert.deepEqual(
+    steps(plan).flatMap((step) => (step.op === 'bind' && step.uidMap.length > 0 ? [step.target] : [])),
+    ['/l', '/'],
+    'the layers, and what holds upper and work directory',
+  );
+  assert.equal(findStep(plan, 'mknod')?.uid, 100_000);
+  assert.ok(steps(plan).some((step) => step.op === 'mount' && step.data === 'uid=100005,gid=100006,size=1m'));
+  const users = steps(plan).flatMap((step) => (step.op === 'user' ? [step.uid] : []));
+  assert.deepEqual(users, [0, 7], 'root of the namespace first, by numbers of the inside');
+  assert.throws(() => compile({ ...changes, process: { user: { uid: 1000, gid: 0 } } }), /1000 is not in the container's user namespace/);
+  const exec = compileExecPlan(specWith(changes), context);
+  assert.deepEqual(
+    exec.before.map(({ step }) => step.op).slice(-2),
+    ['rlimit', 'own-stdio'],
+    "with the host's rights, before the namespace is entered",
+  );
+  assert.equal(exec.joins[0]?.kind === 'init' && (exec.joins[0].nstypes & 0x1000_0000) !== 0, true);
+  assert.deepEqual(ops(exec).slice(0, 2), ['user', 'keyring']);
 });

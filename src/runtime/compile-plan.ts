@@ -24,6 +24,7 @@ import {
   CLONE_NEWNET,
   CLONE_NEWNS,
   CLONE_NEWPID,
+  CLONE_NEWUSER,
   CLONE_NEWUTS,
   MS_PRIVATE,
   MS_REC,
@@ -32,12 +33,13 @@ import {
 import type { NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { checkExecSpec, checkSpec } from './check-spec.ts';
 import { deviceSteps } from './device-steps.ts';
-import { type CgroupView, mountSteps, sharedBinds, takeTreeStep } from './mount-steps.ts';
+import { type CgroupView, mountSteps, takenBinds, takeTreeStep } from './mount-steps.ts';
 import type { Join, Plan, PlannedStep, Step } from './plan.ts';
-import { processSteps, terminalStep } from './process-steps.ts';
+import { limitSteps, processSteps, terminalStep } from './process-steps.ts';
 import type { Rootfs } from './runtime.ts';
 import type { Architecture } from './seccomp/syscall-table.ts';
 import { sysctlPath } from './sysctl-names.ts';
+import { becomeRoot, enterUserNamespace, type IdRange, idRangeOf, ownStdio, prepareUserNamespace, shiftOwners } from './user-namespace.ts';
 
 export interface PlanContext {
   /** Names the session keyring. */
@@ -57,9 +59,11 @@ const kernelHasKcore = existsSync('/proc/kcore');
 export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
   checkSpec(spec);
   const joins = namespaceJoins(spec);
+  const range = idRangeOf(spec.linux);
   const early = [...cgroupJoins(context.cgroup), oomScoreStep(spec)];
   return {
-    cloneFlags: newNamespaces(spec) & ~CLONE_NEWCGROUP,
+    // A user namespace is entered last, by a step of its own.
+    cloneFlags: newNamespaces(spec) & ~(CLONE_NEWCGROUP | CLONE_NEWUSER),
     cgroup2: context.cgroup.v2Directory,
     before: joins.length > 0 ? early : [],
     joins,
@@ -67,10 +71,9 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
       ...(joins.length > 0 ? [] : early),
       ...networkSteps(spec),
       ...cgroupNamespaceSteps(spec),
-      ...sharedBinds(spec.mounts).map(takeTreeStep),
-      ...rootSteps(spec, context.rootfs),
-      ...mountedSteps(spec, context),
-      ...workingDirectorySteps(spec),
+      ...takenBinds(spec.mounts).map(takeTreeStep),
+      ...rootSteps(spec, context.rootfs, range),
+      ...shiftOwners([...mountedSteps(spec, context), ...workingDirectorySteps(spec)], range),
       planned({ op: 'pivot' }, "the host's tree goes out of reach", "make the container's root the root directory"),
       ...(spec.process.terminal === true ? [terminalStep(spec.process, true)] : []),
       ...sysctlSteps(spec),
@@ -80,6 +83,8 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
       ...(spec.root.readonly === true
         ? [planned({ op: 'readonly-root' }, 'a read-only root was asked for', 'make the root read-only')]
         : []),
+      ...limitSteps(spec),
+      ...(range === null ? [] : enterUserNamespace(range, spec.process.user.uid, spec)),
       ...processSteps(spec, context),
     ],
   };
@@ -89,12 +94,19 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
 export function compileExecPlan(spec: RuntimeSpec, context: ExecPlanContext): Plan {
   checkExecSpec(spec);
   const types = spec.linux.namespaces.map(({ type }) => namespaceFlags[type]);
+  const range = idRangeOf(spec.linux);
+  const atHost = range === null ? [] : [...limitSteps(spec), ownStdio(range.base + spec.process.user.uid)];
   return {
     cloneFlags: 0,
     cgroup2: context.cgroup.v2Directory,
-    before: [...cgroupJoins(context.cgroup), oomScoreStep(spec)],
+    before: [...cgroupJoins(context.cgroup), oomScoreStep(spec), ...atHost],
     joins: [{ kind: 'init', nstypes: types.reduce((all, flag) => all | flag, 0) }],
-    steps: [...(spec.process.terminal === true ? [terminalStep(spec.process, false)] : []), ...processSteps(spec, context)],
+    steps: [
+      ...(range === null ? [] : [becomeRoot]),
+      ...(spec.process.terminal === true ? [terminalStep(spec.process, false)] : []),
+      ...(range === null ? limitSteps(spec) : []),
+      ...processSteps(spec, context),
+    ],
   };
 }
 
@@ -102,7 +114,7 @@ function planned(step: Step, reason: string, failure: string): PlannedStep {
   return { step, reason, failure };
 }
 
-/** `user` and `time` are refused by `checkSpec`. */
+/** `time` is refused by `checkSpec`. */
 const namespaceFlags: Readonly<Record<NamespaceType, number>> = {
   pid: CLONE_NEWPID,
   network: CLONE_NEWNET,
@@ -110,7 +122,7 @@ const namespaceFlags: Readonly<Record<NamespaceType, number>> = {
   ipc: CLONE_NEWIPC,
   uts: CLONE_NEWUTS,
   cgroup: CLONE_NEWCGROUP,
-  user: 0,
+  user: CLONE_NEWUSER,
   time: 0,
 };
 
@@ -165,17 +177,22 @@ function cgroupNamespaceSteps(spec: RuntimeSpec): PlannedStep[] {
   return [planned(step, 'its root is the cgroup just joined', 'make a cgroup namespace')];
 }
 
-function rootSteps(spec: RuntimeSpec, rootfs: Rootfs): PlannedStep[] {
+function rootSteps(spec: RuntimeSpec, rootfs: Rootfs, range: IdRange | null): PlannedStep[] {
   const slave = /slave|shared/.test(spec.linux.rootfsPropagation ?? '');
   const propagation = planned(
     { op: 'propagation', flags: MS_REC | (slave ? MS_SLAVE : MS_PRIVATE) },
     slave ? 'mounts of the host arrive, none of ours leaves' : 'no mount of ours reaches the host',
     'separate the mounts from those of the host',
   );
+  const mapped = range === null ? [] : prepareUserNamespace(range, rootfs);
   if (rootfs.kind === 'directory') {
-    return [propagation, planned({ op: 'bind-root', source: rootfs.path }, 'pivot needs a mount', `use ${rootfs.path} as the root`)];
+    return [
+      propagation,
+      ...mapped,
+      planned({ op: 'bind-root', source: rootfs.path }, 'pivot needs a mount', `use ${rootfs.path} as the root`),
+    ];
   }
-  return [propagation, overlayStep(rootfs)];
+  return [propagation, ...mapped, overlayStep(rootfs)];
 }
 
 export function overlayStep({ target, lowerBase, lowers, upper, work }: Extract<Rootfs, { kind: 'overlay' }>): PlannedStep {
@@ -187,7 +204,7 @@ export function overlayStep({ target, lowerBase, lowers, upper, work }: Extract<
 function mountedSteps(spec: RuntimeSpec, context: PlanContext): PlannedStep[] {
   const devIsOurs = spec.mounts.some(isDevTmpfs);
   const devices = deviceSteps(spec, { ownDev: devIsOurs, hasKcore: context.hasKcore ?? kernelHasKcore });
-  const shared = sharedBinds(spec.mounts);
+  const shared = takenBinds(spec.mounts);
   return [
     ...spec.mounts.flatMap((mount) => [
       ...mountSteps(mount, context.cgroup, shared.indexOf(mount) + 1),

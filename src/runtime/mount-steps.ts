@@ -13,7 +13,7 @@ export type CgroupView = Pick<CgroupPlacement, 'joinFiles' | 'v2Directory' | 'pa
 /** File systems a container may have mounted for it. Others could make the kernel read a disk image of the container's making. */
 const kernelTypes: ReadonlySet<string> = new Set(['proc', 'sysfs', 'devpts', 'mqueue', 'tmpfs']);
 
-/** `taken`: the number of the mount's `take-tree` step, see `sharedBinds`; 0: it has none. */
+/** `taken`: the number of the mount's `take-tree` step, see `takenBinds`; 0: it has none. */
 export function mountSteps(mount: Mount, cgroup: CgroupView, taken = 0): PlannedStep[] {
   const options = parseMountOptions(mount.options ?? []);
   if (isBind(mount, options)) return [bindStep(mount, options, taken)];
@@ -28,16 +28,20 @@ export function mountSteps(mount: Mount, cgroup: CgroupView, taken = 0): Planned
   return [mkdirStep(mount.destination, 0o755), mountStep(type, mount, options)];
 }
 
-/** Binds through which mounts travel: their trees are taken before the container's mounts are parted from the host's. */
-export function sharedBinds(mounts: readonly Mount[]): readonly Mount[] {
+/**
+ * Binds whose trees are taken first: those through which mounts travel, before the container's mounts are parted from the host's; and those of another mount
+ * namespace, which is entered for it.
+ */
+export function takenBinds(mounts: readonly Mount[]): readonly Mount[] {
   return mounts.filter((mount) => {
     const options = parseMountOptions(mount.options ?? []);
-    return isBind(mount, options) && (options.propagation & MS_SHARED) !== 0;
+    return isBind(mount, options) && ((options.propagation & MS_SHARED) !== 0 || mount.namespace !== undefined);
   });
 }
 
-export function takeTreeStep({ source = '', subpath = '', options = [] }: Mount): PlannedStep {
-  const step: Step = { op: 'take-tree', source, subpath, recursive: parseMountOptions(options).bind !== 'bind' };
+export function takeTreeStep({ source = '', subpath = '', namespace = '', options = [] }: Mount): PlannedStep {
+  const step: Step = { op: 'take-tree', source, subpath, namespace, recursive: parseMountOptions(options).bind !== 'bind' };
+  if (namespace !== '') return planned(step, 'shared with another container', `open ${source} in the mount namespace ${namespace}`);
   return planned(step, 'mounts made in it reach the host', `open the shared mount ${source}`);
 }
 

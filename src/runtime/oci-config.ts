@@ -42,8 +42,8 @@ export function jsonText(value: unknown): string {
   return JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? rawJSON(item.toString()) : item));
 }
 
-function needsStaging({ type, subpath = '', uidMappings = [], gidMappings = [] }: Mount): boolean {
-  return type === 'layers' || subpath !== '' || uidMappings.length > 0 || gidMappings.length > 0;
+function needsStaging({ type, namespace, subpath = '', uidMappings = [], gidMappings = [] }: Mount): boolean {
+  return type === 'layers' || namespace !== undefined || subpath !== '' || uidMappings.length > 0 || gidMappings.length > 0;
 }
 
 function bindOptions({ type, options = [] }: Mount): readonly string[] {

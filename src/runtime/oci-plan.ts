@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { CLONE_NEWNS, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE } from '../linux/constants.ts';
 import type { Mount, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { overlayStep } from './compile-plan.ts';
-import { mountSteps, sharedBinds, takeTreeStep } from './mount-steps.ts';
+import { mountSteps, takenBinds, takeTreeStep } from './mount-steps.ts';
 import type { OciBundle } from './oci-config.ts';
 import type { Plan, PlannedStep, Step } from './plan.ts';
 import type { Rootfs } from './runtime.ts';
@@ -87,7 +87,7 @@ function programSteps({ program, programArgs, directory }: OciPlaces, exec: stri
 }
 
 function mountedSteps(spec: RuntimeSpec, rootfs: Rootfs, { staged }: OciBundle): PlannedStep[] {
-  const shared = sharedBinds(spec.mounts);
+  const shared = takenBinds(spec.mounts);
   const separation = /slave|shared/.test(spec.linux.rootfsPropagation ?? '') ? MS_SLAVE : MS_PRIVATE;
   const isStaged = (mount: Mount): boolean => staged.some((candidate) => candidate.mount === mount);
   return [

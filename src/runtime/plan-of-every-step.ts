@@ -9,7 +9,7 @@ const steps: readonly Step[] = [
   { op: 'overlay', target: '/t', lowerBase: '/layers', lowers: ['b', 'a'], upper: '/u', work: '/w', options: 'index=off' },
   { op: 'bind-root', source: '/rootfs' },
   { op: 'mount', fstype: 'proc', source: 'proc', target: '/proc', flags: 14, data: '' },
-  { op: 'take-tree', source: '/s', subpath: 'a/b', recursive: true },
+  { op: 'take-tree', source: '/s', subpath: 'a/b', namespace: '/proc/7/ns/mnt', recursive: true },
   {
     op: 'bind',
     source: '/s',
@@ -45,6 +45,10 @@ const steps: readonly Step[] = [
   { op: 'user', uid: 1000, gid: 1000, groups: [1, 2, 3], umask: 0o22 },
   { op: 'capabilities', effective: 1n, permitted: 1n, inheritable: 0n, ambient: 1n << 40n },
   { op: 'chdir', path: '/' },
+  { op: 'user-namespace', uidMap: [0, 524288, 65536], gidMap: [0, 524288, 65536] },
+  { op: 'file-owner', uid: 524288, gid: 524288 },
+  { op: 'own-stdio', uid: 525288 },
+  { op: 'enter-user-namespace' },
   { op: 'exec', argv: ['sh', '-c', 'true'], env: ['PATH=/bin', 'EMPTY='], path: '/bin' },
 ];
 

@@ -125,9 +125,15 @@ export type Step =
     }
   /**
    * Opens a tree for a later `bind`, before `propagation` parts this namespace's mounts from the host's: the clone stays in the peer group of a shared mount,
-   * so what is mounted in it travels both ways.
+   * so what is mounted in it travels both ways. With a `namespace` (a path) the source is looked up in that mount namespace; `""`: in ours.
    */
-  | { readonly op: 'take-tree'; readonly source: string; readonly subpath: string; readonly recursive: boolean }
+  | {
+      readonly op: 'take-tree';
+      readonly source: string;
+      readonly subpath: string;
+      readonly namespace: string;
+      readonly recursive: boolean;
+    }
   /** A read-only overlay of `lowers` (topmost first, relative to `lowerBase`; at least two) or of what `subpath` leads to in it; makes the mount point. */
   | {
       readonly op: 'mount-layers';
@@ -188,6 +194,13 @@ export type Step =
     }
   /** chdir; then getcwd must lie inside the root ("(unreachable)" is EPERM: CVE-2024-21626). */
   | { readonly op: 'chdir'; readonly path: string }
+  /** Makes a user namespace, see `user-namespace.ts`; triples of inside, outside, size. It is entered later. */
+  | { readonly op: 'user-namespace'; readonly uidMap: readonly number[]; readonly gidMap: readonly number[] }
+  /** setfsuid, setfsgid, with all capabilities kept; until `enter-user-namespace`. */
+  | { readonly op: 'file-owner'; readonly uid: number; readonly gid: number }
+  /** fchown of 0, 1 and 2, the null device excepted. */
+  | { readonly op: 'own-stdio'; readonly uid: number }
+  | { readonly op: 'enter-user-namespace' }
   /** sched_setscheduler, ioprio and the like come with their issues. */
   /**
    * close_range(3, ~0, CLOEXEC) and execve. A name without "/" is looked up in `path` (the PATH of the process), as execvp does it, without a shell fallback.

@@ -1,7 +1,9 @@
 /**
  * From a made container to its process: what container start and exec have in common, last in every plan. Pure.
  *
- *   keyring, limits         the host's keys out of reach; limits after everything that could exceed them
+ *   limits                  after everything that could exceed them
+ *   user namespace          entered with the last of the host's rights: see `user-namespace.ts`
+ *   keyring                 the host's keys out of reach
  *   working directory       by root, as runc does: a user may be started in a directory that they could not enter
  *   bounding set            needs CAP_SETPCAP, so before capabilities go
  *   seccomp (without no_new_privs: here, since it needs CAP_SYS_ADMIN)
@@ -21,13 +23,17 @@ export interface ProcessContext {
   readonly architecture: Architecture;
 }
 
+/** What the process needs the host's rights for: only they may raise a hard limit. */
+export function limitSteps({ process }: RuntimeSpec): PlannedStep[] {
+  return (process.rlimits ?? []).map(rlimitStep);
+}
+
 export function processSteps(spec: RuntimeSpec, context: ProcessContext): PlannedStep[] {
   const { process } = spec;
   const noNewPrivileges = process.noNewPrivileges === true;
   const filter = seccompSteps(spec, context.architecture);
   return [
     keyringStep(context.id),
-    ...(process.rlimits ?? []).map(rlimitStep),
     chdirStep(process.cwd),
     boundingStep(process),
     ...(noNewPrivileges ? [] : filter),

@@ -49,6 +49,8 @@ export type Rootfs =
       readonly upper: string;
       readonly work: string;
       readonly target: string;
+      /** Directories below which all of these lie, links followed; default: `lowerBase` and what `upper` and `work` are in. */
+      readonly trees?: readonly string[];
     };
 
 /** json-file, rotated by rename: FILE, FILE.1, … FILE.(maxFiles-1). */

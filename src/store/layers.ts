@@ -36,6 +36,8 @@ export interface LayerStoreOptions {
 }
 
 export interface OpenLayerStore extends LayerStore {
+  /** All layers lie below it. */
+  readonly root: string;
   /** The init layer, relative to `mountOrder`'s base: goes in front of its `lowers`. */
   readonly initLayer: string;
   /** What a new container's upper directory must look like: from the topmost layer that lists `/`; null: 0755, root. */
@@ -62,7 +64,7 @@ type FirstPass = 'independent' | 'needs-parents';
 
 class Layers implements OpenLayerStore {
   readonly initLayer = 'i';
-  readonly #root: string;
+  readonly root: string;
   readonly #links: string;
   readonly #options: LayerStoreOptions;
   readonly #limits: UnpackLimits;
@@ -77,7 +79,7 @@ class Layers implements OpenLayerStore {
 
   constructor(options: LayerStoreOptions) {
     this.#options = options;
-    this.#root = options.root;
+    this.root = options.root;
     this.#links = join(options.root, 'l');
     this.#limits = { ...defaultUnpackLimits, ...options.limits };
     this.#logger = options.logger ?? silentLogger;
@@ -137,7 +139,7 @@ class Layers implements OpenLayerStore {
   audit(users: LayerUsers, sweep: () => Promise<void>): Promise<readonly Finding[]> {
     const known = new Map([...this.#layers].map(([name, { short }]) => [name, short]));
     const audit = {
-      root: this.#root,
+      root: this.root,
       links: this.#links,
       initLayer: this.initLayer,
       known,
@@ -158,18 +160,18 @@ class Layers implements OpenLayerStore {
   /** Reads what is there, makes links fit it, and hands what a crash left to a worker. */
   #open(): void {
     mkdirSync(this.#links, { recursive: true, mode: 0o700 });
-    chmodSync(this.#root, 0o700);
+    chmodSync(this.root, 0o700);
     const leftovers: string[] = [];
     const records = new Map<string, LayerRecord>();
-    for (const name of readdirSync(this.#root)) {
-      const record = isLayerName(name) ? readLayerRecord(join(this.#root, name)) : null;
+    for (const name of readdirSync(this.root)) {
+      const record = isLayerName(name) ? readLayerRecord(join(this.root, name)) : null;
       if (record !== null) records.set(name, record);
       else if (isLayerName(name) || name.startsWith('tmp-')) leftovers.push(name);
     }
     this.#readLinks(records);
     for (const [name, record] of records) if (!this.#layers.has(name)) this.#list(name, record, symlinkSync);
     rmSync(join(this.#links, this.initLayer), { force: true });
-    symlinkSync(join('..', ensureInitLayer(this.#root).slice(this.#root.length + 1)), join(this.#links, this.initLayer));
+    symlinkSync(join('..', ensureInitLayer(this.root).slice(this.root.length + 1)), join(this.#links, this.initLayer));
     if (leftovers.length > 0) void this.#remove(leftovers);
   }
 
@@ -196,7 +198,7 @@ class Layers implements OpenLayerStore {
     const { short } = this.#known(name);
     const temporary = this.#temporaryName();
     this.#layers.delete(name);
-    await rename(join(this.#root, name), join(this.#root, temporary));
+    await rename(join(this.root, name), join(this.root, temporary));
     await unlink(join(this.#links, short));
     return temporary;
   }
@@ -271,7 +273,7 @@ class Layers implements OpenLayerStore {
       blobPath: this.#options.blobPath(layer.blob),
       blob: layer.blob,
       diffId: layer.diffId,
-      directory: join(this.#root, temporary),
+      directory: join(this.root, temporary),
       lowers,
       limits: this.#limits,
     };
@@ -294,7 +296,7 @@ class Layers implements OpenLayerStore {
 
   async #commit(temporary: string, name: string, record: LayerRecord): Promise<void> {
     try {
-      await rename(join(this.#root, temporary), join(this.#root, name));
+      await rename(join(this.root, temporary), join(this.root, name));
     } catch (error) {
       if (!hasErrnoCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
       // A job that was cancelled a moment too late was first.
@@ -306,7 +308,7 @@ class Layers implements OpenLayerStore {
   }
 
   async #syncRoot(): Promise<void> {
-    const directory = await open(this.#root, 'r');
+    const directory = await open(this.root, 'r');
     try {
       await directory.sync();
     } finally {
@@ -318,9 +320,9 @@ class Layers implements OpenLayerStore {
   async #remove(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
     try {
-      await this.#pool.run({ kind: 'remove', root: this.#root, names });
+      await this.#pool.run({ kind: 'remove', root: this.root, names });
     } catch (error) {
-      this.#logger.warn({ root: this.#root, names, error: errorText(error) }, 'cannot remove directories of the layer store');
+      this.#logger.warn({ root: this.root, names, error: errorText(error) }, 'cannot remove directories of the layer store');
     }
   }
 
@@ -349,7 +351,7 @@ class Layers implements OpenLayerStore {
   #known(name: string): KnownLayer {
     const known = this.#layers.get(name);
     if (known === undefined)
-      throw new EngineError('system', `the layer directory ${name} is missing in ${this.#root}: load or pull the image again`);
+      throw new EngineError('system', `the layer directory ${name} is missing in ${this.root}: load or pull the image again`);
     return known;
   }
 

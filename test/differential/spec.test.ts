@@ -137,7 +137,12 @@ function ourSpec({ config, hostConfig }: SpecCase, peer: RuntimeSpec): RuntimeSp
     mounts: plainMounts(asked),
     cgroupsPath: '/docker/<id>',
     // A namespace of its own comes from the network at a start; here only another container's is compared.
-    joined: { network: asked.NetworkMode.startsWith('container:') ? '/proc/<other-pid>/ns/net' : null, pid: '/proc/<other-pid>/ns/pid' },
+    joined: {
+      network: asked.NetworkMode.startsWith('container:') ? '/proc/<other-pid>/ns/net' : null,
+      pid: '/proc/<other-pid>/ns/pid',
+      ipc: '/proc/<other-pid>/ns/ipc',
+      ipcMounts: null,
+    },
     findDevices: (path) => devicesOf(path, peer),
   });
 }

@@ -14,6 +14,7 @@ import { defaultContainerConfig, defaultHostConfig } from '../../src/containers/
 import { type ContainerService, createContainers } from '../../src/containers/container-service.ts';
 import type { AttachOptions, LogOptions } from '../../src/containers/containers.ts';
 import { readHostFacts } from '../../src/containers/host-facts.ts';
+import { plainSecurity } from '../../src/containers/security-defaults.ts';
 import { FakeNetworks } from '../../src/containers/testing/fake-networks.ts';
 import { createImageCatalogue } from '../../src/images/image-catalogue.ts';
 import { removeCgroup } from '../../src/linux/cgroups.ts';
@@ -90,6 +91,7 @@ suite('containers', { skip }, () => {
       daemonDns: { servers: [], search: [], options: [] },
       init: { program: null, byDefault: false },
       host: readHostFacts(),
+      security: plainSecurity,
       logger: silentLogger,
     });
     const close = async () => {

@@ -15,6 +15,7 @@ import { readHostFacts } from '../../src/containers/host-facts.ts';
 import { plainMounts } from '../../src/containers/mounts.ts';
 import { runtimeSpec } from '../../src/containers/runtime-spec.ts';
 import type { JoinedNamespaces } from '../../src/containers/spec-namespaces.ts';
+import { nothingJoined } from '../../src/containers/spec-namespaces.ts';
 import { resolveUser } from '../../src/containers/users.ts';
 import { removeCgroup } from '../../src/linux/cgroups.ts';
 import type { RuntimeSpec } from '../../src/oci/runtime-spec.ts';
@@ -24,7 +25,7 @@ import { type NativeFixture, openNativeFixture, whyNoNativeRuntime } from './nat
 
 const skip = whyNoNativeRuntime() ?? false;
 const host = readHostFacts();
-const alone: JoinedNamespaces = { network: null, pid: null };
+const alone: JoinedNamespaces = nothingJoined;
 const passwd = 'root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var/www:/bin/sh\n';
 
 interface Started {
@@ -192,7 +193,7 @@ suite('plans of Docker options', { skip }, () => {
     const shared = links(await sh(read, { NetworkMode: 'host', PidMode: 'host', IpcMode: 'host', UTSMode: 'host' }));
     assert.deepEqual(shared.slice(0, 4), ofHost);
     const { process: other, spec } = await start({ Cmd: ['sleep', '100'] });
-    const joined = { network: `/proc/${other.pid}/ns/net`, pid: `/proc/${other.pid}/ns/pid` };
+    const joined = { ...nothingJoined, network: `/proc/${other.pid}/ns/net`, pid: `/proc/${other.pid}/ns/pid` };
     const joining = links(await sh(`${read}; cat /proc/1/comm`, { NetworkMode: 'container:x', PidMode: 'container:x' }, {}, joined));
     const exec = await other.exec({
       id: randomBytes(32).toString('hex'),

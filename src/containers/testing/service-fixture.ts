@@ -18,6 +18,7 @@ import { defaultContainerConfig, defaultHostConfig } from '../config-defaults.ts
 import { type ContainerService, createContainers } from '../container-service.ts';
 import type { AttachOptions, ContainerEvent, CreateRequest, LogOptions } from '../containers.ts';
 import { readHostFacts } from '../host-facts.ts';
+import { plainSecurity } from '../security-defaults.ts';
 import { FakeNetworks } from './fake-networks.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { FakeVolumes } from './fake-volumes.ts';
@@ -82,6 +83,7 @@ export async function serviceFixture(
       daemonDns: { servers: [], search: [], options: [] },
       init: { program: '/gantry-init', byDefault: false },
       host: readHostFacts(),
+      security: plainSecurity,
       logger: silentLogger,
     });
   const service = await open();
@@ -132,6 +134,7 @@ function fakeImages(config: ImageRunConfig): ImageCatalogue {
 function fakeLayers(directory: string): OpenLayerStore {
   mkdirSync(join(directory, 'layers', 'i', 'etc'), { recursive: true });
   return {
+    root: join(directory, 'layers'),
     initLayer: 'i',
     rootAttributes: () => null,
     mountOrder: () => ({ base: join(directory, 'layers'), lowers: ['base'] }),

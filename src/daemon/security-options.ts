@@ -1,0 +1,54 @@
+/** The daemon's options for the security of containers: what holds for those that do not say it themselves. */
+import { readFileSync } from 'node:fs';
+import { invalid } from '../base/errors.ts';
+import type { IdPool } from '../containers/id-ranges.ts';
+import { defaultIdPool, type SecurityDefaults } from '../containers/security-defaults.ts';
+import type { Setting } from './setting.ts';
+import { parseSwitch } from './switch-text.ts';
+
+export const securitySettings: readonly Setting[] = [
+  { flag: 'hardened', key: 'hardened', kind: 'switch', help: 'every container as with --security-opt hardened (false)' },
+  { flag: 'no-new-privileges', key: 'no-new-privileges', kind: 'switch', help: 'every container with no-new-privileges (false)' },
+  {
+    flag: 'userns-pool',
+    key: 'userns-pool',
+    kind: 'text',
+    help: 'FIRST:COUNT host ids for --userns auto (those of user gantry in /etc/subuid, else 524288:1878523904)',
+  },
+];
+
+export function securityOptions(values: ReadonlyMap<string, readonly string[]>): SecurityDefaults {
+  const one = (flag: string) => values.get(flag)?.at(-1) ?? '';
+  const pool = one('userns-pool');
+  return {
+    hardened: parseSwitch(one('hardened') || 'false', '--hardened'),
+    noNewPrivileges: parseSwitch(one('no-new-privileges') || 'false', '--no-new-privileges'),
+    idPool: pool === '' ? (subordinateIds() ?? defaultIdPool) : parsePool(pool),
+  };
+}
+
+/** 4294967295 is no id. */
+const maxIds = 2 ** 32 - 1;
+
+function parsePool(text: string): IdPool {
+  const match = /^(\d{1,10}):(\d{1,10})$/.exec(text);
+  const [base, size] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || base < 1 || size < 1 || base + size > maxIds)
+    throw invalid(`invalid value for --userns-pool: ${JSON.stringify(text)}. Write FIRST:COUNT, within 1-${maxIds - 1}`);
+  return { base, size };
+}
+
+/** `gantry:FIRST:COUNT`, the same in both files. */
+function subordinateIds(): IdPool | null {
+  const [users, groups] = ['/etc/subuid', '/etc/subgid'].map(rangeIn);
+  if (users === undefined || users === null || users !== groups) return null;
+  return parsePool(users);
+}
+
+function rangeIn(path: string): string | null {
+  try {
+    return /^gantry:(\d+:\d+)$/m.exec(readFileSync(path, 'utf8'))?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
