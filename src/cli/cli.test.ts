@@ -70,8 +70,9 @@ describe('runCli without a daemon', () => {
     ['ps extra', 1, /'gantry ps' accepts no arguments/],
     ['rename a', 1, /'gantry rename' requires 2 arguments/],
     ['run -m abc x', 125, /^invalid argument "abc" for "-m, --memory" flag: invalid size: 'abc'/],
-    ['-H tcp://x:1 ps', 1, /tcp:\/\/ addresses are not supported yet/],
-    ['--tls ps', 125, /--tls is not supported yet/],
+    ['-H tcp://127.0.0.1:1 ps', 1, /Cannot connect to the Gantry daemon at tcp:\/\/127\.0\.0\.1:1\. Is it running/],
+    ['-H ssh://x ps', 1, /ssh:\/\/ addresses are not supported yet/],
+    ['-H tcp://127.0.0.1:1 --tlscacert=/nowhere --tlsverify ps', 125, /cannot read the file of --tlscacert/],
     [
       '-H unix:///nonexistent/s ps',
       1,

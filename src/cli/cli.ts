@@ -2,7 +2,7 @@
  * The command line: global flags, the command's name, its flags, its run, its errors. Gives the exit code; ends no process.
  * Commands are loaded one at a time (`command-table.ts`), because start-up time is what a person feels first.
  */
-import { parseAddress } from '../client/address.ts';
+import { parseAddress, type TlsMaterial } from '../client/address.ts';
 import { GantryClient } from '../client/gantry-client.ts';
 import { buildName, versionName } from './build-name.ts';
 import { CliError, ExitWithCode, UsageError } from './cli-error.ts';
@@ -22,13 +22,13 @@ const globalFlags = defineFlags(`
       --config string      Directory of the client's configuration (default: ~/.docker)
   -c, --context string     Name of the context to use
   -D, --debug              Show where an error comes from
-  -H, --host list          Daemon socket to connect to, unix:///path/to/socket
+  -H, --host list          Daemon socket to connect to: unix:///path/to/socket or tcp://HOST:PORT
   -l, --log-level string   Accepted for Docker's sake; this client logs nothing
-      !--tls               TLS
-      !--tlscacert string  TLS
-      !--tlscert string    TLS
-      !--tlskey string     TLS
-      !--tlsverify         TLS
+      --tls                Use TLS; implied by --tlsverify
+      --tlscacert string   Trust certs signed only by this CA (default: ca.pem of DOCKER_CERT_PATH or --config)
+      --tlscert string     Path to TLS certificate file (default: cert.pem there)
+      --tlskey string      Path to TLS key file (default: key.pem there)
+      --tlsverify          Use TLS and verify the remote
   -v, --version            Print version information and quit
 `);
 
@@ -55,12 +55,6 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   }
   const { flags, args, helpWanted } = globals;
   if (flags.bool('version')) return printVersion(io);
-  for (const name of ['tls', 'tlscacert', 'tlscert', 'tlskey', 'tlsverify']) {
-    if (flags.has(name)) {
-      writeText(io.stderr, `--${name} is not supported yet: the client talks to unix sockets only\n`);
-      return 125;
-    }
-  }
   const found = findCommand(args);
   if (found === null || helpWanted) return help(args, found, io);
   return runCommand(found, flags, io);
@@ -95,8 +89,11 @@ async function runCommand({ entry, path, rest }: Found, globals: FlagValues, io:
     }
     checkArguments(command, args, title);
     const config = new DockerConfig(globals.string('config') || configDirectory(io.env));
-    const address = await chooseAddress({ hosts: globals.list('host'), context: globals.string('context'), env: io.env, config });
-    context = new Context({ io, flags, args, title, config, address });
+    const choice = { hosts: globals.list('host'), context: globals.string('context'), env: io.env, config };
+    const address = await chooseAddress(choice);
+    // Loaded only for TCP: nearly every command talks to a socket of this machine.
+    const tls = address.startsWith('unix://') ? null : await (await import('./config/tls-material.ts')).chooseTls(choice, globals);
+    context = new Context({ io, flags, args, title, config, address, tls });
     const code = (await command.run(context)) ?? 0;
     warnOfOtherBuild(context, io);
     return code;
@@ -133,21 +130,23 @@ class Context implements CommandContext {
   readonly config: DockerConfig;
   readonly address: string;
   readonly build: string;
+  readonly #tls: TlsMaterial | null;
   #client: GantryClient | null = null;
 
-  constructor(parts: Pick<CommandContext, 'io' | 'flags' | 'args' | 'title' | 'config' | 'address'>) {
+  constructor(parts: Pick<CommandContext, 'io' | 'flags' | 'args' | 'title' | 'config' | 'address'> & { tls: TlsMaterial | null }) {
     this.io = parts.io;
     this.flags = parts.flags;
     this.args = parts.args;
     this.title = parts.title;
     this.config = parts.config;
     this.address = parts.address;
+    this.#tls = parts.tls;
     this.build = buildName;
   }
 
   get client(): GantryClient {
     this.#client ??= new GantryClient({
-      address: parseAddress(this.address),
+      address: parseAddress(this.address, this.#tls),
       userAgent: this.build === '' ? 'gantry' : `gantry/${this.build}`,
     });
     return this.#client;

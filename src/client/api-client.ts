@@ -128,9 +128,17 @@ export class ApiClient {
         return response;
       } catch (error) {
         this.#busy.delete(connection);
-        if (!(error instanceof ConnectionLostError) || connection.exchanges === 0 || !replayable) throw error;
+        if (!(error instanceof ConnectionLostError) || connection.exchanges === 0 || !replayable)
+          throw this.#withTlsHint(error, connection);
       }
     }
+  }
+
+  /** A daemon that wants TLS closes a plain connection without a word of HTTP. */
+  #withTlsHint(error: unknown, connection: Connection): unknown {
+    const isPlain = this.address.kind === 'tcp' && this.address.tls === null && connection.exchanges === 0;
+    if (!isPlain || !(error instanceof EngineError) || error instanceof ApiError) return error;
+    return new EngineError(error.code, `${error.message}. Does it want TLS? Then give --tlsverify`, { cause: error });
   }
 
   #takeIdle(): Connection | null {

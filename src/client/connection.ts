@@ -2,10 +2,11 @@
  * One HTTP/1.1 connection over a stream socket: one exchange at a time, kept alive between exchanges, or given over whole to a
  * hijacked stream. Written on `node:net` because loading `node:http` costs a command 8 ms (see DESIGN.md section 2).
  */
-import { createConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
-import { type DaemonAddress, formatAddress } from './address.ts';
+import { type DaemonAddress, formatAddress, hostHeader } from './address.ts';
+import { openSocket } from './open-socket.ts';
 import { type ResponseHead, ResponseParser } from './response-parser.ts';
 
 export type RequestBody = Uint8Array | AsyncIterable<Uint8Array>;
@@ -39,6 +40,8 @@ export class ConnectError extends EngineError {
 function connectMessage(address: string, cause: unknown): string {
   if (hasErrnoCode(cause, 'EACCES', 'EPERM'))
     return `permission denied while trying to connect to the Gantry daemon at ${address}: run as root or join its group`;
+  if (address.startsWith('tcp://') && !hasErrnoCode(cause, 'ECONNREFUSED'))
+    return `Cannot connect to the Gantry daemon at ${address}: ${errorText(cause)}`;
   return `Cannot connect to the Gantry daemon at ${address}. Is it running? Start it with \`gantry daemon\``;
 }
 
@@ -54,16 +57,20 @@ export class Connection {
   #fail: ((error: Error) => void) | null = null;
   #dead = false;
 
-  private constructor(socket: Socket) {
+  readonly #host: string;
+
+  private constructor(socket: Socket, address: DaemonAddress) {
     this.#socket = socket;
+    this.#host = hostHeader(address);
     socket.on('error', (error) => this.#lost(error));
     socket.on('close', () => this.#lost(null));
   }
 
-  static connect(address: DaemonAddress, signal?: AbortSignal): Promise<Connection> {
-    return new Promise((resolve, reject) => {
+  static async connect(address: DaemonAddress, signal?: AbortSignal): Promise<Connection> {
+    signal?.throwIfAborted();
+    const { socket, ready } = await openSocket(address);
+    return await new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      const socket = createConnection({ path: address.path, allowHalfOpen: true });
       const onError = (error: Error) => {
         signal?.removeEventListener('abort', onAbort);
         reject(new ConnectError(formatAddress(address), error));
@@ -74,10 +81,10 @@ export class Connection {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       socket.once('error', onError);
-      socket.once('connect', () => {
+      socket.once(ready, () => {
         signal?.removeEventListener('abort', onAbort);
         socket.off('error', onError);
-        resolve(new Connection(socket));
+        resolve(new Connection(socket, address));
       });
     });
   }
@@ -100,7 +107,9 @@ export class Connection {
   /** `onReusable` is called when the answer has been read to its end and the connection can carry another request. */
   exchange(request: WireRequest, onReusable: () => void, signal?: AbortSignal): Promise<WireResponse> {
     this.#socket.ref();
-    return new Promise((resolve, reject) => new Exchange(this, this.#socket, request, { resolve, reject, onReusable }, signal).run());
+    return new Promise((resolve, reject) =>
+      new Exchange(this, this.#socket, { ...request, host: this.#host }, { resolve, reject, onReusable }, signal).run(),
+    );
   }
 
   /** @internal Where the running exchange wants to hear of a broken connection. */
@@ -116,6 +125,10 @@ export class Connection {
   }
 }
 
+interface HostedRequest extends WireRequest {
+  readonly host: string;
+}
+
 interface Outcome {
   readonly resolve: (response: WireResponse) => void;
   readonly reject: (error: unknown) => void;
@@ -126,7 +139,7 @@ interface Outcome {
 class Exchange {
   readonly #connection: Connection;
   readonly #socket: Socket;
-  readonly #request: WireRequest;
+  readonly #request: HostedRequest;
   readonly #outcome: Outcome;
   readonly #signal: AbortSignal | undefined;
   readonly #parser: ResponseParser;
@@ -135,7 +148,7 @@ class Exchange {
   #sent = false;
   #finished = false;
 
-  constructor(connection: Connection, socket: Socket, request: WireRequest, outcome: Outcome, signal: AbortSignal | undefined) {
+  constructor(connection: Connection, socket: Socket, request: HostedRequest, outcome: Outcome, signal: AbortSignal | undefined) {
     this.#connection = connection;
     this.#socket = socket;
     this.#request = request;
@@ -278,8 +291,8 @@ class Exchange {
 
 const CRLF = Buffer.from('\r\n');
 
-function formatHead(request: WireRequest, body: 'none' | 'chunked' | number): Buffer {
-  let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: gantry\r\n`;
+function formatHead(request: HostedRequest, body: 'none' | 'chunked' | number): Buffer {
+  let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: ${request.host}\r\n`;
   for (const [name, value] of Object.entries(request.headers)) head += `${name}: ${value}\r\n`;
   if (/[\0\r\n]/.test(request.target) || Object.values(request.headers).some((value) => /[\0\r\n]/.test(value))) {
     throw new EngineError('invalid', 'a request target or header must not hold line breaks');

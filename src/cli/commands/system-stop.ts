@@ -31,15 +31,21 @@ export const systemStop: Command = {
       return 0;
     }
     if (flags.bool('containers')) await stopContainers(context);
-    const pid = readPid(
-      flags.string('pidfile').startsWith('/') ? flags.string('pidfile') : `${dirname(parseAddress(context.address).path)}/gantry.pid`,
-    );
+    const pid = readPid(pidfileOf(context));
     terminate(pid);
     await untilGone(pid, flags.int('timeout') * 1000);
     context.print('The daemon has stopped\n');
     return 0;
   },
 };
+
+function pidfileOf({ flags, address }: CommandContext): string {
+  const named = flags.string('pidfile');
+  if (named.startsWith('/')) return named;
+  const parsed = parseAddress(address);
+  if (parsed.kind === 'unix') return `${dirname(parsed.path)}/gantry.pid`;
+  throw new CliError(`the daemon at ${address} may run on another machine: stop it there, or give --pidfile`);
+}
 
 async function stopContainers(context: CommandContext): Promise<void> {
   const running = await context.client.containers.list({});

@@ -8,18 +8,19 @@ export interface Context {
   readonly name: string;
   readonly description: string;
   readonly address: string;
+  readonly skipTlsVerify: boolean;
 }
 
 interface ContextFile {
   readonly Name?: string;
   readonly Metadata?: { readonly Description?: string };
-  readonly Endpoints?: { readonly docker?: { readonly Host?: string } };
+  readonly Endpoints?: { readonly docker?: { readonly Host?: string; readonly SkipTLSVerify?: boolean } };
 }
 
 export const DEFAULT_CONTEXT = 'default';
 
 export function readContext(configDirectory: string, name: string): Context {
-  const path = `${configDirectory}/contexts/meta/${createHash('sha256').update(name).digest('hex')}/meta.json`;
+  const path = `${configDirectory}/contexts/meta/${directoryOf(name)}/meta.json`;
   try {
     return toContext(JSON.parse(readFileSync(path, 'utf8')) as ContextFile);
   } catch (error) {
@@ -28,6 +29,15 @@ export function readContext(configDirectory: string, name: string): Context {
       `context "${name}" not found: there is no ${path}; \`gantry context use default\` goes back to this machine's daemon`,
     );
   }
+}
+
+/** Holds `ca.pem`, `cert.pem` and `key.pem`, as far as the context has them. */
+export function contextTlsDirectory(configDirectory: string, name: string): string {
+  return `${configDirectory}/contexts/tls/${directoryOf(name)}/docker`;
+}
+
+function directoryOf(name: string): string {
+  return createHash('sha256').update(name).digest('hex');
 }
 
 /** Sorted by name, without `default`. */
@@ -45,5 +55,11 @@ export function listContexts(configDirectory: string): Context[] {
 }
 
 function toContext(file: ContextFile): Context {
-  return { name: file.Name ?? '', description: file.Metadata?.Description ?? '', address: file.Endpoints?.docker?.Host ?? '' };
+  const docker = file.Endpoints?.docker;
+  return {
+    name: file.Name ?? '',
+    description: file.Metadata?.Description ?? '',
+    address: docker?.Host ?? '',
+    skipTlsVerify: docker?.SkipTLSVerify === true,
+  };
 }

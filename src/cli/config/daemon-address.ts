@@ -16,16 +16,19 @@ export async function chooseAddress(choice: AddressChoice): Promise<string> {
   if (hosts.length > 1) throw new CliError('specify only one -H');
   if (hosts.length > 0 && context !== '') throw new CliError('conflicting options: cannot specify both --host and --context');
   if (hosts[0] !== undefined && hosts[0] !== '') return hosts[0];
-  if (context === '') {
-    const fromEnvironment = env.GANTRY_HOST || env.DOCKER_HOST;
-    if (fromEnvironment) return fromEnvironment;
-  }
-  return contextAddress(choice);
+  const name = contextInUse(choice);
+  if (name === null) return env.GANTRY_HOST || env.DOCKER_HOST || DEFAULT_ADDRESS;
+  return contextAddress(choice, name);
 }
 
-async function contextAddress({ context, env, config }: AddressChoice): Promise<string> {
+/** The context that says where the daemon is; null: something else does, or it is this machine's. */
+export function contextInUse({ hosts, context, env, config }: AddressChoice): string | null {
+  if (hosts[0] || (context === '' && (env.GANTRY_HOST || env.DOCKER_HOST))) return null;
   const name = context || env.DOCKER_CONTEXT || config.file.currentContext || 'default';
-  if (name === 'default') return DEFAULT_ADDRESS;
+  return name === 'default' ? null : name;
+}
+
+async function contextAddress({ config }: AddressChoice, name: string): Promise<string> {
   // Loaded only here: it needs node:crypto, and almost nobody has contexts.
   const { readContext } = await import('./contexts.ts');
   return readContext(config.directory, name).address || DEFAULT_ADDRESS;
