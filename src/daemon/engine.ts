@@ -93,6 +93,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     networks,
     volumes,
     daemonDns: options.network.dns,
+    logDefaults: options.containerLogs,
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
     host: readHostFacts(),
     security: options.security,
