@@ -65,12 +65,13 @@ async function runDetached(context: CommandContext, body: Record<string, unknown
 async function waitUntilUsable({ client, flags }: CommandContext, id: string): Promise<void> {
   const { Name, State } = await client.containers.inspect(id);
   if (!State.Health) return;
-  await waitUntilReady(
-    client.containers,
-    Name.replace(/^\//, ''),
-    { kind: 'daemon', condition: 'healthy' },
-    patienceOf(flags, 'wait-timeout'),
-  );
+  const name = Name.replace(/^\//, '');
+  try {
+    await waitUntilReady(client.containers, name, { kind: 'daemon', condition: 'healthy' }, patienceOf(flags, 'wait-timeout'));
+  } catch (error) {
+    // It was started as asked for: nothing is wrong with the command line.
+    throw new CliError(errorMessage(error), 1, { cause: error, plain: true });
+  }
 }
 
 /** Like a start that fails, a create that fails has Docker's exit codes by what the message says. */
