@@ -107,6 +107,26 @@ suite('logs', { skip }, () => {
     assert.ok(residentKilobytes(daemon.pid) - before < 128 * 1024);
   });
 
+  test('gantry logs of several containers, by name and by filter, also those that come later', async () => {
+    const gantry = `${process.execPath} --no-warnings src/main/main.ts -H ${daemon.host}`;
+    const run = (name: string, script: string) =>
+      `docker run -d --name ${name} --label set=several --network none busybox sh -c '${script}'`;
+    await docker(run('first', 'echo 1; sleep 0.6; echo 3; sleep 1000'));
+    await docker(run('second', 'sleep 0.3; echo 2; echo oops >&2; sleep 1000'));
+    await eventually(async () => (await docker('docker logs first')).stdout.includes('3'));
+    const byName = await shell(`${gantry} logs second first`);
+    assert.deepEqual(byName.stdout.split('\n').toSorted().slice(1), ['first  | 1', 'first  | 3', 'second | 2']);
+    assert.equal(byName.stderr, 'second | oops\n');
+    const following = shell(
+      `timeout 20 ${gantry} logs -f --filter label=set=several --until $(date -u -d '+6 seconds' +%Y-%m-%dT%H:%M:%SZ)`,
+    );
+    await shell('sleep 2');
+    await docker(run('third', 'echo 4'));
+    const lines = (await following).stdout.split('\n');
+    assert.deepEqual(lines.toSorted().slice(1), ['first  | 1', 'first  | 3', 'second | 2', 'third  | 4']);
+    assert.deepEqual((await shell(`${gantry} logs`)).status, 1);
+  });
+
   test('a FIFO, a symlink or a directory in place of the log file: an error, and nothing hangs', async () => {
     for (const [index, attack] of ['mkfifo', 'ln -s /dev/zero', 'mkdir'].entries()) {
       const name = `attacked${index}`;
@@ -122,6 +142,10 @@ suite('logs', { skip }, () => {
     }
   });
 });
+
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 100 && !(await holds()); tries++) await shell('sleep 0.1');
+}
 
 function residentKilobytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(join('/proc', String(pid), 'status'), 'utf8'))?.[1]);
