@@ -58,8 +58,8 @@ suite('leases and debug', { skip }, () => {
   });
 
   test('what a leased program makes through any client goes with it, however it ends', async () => {
-    const script = `docker run -d --name held --network none -l of=test busybox sleep 1000 && docker volume create --label of=test v &&
-      docker network create --label of=test n && echo made && sleep 1000`;
+    const script = `docker run -d --name held --network none -l of=test busybox sleep 1000 && docker volume create --label of=test lv &&
+      docker network create --label of=test ln && echo made && sleep 1000`;
     const args = ['--no-warnings', '--', main, 'lease', '--grace', '500ms', 'sh', '-c', script];
     const child = spawn(process.execPath, args, { env: env(), stdio: ['ignore', 'pipe', 'inherit'], detached: true });
     let output = '';
