@@ -374,7 +374,7 @@ const zeros = Buffer.alloc(64 * 1024);
 
 /** Chunks of nothing become holes. */
 function isZero(bytes: Uint8Array): boolean {
-  if (bytes.length < 4096 || bytes[0] !== 0 || bytes.at(-1) !== 0) return false;
+  if (bytes.length < 512 || bytes[0] !== 0 || bytes.at(-1) !== 0) return false;
   for (let at = 0; at < bytes.length; at += zeros.length) {
     const part = bytes.subarray(at, at + zeros.length);
     if (zeros.compare(part, 0, part.length, 0, part.length) !== 0) return false;

@@ -22,7 +22,6 @@ export interface UnpackOptions {
 }
 
 const makeNode = promisify(execFile);
-const HOLE_BYTES = 4096;
 
 export async function unpackLocal(tar: AsyncIterable<Uint8Array>, directory: string, options: UnpackOptions): Promise<void> {
   const unpacker = new LocalUnpacker(directory, options);
@@ -176,7 +175,7 @@ function timesOf({ modifiedAt }: Pick<TarEntry, 'modifiedAt'>): [number, number]
 }
 
 function isHole(chunk: Uint8Array): boolean {
-  return chunk.length >= HOLE_BYTES && chunk.every((byte) => byte === 0);
+  return chunk.every((byte) => byte === 0);
 }
 
 function clash(there: string, path: string, coming: string, entry: TarEntry): Error {

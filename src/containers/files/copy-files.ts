@@ -6,6 +6,7 @@
  *   in, running:    through its init, given up when the container ends.
  *   in, resting:    as a transition: a start waits for it, but not for a client that sends nothing.
  */
+import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { conflict } from '../../base/errors.ts';
@@ -44,6 +45,7 @@ export async function readContainerPath(
   const work = withRoot(context, container, async (root) => {
     const stat = await fileThreads.looks.run<PathStat>({ kind: 'stat', root, path, reference });
     const { tar, closed } = archiveOf((writeEnd) => ({ kind: 'read', root, path, reference, mountPoints, writeEnd }));
+    await begun(tar);
     context.events.emit('archive-path', container);
     opened.resolve({ stat, tar });
     await closed;
@@ -56,8 +58,14 @@ export async function exportContainer(context: ContainerContext, container: Cont
   refuseGoing(container);
   const overlay = await readOverlay(context, container);
   const { tar } = archiveOf((writeEnd) => ({ kind: 'export', overlay, empty: container.paths.merged, writeEnd }));
+  await begun(tar);
   context.events.emit('export', container);
   return tar;
+}
+
+/** Until then an error is an answer; afterwards it only cuts the answer off. */
+async function begun(tar: Readable): Promise<void> {
+  if (tar.readableLength === 0) await once(tar, 'readable');
 }
 
 /** What a job writes, as a stream; `closed` when nothing of it is left. `outcome` is the job's own. */
