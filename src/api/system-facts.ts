@@ -1,4 +1,4 @@
-/** What `/version` and `/info` tell about the daemon and its host. Found out once, at the start of the daemon; nothing here changes while it runs. */
+/** What `/version` and `/info` tell about the daemon and its host. Found out once, at the start of the daemon; only what a reload may change (labels, liveRestore, debug) changes while it runs. */
 
 export interface SystemFacts {
   /** Stable for a data root. */

@@ -8,7 +8,15 @@ import type { DaemonOptions } from './daemon-options.ts';
 
 type LogOptions = Pick<DaemonOptions, 'logLevel' | 'logFormat'>;
 
-export function createDaemonLog(options: LogOptions, write: (line: string) => void = (line) => process.stderr.write(line)): Logger {
+/** Its level may be changed at any time. */
+export interface ReloadableLogger extends Logger {
+  level: string;
+}
+
+export function createDaemonLog(
+  options: LogOptions,
+  write: (line: string) => void = (line) => process.stderr.write(line),
+): ReloadableLogger {
   return pino(
     {
       level: options.logLevel,

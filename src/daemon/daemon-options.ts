@@ -6,8 +6,8 @@ import type { LogConfig } from '../containers/log-config.ts';
 import type { SecurityDefaults } from '../containers/security-defaults.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
-import { logDefaults } from './log-options.ts';
 import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
+import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import { securityOptions } from './security-options.ts';
@@ -17,6 +17,8 @@ import { parseSwitch } from './switch-text.ts';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 
 export interface DaemonOptions extends ListenOptions {
+  /** What was said, by flag: to tell what changed at a reload. */
+  readonly given: RawValues;
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly pidfile: string | null;
@@ -45,14 +47,16 @@ const defaultConfigFile = '/etc/gantry/daemon.json';
 /** Values as text, by flag name. A switch is `true` or `false`. */
 type RawValues = ReadonlyMap<string, readonly string[]>;
 
-export function readDaemonOptions(argv: readonly string[]): DaemonOptions | 'help' | 'version' {
+/** `validate`: everything is as it should be, and nothing else was asked for. */
+export function readDaemonOptions(argv: readonly string[]): DaemonOptions | 'help' | 'version' | 'validate' {
   const fromFlags = parseFlags(argv);
   if (fromFlags === 'help' || fromFlags === 'version') return fromFlags;
   const fromFile = readConfigFile(fromFlags.get('config-file')?.at(-1) ?? null);
   const both = [...fromFlags.keys()].filter((flag) => fromFile.has(flag));
   if (both.length > 0)
     throw invalid(`these options are given both as a flag and in the configuration file: ${both.join(', ')}. Remove one of the two`);
-  return checkOptions(new Map([...fromFile, ...fromFlags]));
+  const options = checkOptions(new Map([...fromFile, ...fromFlags]));
+  return parseSwitch(fromFlags.get('validate')?.at(-1) ?? 'false', '--validate') ? 'validate' : options;
 }
 
 export function daemonHelp(): string {
@@ -168,6 +172,7 @@ function checkOptions(values: RawValues): DaemonOptions {
   const debug = parseSwitch(one('debug') ?? 'false', '--debug');
   return {
     ...listen,
+    given: values,
     dataRoot: directoryOption(one('data-root') ?? defaultDataRoot, '--data-root'),
     execRoot,
     // The bootstrap script and `system stop` find the daemon by it; an empty value means none.

@@ -40,6 +40,7 @@ export const settings: readonly Setting[] = [
   { flag: 'exec-root', key: 'exec-root', kind: 'text', help: 'directory of what only lives until the next boot (/run/gantry)' },
   { flag: 'pidfile', short: 'p', key: 'pidfile', kind: 'text', help: "file for the daemon's process id" },
   { flag: 'config-file', key: null, kind: 'text', help: "JSON file with dockerd's keys (/etc/gantry/daemon.json when there)" },
+  { flag: 'validate', key: null, kind: 'switch', help: 'check the options and the configuration file, and end' },
   { flag: 'group', short: 'G', key: 'group', kind: 'text', help: 'group that may use the socket (gantry, else docker, when there)' },
   { flag: 'label', key: 'labels', kind: 'list', help: 'KEY=VALUE shown by info (repeatable)' },
   { flag: 'live-restore', key: 'live-restore', kind: 'switch', help: 'containers go on when the daemon stops (true)' },

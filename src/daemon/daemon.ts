@@ -8,11 +8,12 @@ import { apiRoutes } from '../api/routes.ts';
 import { EngineError, errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { buildName, engineVersion } from './build-facts.ts';
-import { createDaemonLog } from './daemon-log.ts';
+import { createDaemonLog, type ReloadableLogger } from './daemon-log.ts';
 import { type DaemonOptions, daemonHelp, readDaemonOptions } from './daemon-options.ts';
 import { openDataRoot } from './data-root.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { type Listener, listenOn, type MakeServer } from './listener.ts';
+import { reloadOptions } from './reload.ts';
 import { serviceNotifier } from './service-notify.ts';
 import { warmThreadPool } from './thread-pool.ts';
 
@@ -25,8 +26,9 @@ export async function runDaemon(argv: readonly string[], environment: NodeJS.Pro
     const options = readDaemonOptions(argv);
     if (options === 'help') return print(daemonHelp());
     if (options === 'version') return print(`Gantry ${engineVersion}, build ${buildName}\n`);
+    if (options === 'validate') return print('configuration OK\n');
     requireRoot();
-    await serveUntilStopped(options, environment);
+    await serveUntilStopped(argv, options, environment);
     return 0;
   } catch (error) {
     const known = error instanceof EngineError;
@@ -38,14 +40,14 @@ export async function runDaemon(argv: readonly string[], environment: NodeJS.Pro
   }
 }
 
-async function serveUntilStopped(options: DaemonOptions, environment: NodeJS.ProcessEnv): Promise<void> {
+async function serveUntilStopped(argv: readonly string[], options: DaemonOptions, environment: NodeJS.ProcessEnv): Promise<void> {
   const logger = createDaemonLog(options);
   watchDefects(logger);
   await warmThreadPool(environment);
   await using cleanup = new AsyncDisposableStack();
   const dataRoot = openDataRoot(options);
   cleanup.defer(() => dataRoot.release());
-  const stop = stopSignal(logger);
+  const stop = stopSignal();
   const notify = serviceNotifier(environment, logger);
   const engine = await createEngine(options, dataRoot, logger);
   cleanup.defer(() => engine.close());
@@ -56,10 +58,13 @@ async function serveUntilStopped(options: DaemonOptions, environment: NodeJS.Pro
   process.stdout.write(`ready ${listeners.map(({ address }) => address).join(' ')}\n`);
   notify('READY=1');
   logger.info({ dataRoot: dataRoot.path, execRoot: dataRoot.execRoot, version: engineVersion, build: buildName }, 'the daemon is ready');
+  const current = reloadOnHangUp(argv, options, engine, logger);
   const signal = await stop;
   notify('STOPPING=1');
-  logger.info({ signal }, options.liveRestore ? 'stopping; containers keep running' : 'stopping, and containers with it');
-  await shutDown(api, listeners, engine, options);
+  const last = current();
+  const keep = last.liveRestore && signal !== machineStops;
+  logger.info({ signal }, keep ? 'stopping; containers keep running' : 'stopping, and containers with it');
+  await shutDown(api, listeners, engine, keep ? null : last.shutdownTimeoutSeconds);
 }
 
 async function listen(
@@ -81,23 +86,46 @@ async function listen(
   return listeners;
 }
 
-async function shutDown(api: ApiServer, listeners: readonly Listener[], engine: Engine, options: DaemonOptions): Promise<void> {
+/** `stopSeconds` null: containers run on. */
+async function shutDown(api: ApiServer, listeners: readonly Listener[], engine: Engine, stopSeconds: number | null): Promise<void> {
   for (const { server } of listeners) {
     server.close();
     server.closeIdleConnections();
   }
   // Containers first: those who wait for them (`docker run`) still get their answer.
-  if (!options.liveRestore) await engine.stopContainers(options.shutdownTimeoutSeconds);
+  if (stopSeconds !== null) await engine.stopContainers(stopSeconds);
   await api.drain(drainMs);
   for (const { server } of listeners) server.closeAllConnections();
 }
 
-function stopSignal(logger: Logger): Promise<NodeJS.Signals> {
-  process.on('SIGHUP', () =>
-    logger.warn({}, 'SIGHUP: the configuration cannot be read again yet, restart the daemon instead (containers keep running)'),
-  );
+/** The machine goes down: containers are ended as gently as they wish, and start again with the daemon as their restart policies say. */
+const machineStops = 'SIGPWR';
+
+/** Options as they are now. */
+function reloadOnHangUp(argv: readonly string[], options: DaemonOptions, engine: Engine, logger: ReloadableLogger): () => DaemonOptions {
+  let current = options;
+  process.on('SIGHUP', () => {
+    try {
+      const { options: next, applied, needRestart } = reloadOptions(argv, current);
+      current = next;
+      logger.level = next.logLevel;
+      engine.reloaded(next);
+      logger.info({ applied }, 'the configuration was read again');
+      if (needRestart.length > 0)
+        logger.warn(
+          { options: needRestart },
+          'these changes of the configuration wait for a restart of the daemon (containers keep running)',
+        );
+    } catch (error) {
+      logger.error({ error: errorText(error) }, 'the configuration could not be read again: nothing was changed');
+    }
+  });
+  return () => current;
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT', machineStops] as const) process.on(signal, () => resolve(signal));
   });
 }
 

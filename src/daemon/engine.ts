@@ -46,12 +46,14 @@ import type { DataRoot } from './data-root.ts';
 import { createFsck } from './fsck.ts';
 import { LeaseSockets } from './lease-sockets.ts';
 import { leaveOwnCgroups } from './own-cgroup.ts';
-import { systemFactsOfHost } from './system-facts-of-host.ts';
+import { liveFacts, reloadAttributes, systemFactsOfHost } from './system-facts-of-host.ts';
 
 export interface Engine {
   readonly services: ApiServices & { readonly leaseSockets: LeaseSockets };
   /** For `--live-restore=false`: all at once, each with its own stop signal and time-out, none longer than `timeoutSeconds`. */
   stopContainers(timeoutSeconds: number): Promise<void>;
+  /** What a reload changed, for `info` and the events. */
+  reloaded(options: DaemonOptions): void;
   /** Whether a client with this address is a container on one of our networks. */
   isContainerAddress(address: string): boolean;
   /** Containers run on. */
@@ -122,13 +124,14 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   cleanup.defer(() => leases.close());
   const leaseSockets = new LeaseSockets(dataRoot.execRoot, options.group);
   cleanup.defer(() => leaseSockets.close());
+  const events = joinEvents(containers, images.catalogue, networks, volumes);
   const services = {
     containers,
     leases,
     leaseSockets,
     images: images.catalogue,
     embedded: images.embedded,
-    events: joinEvents(containers, images.catalogue, networks, volumes),
+    events,
     system,
     networks,
     volumes,
@@ -140,6 +143,10 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   return {
     services,
     stopContainers: (timeoutSeconds) => stopAll(containers, timeoutSeconds, logger),
+    reloaded(options) {
+      Object.assign(system, liveFacts(options));
+      events.publish({ type: 'daemon', action: 'reload', id: dataRoot.daemonId, attributes: reloadAttributes(options, system.hostname) });
+    },
     isContainerAddress: (address) => networks.hasAddress(address),
     close: () => parts.disposeAsync(),
   };

@@ -16,6 +16,21 @@ export interface HostNetworkFacts {
   readonly firewall: boolean;
 }
 
+/** What a reload may change. */
+export function liveFacts({ labels, liveRestore, logLevel }: DaemonOptions): Pick<SystemFacts, 'labels' | 'liveRestore' | 'debug'> {
+  return { labels, liveRestore, debug: logLevel === 'debug' };
+}
+
+export function reloadAttributes({ labels, liveRestore, logLevel, shutdownTimeoutSeconds }: DaemonOptions, name: string) {
+  return {
+    debug: String(logLevel === 'debug'),
+    labels: JSON.stringify(labels),
+    'live-restore': String(liveRestore),
+    name,
+    'shutdown-timeout': String(shutdownTimeoutSeconds),
+  };
+}
+
 export function systemFactsOfHost(
   options: DaemonOptions,
   dataRoot: DataRoot,
@@ -40,7 +55,7 @@ export function systemFactsOfHost(
     memoryBytes: totalmem(),
     hostname: hostname(),
     dataRoot: dataRoot.path,
-    labels: options.labels,
+    ...liveFacts(options),
     cgroupVersion: cgroups.version,
     limits: limitsOf(cgroups),
     securityOptions: ['name=seccomp,profile=builtin', ...(cgroups.version === '2' ? ['name=cgroupns'] : [])],
@@ -48,9 +63,7 @@ export function systemFactsOfHost(
     runtimeWarnings: runtimes.warnings,
     defaultRuntime: runtimes.names.defaultName,
     backingFilesystem: dataRoot.backingFilesystem,
-    liveRestore: options.liveRestore,
     loggingDriver: options.containerLogs.Type,
-    debug: options.logLevel === 'debug',
     warnings: [...cgroups.warnings, ...network.facts.warnings],
     network: {
       drivers: networkDrivers(network.facts),
