@@ -137,6 +137,41 @@ describe('the daemon', { skip }, () => {
     assert.match(await refusal('second', ['-H', `unix://${base}/file`]), /a file that is no socket is there/);
   });
 
+  it('reads its configuration again at SIGHUP, and says what waits for a restart', async () => {
+    const config = join(base, 'reload.json');
+    writeFileSync(config, JSON.stringify({ labels: ['a=1'] }));
+    const daemon = await start('reload', ['--config-file', config]);
+    const reload = async (text: string, seen: RegExp) => {
+      writeFileSync(config, text);
+      daemon.child.kill('SIGHUP');
+      await until(
+        () => seen.test(daemon.stderr()),
+        () => daemon.stderr(),
+      );
+    };
+    await reload(JSON.stringify({ labels: ['a=2'], debug: true, mtu: 1400 }), /wait for a restart of the daemon.* options=\["mtu"\]/);
+    assert.equal(await docker(daemon, 'info', '-f', '{{.Labels}} {{.Debug}}'), '[a=2] true');
+    await reload('{', /nothing was changed/);
+    assert.equal(await docker(daemon, 'info', '-f', '{{.Labels}}'), '[a=2]');
+    await stop(daemon);
+  });
+
+  it('ends containers with the machine (SIGPWR); those that restart always come back with it', async () => {
+    const daemon = await start('power');
+    await docker(daemon, 'pull', '-q', 'busybox');
+    const script = 'trap "exit 3" TERM; while :; do sleep 0.1; done';
+    for (const policy of ['no', 'unless-stopped'])
+      await docker(daemon, 'run', '-d', '--name', `p-${policy}`, '--restart', policy, 'busybox', 'sh', '-c', script);
+    assert.equal(await stop(daemon, 'SIGPWR'), 0);
+    const again = await start('power');
+    for (let attempt = 0; attempt < 100 && !(await docker(again, 'ps', '--format', '{{.Names}}')).includes('p-unless'); attempt++)
+      await delay(50);
+    assert.equal(await docker(again, 'ps', '--format', '{{.Names}}'), 'p-unless-stopped');
+    assert.equal(await docker(again, 'inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'p-no'), 'exited 3');
+    await docker(again, 'rm', '-f', 'p-no', 'p-unless-stopped');
+    await stop(again);
+  });
+
   it('leaves containers running when it stops, and finds them again', async () => {
     const daemon = await start('live');
     await docker(daemon, 'pull', '-q', 'busybox');
