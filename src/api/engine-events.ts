@@ -65,11 +65,14 @@ function matchesKey(event: EngineEvent, key: string, values: readonly string[]):
       return values.every((value) => hasLabel(event.attributes, value));
     case 'image':
       return values.some((value) => isAboutImage(event, value));
-    case 'daemon':
-      return event.type === 'daemon' && values.some((value) => value === event.id || value === event.attributes.name);
     default:
-      return event.type === key && values.some((value) => event.id.startsWith(value) || event.attributes.name === value.replace(/^\//, ''));
+      return event.type === key && values.some((value) => begins(event.id, value) || begins(event.attributes.name ?? '', value));
   }
+}
+
+/** Docker takes the beginning of a name, too. */
+function begins(text: string, wanted: string): boolean {
+  return text.startsWith(wanted.replace(/^\//, ''));
 }
 
 function hasLabel(attributes: Readonly<Record<string, string>>, wanted: string): boolean {

@@ -31,6 +31,6 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...volumeRoutes(services),
     ...leaseRoutes(services),
     ...fsckRoutes(services),
-    ...unbuiltRoutes(),
+    ...unbuiltRoutes(services),
   ];
 }

@@ -332,7 +332,10 @@ class Service implements ContainerService {
   }
 
   async processes(reference: string, psArguments: string) {
-    return await listProcesses(this.#context, this.#find(reference), psArguments);
+    const container = this.#find(reference);
+    const listed = await listProcesses(this.#context, container, psArguments);
+    this.#context.events.emit('top', container);
+    return listed;
   }
 
   stats(reference: string, options: Parameters<Containers['stats']>[1], signal: AbortSignal) {

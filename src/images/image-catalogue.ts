@@ -12,6 +12,7 @@ import { createLeases, type Leases } from '../store/leases.ts';
 import type { ImageCatalogue, ImageEvent, ImageUser } from './catalogue.ts';
 import { commitImage, commitReference } from './commit.ts';
 import { imageHistory } from './history.ts';
+import { withLabels } from './image-event.ts';
 import { ImageRecords } from './image-records.ts';
 import { createLock, type ImageStore } from './image-store.ts';
 import { viewImage } from './image-view.ts';
@@ -54,7 +55,8 @@ export async function createImageCatalogue(options: ImageCatalogueOptions): Prom
     exclusive: createLock(),
     users: (id) => users(id),
     emit(event) {
-      for (const listener of listeners) tell(listener, event, log);
+      const labelled = withLabels(records, event);
+      for (const listener of listeners) tell(listener, labelled, log);
     },
   };
   await sweeper.sweep();

@@ -12,6 +12,7 @@ import { canonicalName, familiarName, familiarReference, parseReference } from '
 import type { ImageEvent, ImageUser, RemovedImage } from './catalogue.ts';
 import type { ImageRecord, ImageRecords, RecordChange } from './image-records.ts';
 import type { ImageStore } from './image-store.ts';
+import { withLabels } from './image-event.ts';
 import { isDigestKey, resolveImage } from './resolve.ts';
 
 export interface RemoveOptions {
@@ -31,8 +32,9 @@ export async function removeImage(store: ImageStore, name: string, options: Remo
     const removal = new Removal(store, record, options);
     if (by === 'id') removal.byId();
     else removal.byName(by.reference, name);
+    const events = removal.events.map((event) => withLabels(store.records, event));
     await store.records.apply(removal.changes);
-    for (const event of removal.events) store.emit(event);
+    for (const event of events) store.emit(event);
     return { removed: removal.removed, reclaimedBytes: removal.reclaimedBytes };
   });
 }

@@ -4,7 +4,9 @@
  */
 import { EngineError, notFound, notImplemented } from '../../base/errors.ts';
 import { requireKnownFilters } from '../../wire/filters.ts';
+import type { EngineEvents } from '../engine-events.ts';
 import type { Method, Route } from '../route-table.ts';
+import type { ApiServices } from '../services.ts';
 
 const comesWith = {
   wholeLife: "it comes with a container's whole life (issue 5)",
@@ -25,8 +27,8 @@ const unbuilt: readonly (readonly [Method, string, string, string])[] = [
   ['POST', '/plugins/create', 'creating a plugin', 'nothing plans them yet'],
 ];
 
-export function unbuiltRoutes(): readonly Route[] {
-  return [...unbuilt.map(refused), ...buildKitRoutes(), ...emptyResources(), ...swarmRoutes()];
+export function unbuiltRoutes({ events }: Pick<ApiServices, 'events'>): readonly Route[] {
+  return [...unbuilt.map(refused), ...buildKitRoutes(), ...emptyResources(events), ...swarmRoutes()];
 }
 
 function refused([method, pattern, operation, when]: (typeof unbuilt)[number]): Route {
@@ -44,13 +46,16 @@ function buildKitRoutes(): readonly Route[] {
   );
 }
 
-function emptyResources(): readonly Route[] {
+function emptyResources(events: EngineEvents): readonly Route[] {
   const noPlugin = (name: string) => notFound(`plugin "${name}" not found`);
   return [
-    answering('POST', '/build/prune', ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'], {
-      CachesDeleted: null,
-      SpaceReclaimed: 0,
-    }),
+    answering(
+      'POST',
+      '/build/prune',
+      ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'],
+      { CachesDeleted: null, SpaceReclaimed: 0 },
+      () => events.publish({ type: 'builder', action: 'prune', id: '', attributes: { reclaimed: '0' } }),
+    ),
     answering('GET', '/plugins', ['capability', 'enabled'], []),
     failing('GET', '/plugins/{name:*}/json', noPlugin),
     failing('DELETE', '/plugins/{name:*}', noPlugin),
@@ -90,7 +95,7 @@ function failing(method: Method, pattern: string, error: (name: string) => Engin
   };
 }
 
-function answering(method: Method, pattern: string, filterKeys: readonly string[], answer: unknown): Route {
+function answering(method: Method, pattern: string, filterKeys: readonly string[], answer: unknown, tell = () => {}): Route {
   const known = new Set(filterKeys);
   return {
     method,
@@ -98,6 +103,7 @@ function answering(method: Method, pattern: string, filterKeys: readonly string[
     body: 'any',
     async handle(exchange) {
       requireKnownFilters(exchange.filters(), known);
+      tell();
       exchange.sendJson(200, answer);
     },
   };
