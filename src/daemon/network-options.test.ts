@@ -48,6 +48,7 @@ describe('networkSettings', () => {
       ipForward: false,
       firewall: false,
       firewall6: false,
+      hardened: false,
       forwardJump: false,
       userlandProxy: false,
       dns: { servers: ['192.0.2.1'], search: ['example.org'], options: ['ndots:2'] },

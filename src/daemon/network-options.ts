@@ -38,6 +38,7 @@ export function networkSettings(values: RawValues): NetworkSettings {
     masquerade: on('ip-masq', defaults.masquerade),
     publishAddress: publishAddress(one('ip')),
     publishMode: publishMode(one('publish-mode')),
+    hardened: on('hardened', defaults.hardened),
     ipForward: on('ip-forward', defaults.ipForward),
     firewall: on('iptables', defaults.firewall),
     firewall6: on('ip6tables', defaults.firewall6),

@@ -58,6 +58,8 @@ export interface NetSettings {
   /** False (`--iptables=false`): no table at all; ports then work by proxy alone. */
   readonly firewall: boolean;
   readonly firewall6: boolean;
+  /** `--hardened`: of the host, containers reach DNS and nothing else; default: whatever listens. */
+  readonly dnsOnly?: boolean;
   readonly ipForward: boolean;
   /** One jump where the host's own forward chain drops; false: only say so. */
   readonly forwardJump: boolean;

@@ -26,6 +26,8 @@ export interface NetworkSettings {
   /** `--ip`: where ports are published that name no address; '': everywhere. */
   readonly publishAddress: string;
   readonly publishMode: 'nat' | 'proxy';
+  /** `--hardened`: containers reach no service of the host but DNS. */
+  readonly hardened: boolean;
   readonly ipForward: boolean;
   readonly firewall: boolean;
   readonly firewall6: boolean;
@@ -53,6 +55,7 @@ export const defaultNetworkSettings: NetworkSettings = {
   masquerade: true,
   publishAddress: '',
   publishMode: 'nat',
+  hardened: false,
   ipForward: true,
   firewall: true,
   firewall6: true,

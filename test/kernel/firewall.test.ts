@@ -176,6 +176,28 @@ describe('firewall', { skip }, () => {
     }
   });
 
+  test('SEC-36 hardened: of the host, a container reaches DNS and nothing else; published ports and the way out stay', async () => {
+    const hardened = open({ dnsOnly: true });
+    fill(hardened, world);
+    const answer = () => createServer((request, response) => response.end(request.socket.remoteAddress?.replace('::ffff:', '')));
+    const [server, dns] = [answer().listen(0, '::'), answer().listen(53, '10.9.0.1')];
+    await Promise.all([once(server, 'listening'), once(dns, 'listening')]);
+    const { port } = server.address() as AddressInfo;
+    try {
+      await check([
+        { from: 'a', to: `172.30.1.1:${port}`, sees: '', why: 'its gateway' },
+        { from: 'a', to: `[fd30:1::1]:${port}`, sees: '', why: 'its gateway by IPv6' },
+        { from: 'c', to: `10.9.0.1:${port}`, sees: '', why: 'another address of the host' },
+        { from: 'a', to: '10.9.0.1:53', sees: address('a', 4), why: 'DNS' },
+        { from: 'i', to: '10.9.0.1:53', sees: '', why: 'internal: no DNS either' },
+        ...matrix(false).filter(({ from, to }) => from === 'host' || to.startsWith('10.9.0.2') || to.endsWith('10.9.0.1:8080')),
+      ]);
+    } finally {
+      server.close();
+      dns.close();
+    }
+  });
+
   test('icc=false: not even by way of the gateway', async () => {
     const open4 = open();
     fill(open4, world, [world.bridge(1, { icc: false }), world.bridge(2), world.bridge(3)]);

@@ -123,7 +123,8 @@ class NftFirewall implements Firewall {
     this.#log = log;
     this.#choices = { ipv6: settings.firewall6, marking: false };
     this.#ownTables = [settings.globalName, userTableName(settings.globalName)];
-    this.#table = openKernelTable(socket, { name: settings.globalName, ipv6: settings.firewall6, protect });
+    const { globalName: name, firewall6: ipv6, dnsOnly = false } = settings;
+    this.#table = openKernelTable(socket, { name, ipv6, dnsOnly, protect });
     // What a former daemon put there counts as present until `sync` says what should be.
     this.#want(formerPart, this.#table.elements());
     this.#jump = forwardJump(socket, settings.globalName, this.#ownTables, log);

@@ -32,13 +32,14 @@ export interface KernelTable {
 export interface KernelTableOptions {
   readonly name: string;
   readonly ipv6: boolean;
+  readonly dnsOnly: boolean;
   /** False: as on a kernel that cannot protect it. */
   readonly protect: boolean;
 }
 
 /** Takes over a table of this name with its elements when it is of our version; else makes it. */
-export function openKernelTable(socket: NetlinkSocket, { name, ipv6, protect }: KernelTableOptions): KernelTable {
-  const text = tableText(ipv6);
+export function openKernelTable(socket: NetlinkSocket, { name, ipv6, dnsOnly, protect }: KernelTableOptions): KernelTable {
+  const text = tableText(ipv6, dnsOnly);
   const comment = `gantry ${tableVersion}${ipv6 ? '' : ', IPv4 only'}`;
   const present = findTable(socket, name);
   if (present && present.owner !== 0) {

@@ -7,7 +7,7 @@
  *     raw            nobody but the host itself speaks from or to 127.0.0.0/8: the bridges have route_localnet, and a rewritten destination would pass
  *     pre, out       what comes to an address of this host is looked up in the published ports
  *     post           source addresses: hairpin, loopback, then the networks' way out
- *     host           containers of internal networks do not reach the host (the host reaches them)
+ *     host           containers of internal networks do not reach the host (the host reaches them); under `hardened` none reaches more of it than DNS
  *     forward        guard: into our bridges comes what was answered for, published, or allowed by the gateway mode; sealed: nothing passes
  *     marking        for hosts whose own forward chain drops: one rule of theirs can accept our traffic by its mark (`foreign-forward.ts`)
  */
@@ -37,6 +37,7 @@ import {
   matchLeadingBytes,
   notMatch,
   oifname,
+  port,
   protocol,
   setMarkBits,
   snatByMap,
@@ -77,8 +78,9 @@ export interface TableText {
   readonly chains: readonly (ChainDefinition & { readonly rules: readonly RuleDefinition[] })[];
 }
 
-/** Without IPv6 (`--ip6tables=false`) packets of that family pass untouched. */
-export function tableText(ipv6: boolean): TableText {
+/** Without IPv6 (`--ip6tables=false`) packets of that family pass untouched. `dnsOnly`: of the host, containers reach nothing else. */
+export function tableText(ipv6: boolean, dnsOnly: boolean): TableText {
+  const toHost = dnsOnly ? [...hostRules, ...dnsOnlyRules] : hostRules;
   return {
     sets: [
       { name: 'bridges', key: ['ifname'] },
@@ -115,7 +117,7 @@ export function tableText(ipv6: boolean): TableText {
       {
         name: 'host',
         base: { type: 'filter', hook: 'input', priority: 0 },
-        rules: ipv6 ? hostRules : [rule(matchFamily('ip6'), accept), ...hostRules],
+        rules: ipv6 ? toHost : [rule(matchFamily('ip6'), accept), ...toHost],
       },
       { name: 'sealed_host', rules: sealedHostRules },
       { name: 'marking', base: { type: 'filter', hook: 'forward', priority: -500 }, rules: markRules },
@@ -192,6 +194,12 @@ const sourceRules = [
 const hostRules = [
   // iifname @internal goto sealed_host
   rule(inSet([iifname], 'internal'), goto('sealed_host')),
+];
+const dnsOnlyRules = [
+  // iifname @bridges meta l4proto { tcp, udp } th dport 53 accept
+  rule(inSet([iifname], 'bridges'), matchAny(l4proto, 'inet_proto', [protocol('tcp'), protocol('udp')]), match(thDport, port(53)), accept),
+  // iifname @bridges goto sealed_host
+  rule(inSet([iifname], 'bridges'), goto('sealed_host')),
 ];
 const sealedHostRules = [
   // Answers to what the host asked.
