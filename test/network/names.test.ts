@@ -132,6 +132,14 @@ describe('names on user networks', { skip }, () => {
     assert.doesNotMatch(readFileSync(asked, 'utf8'), /leak|direct/);
   });
 
+  it('SEC-35: a network without IPv6 has none on either side, link-local addresses and router advertisements included', async () => {
+    assert.equal(await inside('inner', 'ip -6 -o addr show dev eth0'), '');
+    assert.equal(await inside('inner', 'cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6'), '1');
+    const bridge = `br-${(await world.docker('network', 'inspect', '-f', '{{.Id}}', 'cellar')).slice(0, 12)}`;
+    const script = `ip -6 -o addr show dev ${bridge}; cat /proc/sys/net/ipv6/conf/${bridge}/accept_ra /proc/sys/net/ipv6/conf/${bridge}/disable_ipv6`;
+    assert.equal((await world.onHost(['/bin/sh', '-c', script])).stdout, '0\n1\n');
+  });
+
   it('an application that listens on every address, port 53, is not disturbed', async () => {
     await inside(
       'deb',
