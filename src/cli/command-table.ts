@@ -291,6 +291,11 @@ export const commandTable: readonly CommandEntry[] = [
   },
   { paths: ['system prune'], summary: 'Remove unused data', load: async () => (await import('./commands/prune.ts')).systemPrune },
   {
+    paths: ['system reset'],
+    summary: 'Remove everything that the daemon has, and its data root (beyond Docker)',
+    load: async () => (await import('./commands/system-reset.ts')).systemReset,
+  },
+  {
     paths: ['system stop'],
     summary: 'Stop the daemon; containers go on running',
     load: async () => (await import('./commands/system-stop.ts')).systemStop,

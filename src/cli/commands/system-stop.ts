@@ -31,13 +31,18 @@ export const systemStop: Command = {
       return 0;
     }
     if (flags.bool('containers')) await stopContainers(context);
-    const pid = readPid(pidfileOf(context));
-    terminate(pid);
-    await untilGone(pid, flags.int('timeout') * 1000);
+    await stopDaemon(context);
     context.print('The daemon has stopped\n');
     return 0;
   },
 };
+
+/** By the flags `pidfile` and `timeout`. */
+export async function stopDaemon(context: CommandContext): Promise<void> {
+  const pid = readPid(pidfileOf(context));
+  terminate(pid);
+  await untilGone(pid, context.flags.int('timeout') * 1000);
+}
 
 function pidfileOf({ flags, address }: CommandContext): string {
   const named = flags.string('pidfile');
