@@ -7,8 +7,8 @@ import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 
-/** A client that reads nothing is cut off when this much waits for it, instead of filling the daemon's memory. */
-const maxWaitingBytes = 4 * 1024 * 1024;
+/** A client that reads nothing is cut off when this much of what is new waits for it, instead of filling the daemon's memory. */
+const maxWaitingBytes = 1024 * 1024;
 
 export function eventRoutes({ events }: ApiServices): readonly Route[] {
   return [{ method: 'GET', pattern: '/events', body: 'any', handle: (exchange) => streamEvents(exchange, events) }];
@@ -20,11 +20,14 @@ async function streamEvents(exchange: Exchange, events: EngineEvents): Promise<v
   const since = timeParameter(exchange, 'since');
   const until = timeParameter(exchange, 'until');
   exchange.startStream(200, 'application/json');
-  const send = (event: EngineEvent) => {
-    if (matchesEvent(event, filters)) writeOrCut(exchange.response, eventLine(event));
-  };
+  const { response } = exchange;
   // Nothing can happen between the replay and the subscription: both are in this turn of the event loop.
-  if (since !== null) for (const event of events.replay(since, until)) send(event);
+  const kept = since === null ? [] : events.replay(since, until).filter((event) => matchesEvent(event, filters));
+  for (const event of kept) response.write(eventLine(event));
+  const limitBytes = response.writableLength + maxWaitingBytes;
+  const send = (event: EngineEvent) => {
+    if (matchesEvent(event, filters)) writeOrCut(response, eventLine(event), limitBytes);
+  };
   if (since === null && until !== null && until <= nowNano()) return void exchange.response.end();
   const unsubscribe = events.subscribe((event) => {
     if (until === null || event.timeNano <= until) send(event);
@@ -34,13 +37,24 @@ async function streamEvents(exchange: Exchange, events: EngineEvents): Promise<v
   exchange.response.end();
 }
 
-function writeOrCut(response: Writable, line: string): void {
-  if (response.writableLength > maxWaitingBytes) response.destroy();
+function writeOrCut(response: Writable, line: string, limitBytes: number): void {
+  if (response.writableLength > limitBytes) response.destroy();
   else response.write(line);
 }
 
+/** One text for all who listen: a thousand of them that do not read hold it once. */
+const lines = new WeakMap<EngineEvent, string>();
+
+function eventLine(event: EngineEvent): string {
+  const known = lines.get(event);
+  if (known !== undefined) return known;
+  const line = lineOf(event);
+  lines.set(event, line);
+  return line;
+}
+
 /** `timeNano` is beyond 2^53 and has to leave exactly, which JSON.stringify cannot do with a number. */
-function eventLine({ type, action, id, attributes, timeNano }: EngineEvent): string {
+function lineOf({ type, action, id, attributes, timeNano }: EngineEvent): string {
   const legacy =
     type === 'container'
       ? { status: action, id, ...(attributes.image === undefined ? {} : { from: attributes.image }) }
