@@ -16,6 +16,7 @@ import type { IdRanges } from './id-ranges.ts';
 import type { InitProgram } from './init-program.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDelivery } from './log-delivery.ts';
+import type { ResourceDefaults } from './resource-defaults.ts';
 import type { Restarts } from './restarts.ts';
 import type { SecurityDefaults } from './security-defaults.ts';
 import type { UsageCollector } from './usage-collector.ts';
@@ -51,5 +52,6 @@ export interface ContainerContext {
   readonly host: HostFacts;
   readonly security: SecurityDefaults;
   readonly idRanges: IdRanges;
+  readonly resourceDefaults: ResourceDefaults;
   readonly logger: Logger;
 }

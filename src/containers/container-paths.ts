@@ -1,6 +1,8 @@
 /** Where a container's files are: all below its own directory, which only root can enter. */
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
+import { cgroupPathBelow } from './cgroup-parent.ts';
+import type { HostConfig } from './config.ts';
 
 export interface ContainerPaths {
   readonly directory: string;
@@ -29,7 +31,10 @@ export function containerPaths(root: string, id: ContainerId): ContainerPaths {
   };
 }
 
-/** Below each controller's mount. */
-export function cgroupsPathOf({ cgroupParent }: { readonly cgroupParent: string }, { id }: { readonly id: ContainerId }): string {
-  return `${cgroupParent}/${id}`;
+/** Below each controller's mount. Of a container without a record only the id is known. */
+export function cgroupsPathOf(
+  { cgroupParent }: { readonly cgroupParent: string },
+  { id, hostConfig }: { readonly id: ContainerId; readonly hostConfig?: Pick<HostConfig, 'CgroupParent'> },
+): string {
+  return cgroupPathBelow(cgroupParent, hostConfig?.CgroupParent ?? '', id);
 }

@@ -53,6 +53,7 @@ import { LogDelivery } from './log-delivery.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
+import { noResourceDefaults, type ResourceDefaults } from './resource-defaults.ts';
 import { startAgain, startWithDaemon } from './restart-container.ts';
 import { Restarts } from './restarts.ts';
 import type { SecurityDefaults } from './security-defaults.ts';
@@ -84,6 +85,8 @@ export interface ContainerDependencies {
   readonly init: InitProgram;
   readonly host: HostFacts;
   readonly security: SecurityDefaults;
+  /** Default: Docker's. */
+  readonly resourceDefaults?: ResourceDefaults;
   /** Log driver and options of containers that do not say them; default: json-file. */
   readonly logDefaults?: LogConfig;
   readonly logger: Logger;
@@ -131,6 +134,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     }),
     volumeClaims: new VolumeClaims(),
     usage: new UsageCollector(),
+    resourceDefaults: dependencies.resourceDefaults ?? noResourceDefaults,
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);

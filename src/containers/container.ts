@@ -8,11 +8,11 @@ import { type ContainerState, type LastRun, lastRunOf, storedRun } from './conta
 import { ExitWaiters } from './exit-waiters.ts';
 import type { Health } from './health.ts';
 import type { DenialReason } from './lifecycle-queue.ts';
+import { logPlan } from './log-config.ts';
+import { LogStore } from './log-store.ts';
 import { noRestarts, type RestartHistory } from './restart-policy.ts';
 import type { StdioRelay } from './stdio-relay.ts';
 import type { StopPatience } from './stop-patience.ts';
-import { logPlan } from './log-config.ts';
-import { LogStore } from './log-store.ts';
 import { TransitionLane } from './transition-lane.ts';
 
 export interface WaitingAttachment {

@@ -33,6 +33,7 @@ import { mergeImageConfig } from './merge-image-config.ts';
 import { generateName } from './name-generator.ts';
 import { planMounts } from './plan-mounts.ts';
 import { removeDirectory } from './remove-directory.ts';
+import { withResourceDefaults } from './resource-defaults.ts';
 import { settleHostConfig } from './settle-host-config.ts';
 import { storedHostConfig } from './stored-host-config.ts';
 import { validateContainerName, validateCreate } from './validate-create.ts';
@@ -44,6 +45,10 @@ export async function createContainer(
   const LogConfig = mergeLogConfig(asked.hostConfig.LogConfig, context.logDefaults);
   const settled = await settleHostConfig({ ...asked.hostConfig, LogConfig }, context);
   const { hostConfig, warnings: discarded } = discardUnsupported(settled.hostConfig, context.host);
+  const { hostConfig, warnings: discarded } = discardUnsupported(
+    withResourceDefaults({ ...asked.hostConfig, LogConfig }, context.resourceDefaults),
+    context.host,
+  );
   const request: CreateRequest = { ...asked, hostConfig };
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);

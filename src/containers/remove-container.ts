@@ -5,6 +5,7 @@
  */
 import { conflict, EngineError, errorText } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
+import { removeIdleParents } from '../linux/cgroups.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { isUp } from './container-state.ts';
@@ -38,6 +39,8 @@ export async function removeContainer(
   }
   context.registry.delete(container);
   context.execs.forget(container.id);
+  const { CgroupParent: parent } = container.hostConfig;
+  if (parent !== '' && !parent.startsWith('/')) removeIdleParents(context.cgroupParent, parent);
   context.events.emit('destroy', container);
   container.waiters.removed({ statusCode: container.state.last.exitCode, error: null });
 }

@@ -5,8 +5,10 @@
  *
  * A start that fails leaves the container as it was and off its networks, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
  */
+import { dirname } from 'node:path';
 import { conflict, EngineError, errorText } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
+import { giveRealtimeBudget } from '../linux/cgroup-realtime.ts';
 import type { Sandbox } from '../network/networks.ts';
 import { maxAttachments } from '../runtime/protocol.ts';
 import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
@@ -110,6 +112,8 @@ async function startRequest(
   const joinedPid = joinedContainer(context, hostConfig.PidMode, 'PID');
   const [{ rootfs, userFiles }, network, mounts] = await Promise.all([prepareRootfs(context, container), prepared, preparedMounts]);
   const init = initOf(context.init, hostConfig);
+  const cgroupsPath = cgroupsPathOf(context, container);
+  if (hostConfig.CpuRealtimeRuntime !== 0) await giveRealtimeBudget(dirname(cgroupsPath), context.resourceDefaults.realtime);
   const spec = runtimeSpec({
     id: container.id,
     config,
@@ -125,6 +129,8 @@ async function startRequest(
       ...joinedIpc(context, hostConfig.IpcMode),
     },
     idRange: container.record.idRange ?? null,
+    cgroupsPath,
+    joined: { network: network.namespace, pid: joinedPid === null ? null : `/proc/${joinedPid.pid}/ns/pid` },
     linkVariables: linkVariablesOf(context, container),
     ...(init === null ? {} : { init }),
     findDevices: hostDevices,

@@ -1,4 +1,5 @@
 /** The host configuration as it is kept and shown: what was asked, with what Docker fills in. */
+import { checkedCgroupParent } from './cgroup-parent.ts';
 import type { HostConfig } from './config.ts';
 import type { HostFacts } from './host-facts.ts';
 import { parseSecurityOptions } from './security-options.ts';
@@ -14,6 +15,7 @@ export function storedHostConfig(asked: HostConfig, host: HostFacts): HostConfig
     IpcMode: asked.IpcMode || 'private',
     CgroupnsMode: asked.CgroupnsMode || (host.cgroupVersion === 2 ? 'private' : 'host'),
     ShmSize: asked.ShmSize || defaultShmBytes,
+    CgroupParent: checkedCgroupParent(asked.CgroupParent),
     MemorySwap: asked.Memory > 0 && asked.MemorySwap === 0 ? 2 * asked.Memory : asked.MemorySwap,
     MemorySwappiness: asked.MemorySwappiness === -1 ? null : asked.MemorySwappiness,
     OomKillDisable: asked.OomKillDisable ?? (host.cgroupVersion === 2 ? null : false),

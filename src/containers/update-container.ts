@@ -6,7 +6,9 @@
  *
  * What is not given stays; zero and the empty text are "not given", as Docker's clients write it. Runs inside the container's lane.
  */
+import { dirname } from 'node:path';
 import { conflict, EngineError, errorText, invalid } from '../base/errors.ts';
+import { giveRealtimeBudget } from '../linux/cgroup-realtime.ts';
 import { updateCgroup } from '../linux/cgroups.ts';
 import type { Resources } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
@@ -142,8 +144,10 @@ const noLimits: Omit<UpdatableLimits, never> & Partial<HostConfig> = {
 };
 
 async function inForce(context: ContainerContext, container: Container, limits: Resources) {
+  const path = cgroupsPathOf(context, container);
   try {
-    return await updateCgroup(cgroupsPathOf(context, container), limits);
+    if (limits.cpu?.realtimeRuntime !== undefined) await giveRealtimeBudget(dirname(path), context.resourceDefaults.realtime);
+    return await updateCgroup(path, limits);
   } catch (error) {
     throw cannotUpdate(container, error);
   }

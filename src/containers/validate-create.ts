@@ -4,6 +4,7 @@
  */
 import { conflict, invalid } from '../base/errors.ts';
 import { capabilitySet } from './capability-set.ts';
+import { checkedCgroupParent } from './cgroup-parent.ts';
 import type { ContainerConfig, Healthcheck, HostConfig } from './config.ts';
 import { parseDeviceRule } from './devices.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -28,6 +29,7 @@ export function validateCreate(config: ContainerConfig, hostConfig: HostConfig, 
   refuseUnsupported(config, hostConfig);
   logPlan(hostConfig.LogConfig);
   for (const rule of hostConfig.DeviceCgroupRules ?? []) parseDeviceRule(rule);
+  checkedCgroupParent(hostConfig.CgroupParent);
   if (hostConfig.ShmSize < 0) throw invalid('SHM size can not be less than 0');
   validateMountSources(hostConfig, facts);
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);

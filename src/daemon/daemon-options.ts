@@ -3,12 +3,14 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { errorText, hasErrnoCode, invalid } from '../base/errors.ts';
 import type { LogConfig } from '../containers/log-config.ts';
+import type { ResourceDefaults } from '../containers/resource-defaults.ts';
 import type { SecurityDefaults } from '../containers/security-defaults.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
 import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
+import { resourceOptions } from './resource-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import { securityOptions } from './security-options.ts';
 import type { Setting } from './setting.ts';
@@ -38,6 +40,7 @@ export interface DaemonOptions extends ListenOptions {
   readonly network: NetworkSettings;
   readonly runtimes: RuntimeOptions;
   readonly security: SecurityDefaults;
+  readonly resources: ResourceDefaults;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -189,6 +192,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     network: networkSettings(values),
     runtimes: runtimeOptions(values),
     security: securityOptions(values),
+    resources: resourceOptions(values),
   };
 }
 

@@ -5,6 +5,7 @@
 import { notImplemented } from '../base/errors.ts';
 import { logOptionTable } from './log-options.ts';
 import { networkOptionTable } from './network-option-table.ts';
+import { resourceSettings } from './resource-options.ts';
 import { runtimeSettings } from './runtime-options.ts';
 import { securitySettings } from './security-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
@@ -59,6 +60,7 @@ export const settings: readonly Setting[] = [
   ...logOptionTable,
   ...runtimeSettings,
   ...securitySettings,
+  ...resourceSettings,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
@@ -72,6 +74,8 @@ export const settings: readonly Setting[] = [
   ...['cgroup-parent', 'default-shm-size', 'default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) =>
     unbuilt(flag, 'text', wholeLife),
   ),
+  ...['default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) => unbuilt(flag, 'text', wholeLife)),
+  unbuilt('no-new-privileges', 'switch', wholeLife, ['false']),
   unbuilt('selinux-enabled', 'switch', never, ['false']),
   unbuilt('userns-remap', 'text', 'each container can have ids of its own: use --userns auto of run, or --hardened'),
   unbuilt('rootless', 'switch', 'the daemon needs root', ['false'], null),
@@ -84,8 +88,6 @@ export const settings: readonly Setting[] = [
   unbuilt('authorization-plugin', 'list', never, [], 'authorization-plugins'),
   unbuilt('metrics-addr', 'text', 'metrics are not planned yet'),
   unbuilt('raw-logs', 'switch', 'use --log-format', ['false']),
-  unbuilt('cpu-rt-period', 'number', wholeLife, ['0']),
-  unbuilt('cpu-rt-runtime', 'number', wholeLife, ['0']),
   unbuilt('network-control-plane-mtu', 'number', never),
   unbuilt('node-generic-resource', 'list', never, [], 'node-generic-resources'),
   unbuilt('cdi-spec-dir', 'list', 'it comes with devices (issue 8)', [], 'cdi-spec-dirs'),

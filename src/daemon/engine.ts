@@ -97,6 +97,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     daemonDns: options.network.dns,
     logDefaults: options.containerLogs,
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
+    resourceDefaults: options.resources,
     host: readHostFacts(),
     security: options.security,
     logger,

@@ -1,5 +1,5 @@
 /** What the host's cgroups can limit, for `docker info`. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { type CgroupHost, type CgroupMode, cgroupHost } from './cgroup-host.ts';
 
 export interface CgroupFacts {
@@ -44,8 +44,8 @@ export function limitSupport(host: CgroupHost = cgroupHost()): LimitSupport {
   const io = host.unified !== null && host.unifiedControllers.has('io') && blkio === null ? host.unified : null;
   const weighs = (suffix: string): boolean =>
     blkio === null
-      ? io !== null && ['io.weight', 'io.bfq.weight'].some((name) => isInAChild(io, name))
-      : ['blkio.weight', 'blkio.bfq.weight'].some((name) => isInAChild(blkio, name + suffix));
+      ? io !== null && (isInAChild(io, 'io.weight') || (isInAChild(io, 'io.bfq.weight') && isBfqInUse()))
+      : isInAChild(blkio, `blkio.weight${suffix}`) || (isInAChild(blkio, `blkio.bfq.weight${suffix}`) && isBfqInUse());
   return {
     ...{ memory, swap, oomKillDisable, pids, cpuShares, cpuset },
     cpuTime: facts.cpuCfsPeriod && facts.cpuCfsQuota,
@@ -56,6 +56,15 @@ export function limitSupport(host: CgroupHost = cgroupHost()): LimitSupport {
     blockWeightDevice: weighs('_device'),
     blockThrottle: io !== null || v1('blkio', 'blkio.throttle.read_bps_device'),
   };
+}
+
+/** BFQ's weights can be set, and do nothing, where no disk is scheduled by it. */
+function isBfqInUse(): boolean {
+  try {
+    return readdirSync('/sys/block').some((disk) => readFileSync(`/sys/block/${disk}/queue/scheduler`, 'utf8').includes('[bfq]'));
+  } catch {
+    return false;
+  }
 }
 
 /** Some files are in every cgroup but the root. A host without any cgroup does not tell; a limit that fails then is an error that says so. */

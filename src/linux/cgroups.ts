@@ -146,6 +146,15 @@ export async function removeCgroup(path: string, system = thisSystem()): Promise
   }
 }
 
+/** Cgroups between `own` and a container's that hold nothing any more, deepest first: one that is in use stays, with all above it. */
+export function removeIdleParents(own: string, below: string, system = thisSystem()): void {
+  const names = below.split('/').filter(Boolean);
+  for (let depth = names.length; depth > 0; depth -= 1) {
+    const { directories } = placementIn(system.host, `${own}/${names.slice(0, depth).join('/')}`);
+    for (const directory of directories) quietly(() => system.files.rmdir(directory));
+  }
+}
+
 /** Ends every process of the cgroup and removes it, for want of a monitor that would. No cgroup is no error. */
 export async function killCgroup(path: string, system = thisSystem()): Promise<void> {
   const { killFile, directories } = placementIn(system.host, path);
