@@ -44,11 +44,8 @@ export async function createContainer(
 ): Promise<{ readonly id: ContainerId; readonly warnings: readonly string[] }> {
   const LogConfig = mergeLogConfig(asked.hostConfig.LogConfig, context.logDefaults);
   const settled = await settleHostConfig({ ...asked.hostConfig, LogConfig }, context);
-  const { hostConfig, warnings: discarded } = discardUnsupported(settled.hostConfig, context.host);
-  const { hostConfig, warnings: discarded } = discardUnsupported(
-    withResourceDefaults({ ...asked.hostConfig, LogConfig }, context.resourceDefaults),
-    context.host,
-  );
+  const full = withResourceDefaults(settled.hostConfig, context.resourceDefaults);
+  const { hostConfig, warnings: discarded } = discardUnsupported(full, context.host);
   const request: CreateRequest = { ...asked, hostConfig };
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);

@@ -13,7 +13,6 @@ interface UnsupportedField {
   readonly asked: (config: ContainerConfig, hostConfig: HostConfig) => boolean;
 }
 
-const lifecycle = 'it comes with issue 5';
 const quotas =
   'a quota for the files of a container needs a data root on xfs with project quotas (pquota), which Gantry does not set; limit the data root, or use --tmpfs with a size';
 const windows = 'it exists on Windows only';
@@ -27,8 +26,6 @@ export const unsupportedFields: readonly UnsupportedField[] = [
     brings: 'GPUs and CDI come with their own issue',
     asked: (_, h) => filled(h.DeviceRequests),
   },
-  { field: 'HostConfig.CgroupParent (--cgroup-parent)', brings: lifecycle, asked: (_, { CgroupParent }) => CgroupParent !== '' },
-  { field: 'HostConfig.UsernsMode (--userns)', brings: lifecycle, asked: (_, { UsernsMode }) => !['', 'host'].includes(UsernsMode) },
   { field: 'HostConfig.Cgroup', brings: 'joining the cgroup of another container is not planned', asked: (_, { Cgroup }) => Cgroup !== '' },
   { field: 'HostConfig.StorageOpt (--storage-opt)', brings: quotas, asked: (_, { StorageOpt }) => entries(StorageOpt) },
   { field: 'HostConfig.CpuCount (--cpu-count)', brings: windows, asked: (_, { CpuCount }) => CpuCount !== 0 },

@@ -70,12 +70,7 @@ export const settings: readonly Setting[] = [
   unbuilt('max-concurrent-downloads', 'number', registries),
   unbuilt('max-concurrent-uploads', 'number', registries),
   unbuilt('max-download-attempts', 'number', registries),
-  unbuilt('default-ulimit', 'list', wholeLife, [], 'default-ulimits'),
-  ...['cgroup-parent', 'default-shm-size', 'default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) =>
-    unbuilt(flag, 'text', wholeLife),
-  ),
   ...['default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) => unbuilt(flag, 'text', wholeLife)),
-  unbuilt('no-new-privileges', 'switch', wholeLife, ['false']),
   unbuilt('selinux-enabled', 'switch', never, ['false']),
   unbuilt('userns-remap', 'text', 'each container can have ids of its own: use --userns auto of run, or --hardened'),
   unbuilt('rootless', 'switch', 'the daemon needs root', ['false'], null),
