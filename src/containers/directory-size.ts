@@ -1,45 +1,13 @@
-/** How much a container wrote: the sizes of what lies in a directory, each file once however many names it has. Off the event loop; any bytes as names. */
-import { lstat, readdir } from 'node:fs/promises';
-import { hasErrnoCode } from '../base/errors.ts';
+/** How much a container wrote: the sizes of what lies in its upper directory, each file once however many names it has. By descriptors, in a worker thread. */
+import { EngineError } from '../base/errors.ts';
+import { fileThreads } from './files/file-threads.ts';
 
-const separator = Buffer.from('/');
-
+/** 0: there is no such directory. */
 export async function directorySize(path: string): Promise<number> {
-  const seen = new Set<number>();
-  const pending = [Buffer.from(path)];
-  let sizeBytes = 0;
-  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
-    for (const entry of await childrenOf(directory)) {
-      const child = Buffer.concat([directory, separator, entry.name]);
-      if (entry.isDirectory()) pending.push(child);
-      else sizeBytes += await fileSize(child, seen);
-    }
-  }
-  return sizeBytes;
-}
-
-async function fileSize(path: Buffer, seen: Set<number>): Promise<number> {
   try {
-    const { ino, nlink, size } = await lstat(path);
-    if (nlink > 1 && seen.has(ino)) return 0;
-    if (nlink > 1) seen.add(ino);
-    return size;
+    return await fileThreads.looks.run<number>({ kind: 'size', path });
   } catch (error) {
-    return zeroIfGone(error);
+    if (error instanceof EngineError && error.details.errnoName === 'ENOENT') return 0;
+    throw error;
   }
-}
-
-async function childrenOf(directory: Buffer) {
-  try {
-    return await readdir(directory, { encoding: 'buffer', withFileTypes: true });
-  } catch (error) {
-    zeroIfGone(error);
-    return [];
-  }
-}
-
-/** A running container deletes while we look, and paths longer than the kernel takes are left out. */
-function zeroIfGone(error: unknown): 0 {
-  if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return 0;
-  throw error;
 }
