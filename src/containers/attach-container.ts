@@ -5,6 +5,7 @@ import type { ContainerContext } from './container-context.ts';
 import type { Running } from './container-state.ts';
 import type { AttachOptions, AttachSession } from './containers.ts';
 import { DetachScanner, parseDetachKeys } from './detach-keys.ts';
+import { logPlan } from './log-config.ts';
 import { readLogs } from './read-logs.ts';
 import { StdioRelay } from './stdio-relay.ts';
 
@@ -58,7 +59,7 @@ export function trackStream(container: Container, running: Running, relay: Stdio
 }
 
 async function replayLogs(container: Container, relay: StdioRelay, options: AttachOptions): Promise<void> {
-  if (!options.logs || !(options.stdout || options.stderr) || container.hostConfig.LogConfig.Type === 'none') return;
+  if (!options.logs || !(options.stdout || options.stderr) || !logPlan(container.hostConfig.LogConfig).readable) return;
   const everything = { follow: false, timestamps: false, details: false, since: null, until: null, tail: null };
   const { stream } = readLogs(container, { stdout: options.stdout, stderr: options.stderr, ...everything }, new AbortController().signal);
   await relay.replay(stream);

@@ -88,7 +88,7 @@ export class LogDelivery {
       containerId: container.id,
       store: container.logStore,
       cursor: new StoredCursor(join(container.paths.directory, 'log-cursor.json'), this.#logger),
-      sink: sink.open(logSubject(container.record)),
+      openSink: () => sink.open(logSubject(container.record)),
       retry: sink.retry,
       logger: this.#logger,
     });

@@ -21,7 +21,8 @@ export interface ForwarderParts {
   readonly containerId: string;
   readonly store: LogStore;
   readonly cursor: StoredCursor;
-  readonly sink: LogSink;
+  /** One for each run: tags tell the container's name of then, and what has ended keeps no connection. */
+  readonly openSink: () => LogSink;
   readonly retry: RetryPolicy;
   readonly logger: Logger;
 }
@@ -64,27 +65,29 @@ export class LogForwarder {
     this.#stop.abort();
     await this.#work;
     await this.#parts.cursor.flush();
-    this.#parts.sink.close();
   }
 
   async #run(news: LogNews | null): Promise<void> {
     const { store, cursor, logger, containerId } = this.#parts;
     if (this.#stop.signal.aborted) return;
+    const sink = this.#parts.openSink();
     try {
       for await (const { lines, end } of readLogBlocks(store, { tail: null, news, from: await cursor.load() })) {
-        if (!(await this.#deliver(messagesOf(lines)))) return;
+        if (!(await this.#deliver(sink, messagesOf(lines)))) return;
         cursor.advance(end);
       }
       await cursor.flush();
     } catch (error) {
       logger.error({ container: containerId, error: errorText(error) }, 'cannot read the log of a container in order to send it');
+    } finally {
+      sink.close();
     }
   }
 
   /** False: given up, the daemon stops. */
-  async #deliver(messages: readonly LogMessage[]): Promise<boolean> {
+  async #deliver(sink: LogSink, messages: readonly LogMessage[]): Promise<boolean> {
     const { signal } = this.#stop;
-    const { retry, logger, containerId, sink } = this.#parts;
+    const { retry, logger, containerId } = this.#parts;
     for (let tries = 0; !signal.aborted; tries++) {
       try {
         if (messages.length > 0) await sink.send(messages, signal);
