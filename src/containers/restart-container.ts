@@ -3,11 +3,11 @@
  *
  * A start that fails ends the policy, as in Docker: the container is exited with the failure's code and text.
  */
-import { conflict, errorText } from '../base/errors.ts';
+import { errorText } from '../base/errors.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import type { Restarting } from './container-state.ts';
-import { type RestartPolicy, startsWithDaemon } from './restart-policy.ts';
+import { startsWithDaemon } from './restart-policy.ts';
 import { startContainer } from './start-container.ts';
 
 /** How many are started at once when the daemon starts. */
@@ -20,13 +20,6 @@ export async function startAgain(context: ContainerContext, container: Container
     return await startContainer(context, container, 'policy');
   };
   await submitStart(context, container, run, 'the restart policy could not start a container again');
-}
-
-/** For `docker update --restart`: what is waited for already still happens. */
-export function checkRestartPolicyChange(container: Container, policy: RestartPolicy): void {
-  if (container.hostConfig.AutoRemove && !['', 'no'].includes(policy.Name)) {
-    throw conflict('Restart policy cannot be updated because AutoRemove is enabled for the container');
-  }
 }
 
 /**

@@ -13,7 +13,8 @@ test('parseSignal: every spelling that clients send', () => {
 });
 
 test('parseSignal: refuses what is no signal with Docker’s text', () => {
-  for (const text of ['', '0', '65', '-9', 'SIGFOO', '1.5', 'RTMIN+31', 'RTMAX+1', 'RTMIN-1', 'SIGSIGKILL']) {
+  for (const text of ['', '0', '-9', 'SIGFOO', '1.5', 'RTMIN+31', 'RTMAX+1', 'RTMIN-1', 'SIGSIGKILL']) {
     assert.throws(() => parseSignal(text), { code: 'invalid', message: `Invalid signal: ${text}` }, text);
   }
+  assert.throws(() => parseSignal('65'), { code: 'invalid', message: 'The linux daemon does not support signal 65' });
 });

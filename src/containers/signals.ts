@@ -52,9 +52,11 @@ const lastSignal = 64;
 export const SIGKILL = 9;
 export const SIGTERM = 15;
 
-/** Throws `Invalid signal: X`, Docker's text. */
+/** Throws with Docker's texts. */
 export function parseSignal(text: string): number {
-  const number = /^\d+$/.test(text) ? Number(text) : signalByName(text.toUpperCase().replace(/^SIG/, ''));
+  const isNumber = /^\d+$/.test(text);
+  const number = isNumber ? Number(text) : signalByName(text.toUpperCase().replace(/^SIG/, ''));
+  if (isNumber && Number(text) > lastSignal) throw invalid(`The linux daemon does not support signal ${text}`);
   if (number === null || !Number.isInteger(number) || number < 1 || number > lastSignal) throw invalid(`Invalid signal: ${text}`);
   return number;
 }

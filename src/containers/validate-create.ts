@@ -55,7 +55,6 @@ function validateConfig(config: ContainerConfig): void {
   validateHostname(config.Domainname, 'domainname');
   validateProcess({ ...config, Cmd: [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])] });
   if (config.StopSignal !== undefined && config.StopSignal !== '') parseSignal(config.StopSignal);
-  if (config.StopTimeout !== undefined && config.StopTimeout < -1) throw invalid(`invalid stop timeout: ${config.StopTimeout}`);
 }
 
 /** What a container's own process and an exec have in common. */

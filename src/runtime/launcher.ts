@@ -18,6 +18,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import { EngineError, errorText } from '../base/errors.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
+import { withPatience } from '../base/patience.ts';
 import { askOnce, connectSocket, FrameConnection, isNobodyThere } from './monitor-connection.ts';
 import { exitLockHeld, message, PayloadWriter, protocolVersion } from './protocol.ts';
 
@@ -36,12 +37,17 @@ interface Standing {
 }
 
 const connectPatienceMs = 10_000;
+/** It answers at once, on a busy machine within a fraction of a second. */
+const patienceMs = 5000;
+/** Not asked again after an answer as young as this. */
+const recentMs = 1000;
 const retryMs = 20;
 
 export class Launcher {
   readonly #options: LauncherOptions;
   readonly #logger: Logger;
   #standing: Promise<Standing> | null = null;
+  #answeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LauncherOptions) {
     this.#options = options;
@@ -55,7 +61,7 @@ export class Launcher {
 
   /** A new connection to it, for a start. */
   async connect(): Promise<Socket> {
-    await this.#stand();
+    await this.#requireAnswer(await this.#stand());
     try {
       return await connectSocket(this.#socketPath());
     } catch (thrown) {
@@ -95,6 +101,16 @@ export class Launcher {
     }
     this.#standing ??= this.#establish();
     return this.#standing;
+  }
+
+  /** A start that is sent to a launcher that was stopped, or hangs, could neither be waited for nor be taken back. */
+  async #requireAnswer({ connection, pid }: Standing): Promise<void> {
+    if (performance.now() - this.#answeredAt < recentMs) return;
+    const question = new PayloadWriter().text('0'.repeat(64)).finish();
+    // One that is gone is found out, and replaced, by whoever connects.
+    const answer = connection.request(message.awaitGone, question).catch(() => null);
+    if ((await withPatience(answer, patienceMs)) === 'late') throw silentLauncher(this.#options.execRoot, pid);
+    this.#answeredAt = performance.now();
   }
 
   async #abandon(): Promise<void> {
@@ -137,7 +153,11 @@ export class Launcher {
   async #greet(): Promise<Standing | null> {
     try {
       const socket = await connectSocket(this.#socketPath());
-      const reply = await askOnce(socket, message.hello, new PayloadWriter().u32(protocolVersion).finish());
+      const reply = await withPatience(askOnce(socket, message.hello, new PayloadWriter().u32(protocolVersion).finish()), patienceMs);
+      if (reply === 'late') {
+        socket.destroy();
+        throw silentLauncher(this.#options.execRoot, 0);
+      }
       reply.payload.u32(); // its version: every version so far is ours
       const pid = reply.payload.u32();
       return { connection: new FrameConnection(socket), pid };
@@ -170,6 +190,18 @@ export class Launcher {
       child.stderr.destroy();
     }
   }
+}
+
+/** What hangs, and what can be done about it. `pid` 0: it never said. */
+function silentLauncher(execRoot: string, pid: number): EngineError {
+  const process = pid === 0 ? '' : ` (process ${pid})`;
+  const number = pid === 0 ? 'PID, see pgrep -f gantry-launcher' : String(pid);
+  return new EngineError(
+    'system',
+    `the launcher${process} of ${execRoot} does not answer: it was stopped by a signal, or it hangs. Containers run on, none can be started. ` +
+      `Let it go on (kill -CONT ${number}), or end it (kill -KILL ${number}): another one is started then`,
+    { details: { launcher: pid } },
+  );
 }
 
 function collect(stream: Readable): { readonly end: Promise<string>; text(): string } {

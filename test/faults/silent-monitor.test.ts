@@ -1,14 +1,15 @@
-/** A monitor that was stopped (SIGSTOP): what hangs is told by name, and nobody else waits for it, neither its container's neighbours nor a daemon that starts. Needs root and the docker CLI. */
+/** A monitor or the launcher that was stopped (SIGSTOP): what hangs is told by name, and nobody else waits for it, neither its container's neighbours nor a daemon that starts. Needs root and the docker CLI. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandResult, runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { type InspectedState, inspectState } from './engine-request.ts';
-import { parentOf, residueOf } from './residue.ts';
+import { launcherOf, parentOf, residueOf } from './residue.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
-suite('FAULT a monitor that does not answer', { skip }, () => {
+suite('FAULT a monitor or launcher that does not answer', { skip }, () => {
   let daemon: GantryDaemon;
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args], { timeoutMs: 60_000 });
 
@@ -83,6 +84,29 @@ suite('FAULT a monitor that does not answer', { skip }, () => {
     assert.equal((await wait).stdout.trim(), '137');
     assert.equal((await stateOf('gone')).Error, 'monitor died');
     await ok('rm', 'gone');
+    assert.deepEqual(await residueOf(daemon), []);
+  });
+
+  test('the launcher: a start names it, what runs is served, and the next start works when it goes on', async () => {
+    const loop = ['busybox', 'sh', '-c', 'trap "exit 6" TERM; while :; do sleep 0.1; done'];
+    await ok('run', '-d', '--name', 'runs', '--network', 'none', ...loop);
+    await ok('create', '--name', 'later', '--network', 'none', ...loop);
+    const launcher = launcherOf(daemon);
+    process.kill(launcher, 'SIGSTOP');
+    try {
+      // An answer of a moment ago is believed for a second.
+      await delay(1100);
+      const start = docker('start', 'later');
+      assert.equal(await ok('exec', 'runs', 'echo', 'here'), 'here');
+      assert.equal(await ok('stop', 'runs'), 'runs');
+      const { status, stderr } = await start;
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`the launcher \\(process ${launcher}\\) of .* does not answer: .*kill -CONT ${launcher}`));
+    } finally {
+      process.kill(launcher, 'SIGCONT');
+    }
+    await ok('start', 'later');
+    await ok('rm', '-f', 'runs', 'later');
     assert.deepEqual(await residueOf(daemon), []);
   });
 

@@ -185,8 +185,8 @@ function runtimeFacts(system: SystemFacts, apiMinor: number): object {
     Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null },
     LiveRestoreEnabled: system.liveRestore,
     Isolation: '',
-    InitBinary: '',
-    // There is neither containerd nor runc nor docker-init: our commit stands for what replaces them.
+    InitBinary: 'docker-init',
+    // There is neither containerd nor runc nor tini: our commit stands for what replaces them.
     ContainerdCommit: commit(''),
     RuncCommit: commit(system.gitCommit),
     InitCommit: commit(''),
