@@ -33,6 +33,7 @@ import {
   S_IFIFO,
   setTimes,
   setTimesAt,
+  unlinkAt,
 } from '../linux/file-calls.ts';
 import { type OpenDirectory, OwnTree, setOwnerAndMode } from '../store/own-tree.ts';
 
@@ -130,11 +131,17 @@ function* chunksOf(readEnd: number, count: (bytes: number) => void): Generator<U
   }
 }
 
+interface OpenFile {
+  readonly fd: number;
+  readonly entry: TarEntry;
+  /** Null: something is mounted there, of which only the content changes. */
+  readonly made: { readonly parent: OpenDirectory; readonly name: string } | null;
+}
+
 class ImportWriter implements TarHandler {
   readonly #tree: ArchiveTree;
   readonly #rules: ImportRules;
-  /** `inPlace`: something is mounted there, of which only the content changes. */
-  #file: { readonly fd: number; readonly entry: TarEntry; readonly inPlace: boolean } | null = null;
+  #file: OpenFile | null = null;
   readonly #directoryTimes = new Map<string, TarEntry['modifiedAt']>();
   #trackedBytes = 0;
 
@@ -162,11 +169,11 @@ class ImportWriter implements TarHandler {
 
   endOfEntry(): void {
     if (this.#file === null) return;
-    const { fd, entry, inPlace } = this.#file;
+    const { fd, entry, made } = this.#file;
     this.#file = null;
     try {
       ftruncateSync(fd, entry.sizeBytes);
-      if (inPlace) return;
+      if (made === null) return;
       this.#finishOpen(fd, entry);
       setTimes(fd, entry.modifiedAt);
     } catch (error) {
@@ -190,11 +197,24 @@ class ImportWriter implements TarHandler {
     }
   }
 
-  /** Also after an error. */
+  /** Also after an error: then a file that is not whole goes. */
   close(): void {
-    if (this.#file !== null) closeDescriptor(this.#file.fd);
+    if (this.#file !== null) this.#giveUp(this.#file);
     this.#file = null;
     this.#tree.close();
+  }
+
+  #giveUp({ fd, made }: OpenFile): void {
+    try {
+      if (made === null) return;
+      const { parent, name } = made;
+      // Somebody else may have put something of their own there.
+      if (this.#tree.stats(parent, name)?.ino === fstatSync(fd).ino) unlinkAt(parent.fd, name);
+    } catch {
+      // The error that led here says more.
+    } finally {
+      closeDescriptor(fd);
+    }
   }
 
   #make(entry: TarEntry): void {
@@ -241,8 +261,9 @@ class ImportWriter implements TarHandler {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
     // A file that is mounted there (/etc/hosts is) can't be replaced, but written.
     const mounted = this.#tree.mountedAt?.(parent, name) ?? null;
-    if (mounted !== null) this.#file = { fd: openMounted(mounted, entry), entry, inPlace: true };
-    else this.#file = { fd: this.#inPlaceOf(parent, name, entry, () => openAt(parent.fd, name, flags, 0o600)), entry, inPlace: false };
+    if (mounted !== null) this.#file = { fd: openMounted(mounted, entry), entry, made: null };
+    else
+      this.#file = { fd: this.#inPlaceOf(parent, name, entry, () => openAt(parent.fd, name, flags, 0o600)), entry, made: { parent, name } };
   }
 
   #makeSymbolicLink(parent: OpenDirectory, name: string, entry: TarEntry): void {

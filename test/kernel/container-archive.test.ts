@@ -354,6 +354,19 @@ suite("containers' files", { skip, timeout: 300_000 }, () => {
     await slow;
   });
 
+  test('a full disk: an error that says so, and no file that is not whole', async () => {
+    await running('full', 'true', '--tmpfs', '/small:size=1m');
+    const reply = await put(
+      'full',
+      '/small',
+      tarOf({ type: 'file', path: 'a', text: 'a' }, { type: 'file', path: 'b', text: 'x'.repeat(3_000_000) }),
+    );
+    assert.equal(reply.status, 500);
+    assert.match(reply.body, /the disk is full/);
+    assert.equal(await inside('full', 'ls /small'), 'a\n');
+    await remove('full');
+  });
+
   test('a start does not wait for a client that sends nothing', async () => {
     await output(docker('create', '--name', 'waited', '--network', 'none', 'busybox', 'true'));
     const path = '/containers/waited/archive?path=/tmp';
