@@ -16,6 +16,7 @@ import type { IdRanges } from './id-ranges.ts';
 import type { InitProgram } from './init-program.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDelivery } from './log-delivery.ts';
+import type { OomWatch } from './oom-watch.ts';
 import type { ResourceDefaults } from './resource-defaults.ts';
 import type { Restarts } from './restarts.ts';
 import type { SecurityDefaults } from './security-defaults.ts';
@@ -43,6 +44,7 @@ export interface ContainerContext {
   readonly volumes: Volumes;
   readonly volumeClaims: VolumeClaims;
   readonly usage: UsageCollector;
+  readonly oom: OomWatch;
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
   readonly daemonDns: DnsWishes;
   readonly init: InitProgram;

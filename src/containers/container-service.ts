@@ -50,6 +50,7 @@ import type { InitProgram } from './init-program.ts';
 import { listProcesses } from './list-processes.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDelivery } from './log-delivery.ts';
+import { OomWatch } from './oom-watch.ts';
 import { isPaused, pauseContainer, refusePaused, unpauseContainer } from './pause-container.ts';
 import { readLogs } from './read-logs.ts';
 import { removeContainer, runningConflict } from './remove-container.ts';
@@ -134,6 +135,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     }),
     volumeClaims: new VolumeClaims(),
     usage: new UsageCollector(),
+    oom: new OomWatch(dependencies.logger),
     resourceDefaults: dependencies.resourceDefaults ?? noResourceDefaults,
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
@@ -476,6 +478,7 @@ class Service implements ContainerService {
     await this.#context.logs.close();
     this.#context.restarts.stop();
     this.#context.health.close();
+    this.#context.oom.close();
     this.#context.execs.close();
   }
 

@@ -45,6 +45,8 @@ export interface Running {
   restarting: boolean;
   /** `frozen` is Docker's paused; the kernel knows it too, see pause-container.ts. */
   freezer: 'thawed' | 'freezing' | 'frozen';
+  /** The OOM killer has ended a process of it, and `oom` was told. */
+  oomTold: boolean;
   /** When the process began, on the clock of `performance.now()`. */
   readonly since: number;
   /** Somebody stopped or killed it: its end is what they wanted, whatever the restart policy says. */

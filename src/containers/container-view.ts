@@ -23,7 +23,7 @@ export async function containerView(context: ContainerContext, container: Contai
     args: record.args,
     state: {
       status: isPaused(container) ? 'paused' : state.status,
-      oomKilled: state.last.oomKilled,
+      oomKilled: state.last.oomKilled || (state.status === 'running' && state.oomTold),
       pid: state.status === 'running' ? state.process.pid : 0,
       exitCode: state.last.exitCode,
       error: state.last.error,

@@ -12,6 +12,7 @@ import { failpoint } from '../base/failpoints.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { cgroupsPathOf } from './container-paths.ts';
 import { leaveNetworks } from './container-sandbox.ts';
 import { type LastRun, type Running, waitResultOf } from './container-state.ts';
 import { endedHealth } from './health.ts';
@@ -45,6 +46,7 @@ export function enterRunning(
     ended: ended.promise,
     restarting: false,
     freezer: 'thawed',
+    oomTold: false,
     since: performance.now() - Math.max(0, Date.now() - startedAt.getTime()),
     endAsked: false,
   };
@@ -53,8 +55,19 @@ export function enterRunning(
   container.storedEnd = null;
   const endWatch = context.health.begin(container, running);
   void running.process.exited.then(endWatch);
+  void running.process.exited.then(watchMemory(context, container, running));
   void followToEnd(context, container, running, announced, ended.resolve);
   return running;
+}
+
+/** Docker's `oom` at the time of the kill, when the container may run out of a limit. Returns what ends the watch. */
+function watchMemory(context: ContainerContext, container: Container, running: Running): () => void {
+  const { Memory: limit, CgroupParent: parent } = container.hostConfig;
+  if (limit === 0 && parent === '') return () => {};
+  return context.oom.watch(cgroupsPathOf(context, container), () => {
+    running.oomTold = true;
+    context.events.emit('oom', container);
+  });
 }
 
 async function followToEnd(
@@ -104,9 +117,10 @@ export async function recordEnd(
   }
   failpoint('exit.recorded');
   await left;
+  const wasTold = container.state.status === 'running' && container.state.oomTold;
   container.state = next === null ? { status: 'exited', last } : context.restarts.wait(container, last, next.delayMs);
   container.storedEnd = null;
-  if (last.oomKilled) context.events.emit('oom', container);
+  if (last.oomKilled && !wasTold) context.events.emit('oom', container);
   const seconds = last.startedAt === null || last.finishedAt === null ? 0 : (last.finishedAt.getTime() - last.startedAt.getTime()) / 1000;
   const execDuration = String(Math.max(0, Math.floor(seconds)));
   context.events.emit('die', container, { execDuration, exitCode: String(last.exitCode) });
