@@ -45,8 +45,12 @@ export function formatBlock(block: Buffer, format: EntryFormat): { readonly outp
   const output = new GrowingBuffer(block.length);
   const since = format.since === null ? null : instantText(format.since);
   const until = format.until === null ? null : instantText(format.until);
-  for (const entry of entriesOf(block)) {
-    if (!(entry.stderr ? format.stderr : format.stdout)) continue;
+  // Not by `entriesOf`: a generator costs half as much again, and this is what `logs` does all the time.
+  for (let start = 0; start < block.length; ) {
+    const end = endOfLine(block, start);
+    const entry = parseEntry(block.subarray(start, end));
+    start = end + 1;
+    if (entry === null || !(entry.stderr ? format.stderr : format.stdout)) continue;
     if (since !== null && comparable(entry.time) < since) continue;
     if (until !== null && comparable(entry.time) > until) return { output: output.taken(), past: true };
     appendEntry(output, entry, format);
@@ -57,11 +61,16 @@ export function formatBlock(block: Buffer, format: EntryFormat): { readonly outp
 /** The entries of a block of whole lines; their texts are only valid as long as the block is. */
 export function* entriesOf(block: Buffer): Generator<Entry> {
   for (let start = 0; start < block.length; ) {
-    const end = block.indexOf(newline, start);
-    const entry = parseEntry(block.subarray(start, end < 0 ? block.length : end));
-    start = end < 0 ? block.length : end + 1;
+    const end = endOfLine(block, start);
+    const entry = parseEntry(block.subarray(start, end));
+    start = end + 1;
     if (entry !== null) yield entry;
   }
+}
+
+function endOfLine(block: Buffer, start: number): number {
+  const end = block.indexOf(newline, start);
+  return end < 0 ? block.length : end;
 }
 
 function appendEntry(output: GrowingBuffer, entry: Entry, format: EntryFormat): void {
