@@ -12,6 +12,7 @@ import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
+import type { HostPaths } from './host-paths.ts';
 import type { IdRanges } from './id-ranges.ts';
 import type { InitProgram } from './init-program.ts';
 import type { LogConfig } from './log-config.ts';
@@ -45,6 +46,7 @@ export interface ContainerContext {
   readonly volumeClaims: VolumeClaims;
   readonly usage: UsageCollector;
   readonly oom: OomWatch;
+  readonly hostPaths: HostPaths;
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */
   readonly daemonDns: DnsWishes;
   readonly init: InitProgram;

@@ -45,6 +45,7 @@ import { ContainerFiles } from './files/container-files.ts';
 import { probeHealth } from './health-probe.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
+import { HostPaths } from './host-paths.ts';
 import { IdRanges } from './id-ranges.ts';
 import type { InitProgram } from './init-program.ts';
 import { listProcesses } from './list-processes.ts';
@@ -136,6 +137,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     volumeClaims: new VolumeClaims(),
     usage: new UsageCollector(),
     oom: new OomWatch(dependencies.logger),
+    hostPaths: new HostPaths(),
     resourceDefaults: dependencies.resourceDefaults ?? noResourceDefaults,
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
@@ -480,6 +482,7 @@ class Service implements ContainerService {
     this.#context.health.close();
     this.#context.oom.close();
     this.#context.execs.close();
+    await this.#context.hostPaths.close();
   }
 
   #find(reference: string): Container {

@@ -5,7 +5,6 @@
  * volumes that are noted in it.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
@@ -36,7 +35,7 @@ import { removeDirectory } from './remove-directory.ts';
 import { withResourceDefaults } from './resource-defaults.ts';
 import { settleHostConfig } from './settle-host-config.ts';
 import { storedHostConfig } from './stored-host-config.ts';
-import { validateContainerName, validateCreate } from './validate-create.ts';
+import { requiredBindSources, validateContainerName, validateCreate } from './validate-create.ts';
 
 export async function createContainer(
   context: ContainerContext,
@@ -50,9 +49,10 @@ export async function createContainer(
   const name = request.name === null || request.name === '' ? null : validateContainerName(request.name);
   const image = context.images.resolve(request.config.Image);
   refuseOtherPlatform(request, image);
+  const there = await existingSources(context, request.hostConfig);
   const warnings = validateCreate(request.config, request.hostConfig, {
     host: context.host,
-    pathExists: existsSync,
+    pathExists: (path) => there.has(path),
   });
   const id = newContainerId();
   const config = storedConfig(context, id, request, image);
@@ -104,6 +104,13 @@ function claimIds(context: ContainerContext, undo: AsyncDisposableStack, mode: s
   const idRange = context.idRanges.claim(size, taken);
   undo.defer(() => context.idRanges.settle(idRange));
   return { idRange };
+}
+
+/** Of the bind mounts that are not made when they are missing. */
+async function existingSources({ hostPaths }: ContainerContext, hostConfig: HostConfig): Promise<ReadonlySet<string>> {
+  const sources = requiredBindSources(hostConfig);
+  const looks = await Promise.all(sources.map((source) => hostPaths.look(source)));
+  return new Set(sources.filter((_, index) => looks[index] !== null));
 }
 
 async function makeContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {

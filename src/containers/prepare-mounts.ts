@@ -5,7 +5,7 @@
 import { closeSync, fstatSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { EngineError, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
+import { EngineError, invalid } from '../base/errors.ts';
 import { O_PATH } from '../linux/file-calls.ts';
 import { type MountOfPath, mountOfPath } from '../linux/mount-of-path.ts';
 import { openInRoot } from '../linux/path-in-root.ts';
@@ -22,7 +22,7 @@ export async function prepareMounts(context: ContainerContext, container: Contai
   try {
     const made: MountToMake[] = [];
     for (const mount of container.record.mounts) {
-      if (mount.kind === 'bind') made.push(await prepareBind(mount));
+      if (mount.kind === 'bind') made.push(await prepareBind(context, mount));
       else if (mount.kind === 'volume') made.push(await volumeBind(mount, paths.get(mount.destination) ?? mount.source));
       else if (mount.kind === 'image') made.push(await imageLayers(context, container, mount));
       else made.push(mount);
@@ -48,26 +48,17 @@ export async function releaseMounts(
   await unmountVolumes(context, container);
 }
 
-async function prepareBind(bind: RequestedBind): Promise<BindToMake> {
-  await prepareBindSource(bind.source, bind.createSource);
+async function prepareBind({ hostPaths }: ContainerContext, bind: RequestedBind): Promise<BindToMake> {
+  await prepareBindSource(hostPaths, bind.source, bind.createSource);
   checkPropagation(bind);
   return { ...bind, ...(await mappedOwners(bind.source, '', bind.idmap)) };
 }
 
 /** `-v` makes a missing directory, `--mount` wants it there; that it was there at create says nothing about now. */
-async function prepareBindSource(source: string, create: boolean): Promise<void> {
-  try {
-    await stat(source);
-    return;
-  } catch (error) {
-    if (!hasErrnoCode(error, 'ENOENT', 'ENOTDIR')) throw new EngineError('system', `cannot use bind source ${source}: ${errorText(error)}`);
-  }
+async function prepareBindSource(hostPaths: ContainerContext['hostPaths'], source: string, create: boolean): Promise<void> {
+  if ((await hostPaths.look(source)) !== null) return;
   if (!create) throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
-  try {
-    await mkdir(source, { recursive: true, mode: 0o755 });
-  } catch (error) {
-    throw new EngineError('system', `error while creating mount source path '${source}': ${errorText(error)}`, { cause: error });
-  }
+  await hostPaths.make(source);
 }
 
 /** Mounts travel only through mounts that the host has made so; otherwise the container would wait in vain. */

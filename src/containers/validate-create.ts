@@ -141,6 +141,15 @@ export function validateRestartPolicy({
   if (autoRemove && !['', 'no'].includes(policy.Name)) throw conflict("can't create 'AutoRemove' container with restart policy");
 }
 
+/** Sources of bind mounts that are not made when they are missing. Mounts that are wrong are told by `validateCreate`, in its order. */
+export function requiredBindSources(hostConfig: HostConfig): readonly string[] {
+  try {
+    return requestedMounts(hostConfig).flatMap((mount) => (mount.kind === 'bind' && !mount.createSource ? [mount.source] : []));
+  } catch {
+    return [];
+  }
+}
+
 function validateMountSources(hostConfig: HostConfig, { pathExists }: CreateFacts): void {
   for (const mount of requestedMounts(hostConfig)) {
     if (mount.kind !== 'bind' || mount.createSource || pathExists(mount.source)) continue;
