@@ -26,9 +26,9 @@ export const logs: Command = {
     const { flags, args, io, client } = context;
     const filters = collectFilters(flags);
     const filtered = Object.keys(filters).length > 0;
-    if (args.length === 0 && !filtered) throw new UsageError(`'${context.title}' requires at least 1 argument, or --filter`, 1, true);
+    if (args.length === 0 && !filtered) throw new UsageError(`'${context.title}' requires 1 argument`, 1, true);
+    if (args.length === 1 && !filtered) return await showOne(context);
     const query = logsQuery(flags);
-    if (args.length === 1 && !filtered) return await showOne(context, query);
     const color = io.stdout.isTTY === true && (io.env.NO_COLOR ?? '') === '' && !flags.bool('no-color');
     await showSeveralLogs(client, io, { references: args, filters: filtered ? filters : null, query, color });
     return 0;
@@ -46,9 +46,11 @@ function logsQuery(flags: FlagValues): Omit<LogsQuery, 'stdout' | 'stderr'> {
   };
 }
 
-async function showOne({ args, client, io }: CommandContext, query: Omit<LogsQuery, 'stdout' | 'stderr'>): Promise<number> {
+/** Moments are read after the container was asked about, as Docker's command does. */
+async function showOne({ args, flags, client, io }: CommandContext): Promise<number> {
   const details = await client.containers.inspect(args[0] ?? '');
-  const { stream, framed } = await client.containers.logs(details.Id, { ...query, stdout: true, stderr: true }, details.Config.Tty);
+  const query = { ...logsQuery(flags), stdout: true, stderr: true };
+  const { stream, framed } = await client.containers.logs(details.Id, query, details.Config.Tty);
   await copyOutput(stream, framed, io);
   return 0;
 }
