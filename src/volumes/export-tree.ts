@@ -30,6 +30,8 @@ export interface ExportRules {
   /** In front of every path: `etc`, `.`, `/`; '' for none. */
   readonly prefix: string;
   keepAttribute(name: string): boolean;
+  /** The id that the archive names for one that a file has; absent: the same. */
+  shownId?(id: number): number;
   /** Asked before each entry; throws to end the export. */
   checkpoint(): void;
   /** An O_PATH descriptor of what is to be seen at a place (names from the root of the walk) instead of what lies there; stays its owner's. */
@@ -92,7 +94,7 @@ export class TreeExporter implements TreeVisitor {
     const first = stats.nlink > 1n ? this.#seen.get(identity) : undefined;
     if (first !== undefined) {
       // Docker's unpacker gives the file the attributes of its last link.
-      this.#archive.header({ type: 'hard-link', path, linkTarget: first, ...attributesFrom(stats, new Map(), path) });
+      this.#archive.header({ type: 'hard-link', path, linkTarget: first, ...attributesFrom(stats, new Map(), path, this.#rules) });
       return;
     }
     const written = stats.isFile() ? this.#file(parent, name, path) : this.#special(parent, name, path, stats);
@@ -129,7 +131,7 @@ export class TreeExporter implements TreeVisitor {
     const type = specialType(stats);
     if (type === null) return;
     const linkTarget = type === 'symbolic-link' ? readPinnedLink(pinned) : '';
-    this.#archive.header({ type, path, linkTarget, ...devicesOf(type, stats), ...attributesFrom(stats, new Map(), path) });
+    this.#archive.header({ type, path, linkTarget, ...devicesOf(type, stats), ...attributesFrom(stats, new Map(), path, this.#rules) });
   }
 
   #pathOf(name?: string): string {
@@ -162,7 +164,7 @@ export class TreeExporter implements TreeVisitor {
     const linkTarget = type === 'symbolic-link' ? readLinkIfThere(source) : '';
     if (linkTarget === null) return false;
     const extended = readAttributesOfPath(source, this.#rules.keepAttribute);
-    this.#archive.header({ type, path, linkTarget, ...devicesOf(type, stats), ...attributesFrom(stats, extended, path) });
+    this.#archive.header({ type, path, linkTarget, ...devicesOf(type, stats), ...attributesFrom(stats, extended, path, this.#rules) });
     return true;
   }
 }
@@ -222,19 +224,24 @@ function writeAll(fd: number, bytes: Uint8Array, length: number): void {
   for (let done = 0; done < length; ) done += writeSync(fd, bytes, done, length - done);
 }
 
-function attributesOf(file: number, path: string, { keepAttribute }: ExportRules): Partial<NewTarEntry> {
-  return attributesFrom(fstatSync(file, { bigint: true }), readAttributes(file, keepAttribute), path);
+function attributesOf(file: number, path: string, rules: ExportRules): Partial<NewTarEntry> {
+  return attributesFrom(fstatSync(file, { bigint: true }), readAttributes(file, rules.keepAttribute), path, rules);
 }
 
-function attributesFrom(stats: BigIntStats, extendedAttributes: ReadonlyMap<string, Buffer>, path: string): Partial<NewTarEntry> {
+function attributesFrom(
+  stats: BigIntStats,
+  extendedAttributes: ReadonlyMap<string, Buffer>,
+  path: string,
+  { shownId = (id) => id }: ExportRules,
+): Partial<NewTarEntry> {
   for (const name of extendedAttributes.keys()) {
     // A PAX record ends its key there.
     if (name.includes('=')) throw invalid(`cannot export ${printableName(path)}: no archive can hold its attribute ${printableName(name)}`);
   }
   return {
     mode: Number(stats.mode) & 0o7777,
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
+    uid: shownId(Number(stats.uid)),
+    gid: shownId(Number(stats.gid)),
     modifiedAt: fileTimeOf(stats.mtimeNs),
     extendedAttributes,
   };

@@ -63,6 +63,11 @@ export type ArchiveTree = Pick<
   mountedAt?(parent: OpenDirectory, name: string): number | null;
 };
 
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface ImportRules {
   /** For messages: "the volume". */
   readonly what: string;
@@ -70,8 +75,8 @@ export interface ImportRules {
   readonly replaces: 'anything' | 'all-but-full-directories' | 'same-kind';
   /** The archive's entry for its own root sets the attributes of the tree's. */
   readonly setsRoot: boolean;
-  /** Instead of the owners that the archive names. */
-  readonly owner: { readonly uid: number; readonly gid: number } | null;
+  /** Whose a file is to be that the archive says is theirs. Throws where nobody is them. */
+  ownerOf(owner: Owner): Owner;
   keepAttribute(name: string): boolean;
   /** File systems that know no such attributes go without. */
   readonly toleratesMissingAttributes: boolean;
@@ -81,7 +86,7 @@ const volumeRules: ImportRules = {
   what: 'the volume',
   replaces: 'all-but-full-directories',
   setsRoot: true,
-  owner: null,
+  ownerOf: (owner) => owner,
   keepAttribute: () => true,
   toleratesMissingAttributes: false,
 };
@@ -153,9 +158,9 @@ class ImportWriter implements TarHandler {
   entry(given: TarEntry): void {
     this.#tree.settle();
     try {
-      const { owner } = this.#rules;
-      const entry = owner === null ? given : { ...given, ...owner };
-      checkNumbers(entry);
+      checkNumbers(given);
+      const { uid, gid } = this.#rules.ownerOf(given);
+      const entry = { ...given, uid, gid };
       this.#make(entry);
     } catch (error) {
       throw explained(error, given);
@@ -295,7 +300,9 @@ class ImportWriter implements TarHandler {
     const found = this.#tree.directory(components);
     if (found !== null) return found;
     const above = this.#parent(components.slice(0, -1), entry);
-    this.#tree.makeDirectory(above, components.at(-1) ?? '', (fd) => setOwnerAndMode(fd, { mode: 0o755, uid: 0, gid: 0 }));
+    this.#tree.makeDirectory(above, components.at(-1) ?? '', (fd) =>
+      setOwnerAndMode(fd, { mode: 0o755, ...this.#rules.ownerOf({ uid: 0, gid: 0 }) }),
+    );
     const made = this.#tree.directory(components);
     if (made === null) throw invalid(`the archive has an entry below ${printableName(components.join('/'))}, which is not a directory`);
     return made;

@@ -354,6 +354,45 @@ suite("containers' files", { skip, timeout: 300_000 }, () => {
     await slow;
   });
 
+  test('a user namespace of its own: owners are those inside, and nobody else', async (context) => {
+    const started = await gantry(
+      'run',
+      '-d',
+      '--name',
+      'mapped',
+      '--userns',
+      'auto',
+      '--network',
+      'none',
+      '-v',
+      'kept:/v',
+      'busybox',
+      'sleep',
+      '1000',
+    );
+    if (/needs Linux/.test(started.stderr)) return context.skip(started.stderr);
+    await output(Promise.resolve(started));
+    const tar = tarOf(
+      { type: 'directory', path: 'd', uid: 7, gid: 8 },
+      { type: 'file', path: 'd/f', uid: 5 },
+      { type: 'file', path: 'made/g' },
+    );
+    for (const place of ['/tmp', '/v']) assert.deepEqual(await put('mapped', place, tar), { status: 200, body: '' });
+    const owners = 'stat -c %u:%g d d/f made made/g | tr "\\n" " "';
+    const expected = '7:8 5:0 0:0 0:0 ';
+    for (const place of ['/tmp', '/v']) assert.equal(await inside('mapped', `cd ${place}; ${owners}`), expected);
+    const copied = () =>
+      output(shell(`docker -H ${daemon.host} cp mapped:/v - | tar --numeric-owner -tvf - | grep ' v/d/f' | cut -d' ' -f2`));
+    assert.equal(await copied(), '5/0\n');
+    assert.equal((await put('mapped', '/tmp', tarOf({ type: 'file', path: 'x', uid: 70_000 }))).status, 400);
+    await output(docker('stop', '-t', '0', 'mapped'));
+    assert.equal(await copied(), '5/0\n');
+    assert.equal((await put('mapped', '/v', tar)).status, 200);
+    await output(docker('start', 'mapped'));
+    assert.equal(await inside('mapped', `cd /v; ${owners}`), expected);
+    await remove('mapped');
+  });
+
   test('a full disk: an error that says so, and no file that is not whole', async () => {
     await running('full', 'true', '--tmpfs', '/small:size=1m');
     const reply = await put(

@@ -12,8 +12,9 @@ import { lowersOf, makeUpper } from '../container-rootfs.ts';
 import type { MountSource, RestingMount, RestingRoot, RunningRoot } from './root-access.ts';
 
 export function runningRoot(container: Container): RunningRoot | null {
-  const { id, state } = container;
-  return state.status === 'running' ? { kind: 'running', pid: state.process.pid, containerId: id } : null;
+  const { id, state, record } = container;
+  if (state.status !== 'running') return null;
+  return { kind: 'running', pid: state.process.pid, containerId: id, ids: record.idRange ?? null };
 }
 
 /** Of a container that does not run. Volumes that must be mounted for it are, as long as `use` takes. */

@@ -7,6 +7,7 @@ import { closeDescriptor, pathAt, readPinnedLink } from '../../linux/file-calls.
 import { walkTree } from '../../linux/walk-tree.ts';
 import { ArchivePipe, type ExportRules, TreeExporter } from '../../volumes/export-tree.ts';
 import type { PathStat } from '../containers.ts';
+import { shownIds } from './container-ids.ts';
 import type { ContainerPath } from './container-path.ts';
 import { ContainerTree, openDirectoryOf, type Place } from './container-tree.ts';
 import type { FileJob } from './file-job.ts';
@@ -26,7 +27,12 @@ export function statPath({ root, path, reference }: StatJob): PathStat {
 export function readPath({ root, path, reference, writeEnd, mountPoints }: ReadJob, checkpoint: () => void): void {
   withPlace(root, path, reference, (tree, place) => {
     const archive = new ArchivePipe(writeEnd);
-    const exporter = new ContainerExporter(archive, tree, place, { prefix: path.name, keepAttribute: () => true, checkpoint });
+    const exporter = new ContainerExporter(archive, tree, place, {
+      prefix: path.name,
+      keepAttribute: () => true,
+      shownId: shownIds(root),
+      checkpoint,
+    });
     if (place.stats.isDirectory()) readDirectory(place, exporter, path.name);
     else exporter.pinned(place.fd, path.name);
     if (!tree.isComplete && mountPoints.some((destination) => isAbove(place.path, tree.locate(destination)))) {

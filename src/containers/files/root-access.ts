@@ -11,6 +11,8 @@ export interface RunningRoot {
   readonly pid: number;
   /** Part of the path of its cgroup: tells it from a later process of the same number. */
   readonly containerId: string;
+  /** Of its user namespace: mounts show its ids by those of the host. Null: it has the host's. */
+  readonly ids: { readonly base: number; readonly size: number } | null;
 }
 
 export interface RestingRoot {

@@ -2,8 +2,9 @@
 import { EngineError, invalid } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoints.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
-import { type ImportRules, importInto } from '../../volumes/import-archive.ts';
+import { type ImportRules, importInto, type Owner } from '../../volumes/import-archive.ts';
 import { resolveUser } from '../users.ts';
+import { asRootOf, hostOwners } from './container-ids.ts';
 import { ContainerTarget, readOnlyMount } from './container-target.ts';
 import { ContainerTree, type Place } from './container-tree.ts';
 import type { FileJob } from './file-job.ts';
@@ -18,7 +19,8 @@ export async function writePath(job: WriteJob, checkpoint: () => void): Promise<
   const tree = ContainerTree.open(job.root);
   try {
     const target = openTarget(tree, job, checkpoint);
-    await importInto(job.readEnd, target, importRules(tree, job), checkpoint);
+    const rules = importRules(tree, job);
+    await asRootOf(job.root, () => importInto(job.readEnd, target, rules, checkpoint));
     failpoint('archive.written');
   } finally {
     tree.close();
@@ -49,19 +51,24 @@ function refuseReadOnly(tree: ContainerTree, { path }: Place, { mounts, readOnly
   if (deepest.depth === 0 && readOnlyRoot) throw new EngineError('forbidden', 'container rootfs is marked read-only');
 }
 
-function importRules(tree: ContainerTree, { options }: WriteJob): ImportRules {
+function importRules(tree: ContainerTree, { options, root }: WriteJob): ImportRules {
+  const hostOwner = hostOwners(root);
   return {
     what: 'the container',
     replaces: options.sameKindOnly ? 'same-kind' : 'anything',
     setsRoot: false,
-    owner: options.user === null ? null : ownerOf(tree, options.user),
+    ownerOf: options.user === null ? hostOwner : constantly(hostOwner(ownerOf(tree, options.user))),
     // Overlay's own attributes would change what the container sees of its layers.
     keepAttribute: (name) => !name.startsWith('trusted.'),
     toleratesMissingAttributes: true,
   };
 }
 
-function ownerOf(tree: ContainerTree, user: string): { readonly uid: number; readonly gid: number } {
+function constantly(owner: Owner): () => Owner {
+  return () => owner;
+}
+
+function ownerOf(tree: ContainerTree, user: string): Owner {
   const text = (path: string) => tree.readText(path, maxUserFileBytes);
   const { uid, gid } = resolveUser(user, [], { passwd: text('/etc/passwd'), group: text('/etc/group') });
   return { uid, gid };
