@@ -1,12 +1,25 @@
 /** A daemon of ours from source, with its own socket, data root and run root; stopped by pid, its containers too, and its directories removed. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from './command.ts';
 import { fsckFindings } from './fsck.ts';
+
+/** GANTRY_TEST_RUNTIME=runc: any suite with a daemon of ours runs its containers by that runtime. */
+const testRuntime = process.env.GANTRY_TEST_RUNTIME ?? 'native';
+
+/** By a wrapper that claims to be new: the warning about an old one, which every create would print, has tests of its own. */
+function testRuntimeFlags(directory: string): readonly string[] {
+  if (testRuntime === 'native') return [];
+  const wrapper = join(directory, testRuntime);
+  writeFileSync(wrapper, `#!/bin/sh\n[ "$1" = --version ] && { echo "${testRuntime} version 99.0.0"; exit; }\nexec ${testRuntime} "$@"\n`, {
+    mode: 0o755,
+  });
+  return ['--add-runtime', `${testRuntime}=${wrapper}`, '--default-runtime', testRuntime];
+}
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -99,6 +112,7 @@ function spawnDaemon(directory: string, host: string, options: GantryOptions, fa
     `${directory}/run`,
     '--pidfile',
     `${directory}/pid`,
+    ...testRuntimeFlags(directory),
     ...(options.flags ?? []),
   ];
   const command = [...(options.wrapper ?? []), process.execPath, '--no-warnings', entry, 'daemon', ...flags];
