@@ -53,3 +53,9 @@ test('mergeImageConfig: the image fills in what the request leaves open', () => 
   assert.deepEqual(Object.keys(merged.ExposedPorts ?? {}).sort(), ['1/tcp', '2/udp']);
   assert.deepEqual(merged.Healthcheck, { Test: ['CMD', 'true'], Retries: 2 });
 });
+
+test('SEC-15 mergeImageConfig: labels that the engine obeys are not inherited', () => {
+  const labels = { a: 'image', b: 'image', 'gantry.ttl': '1s', 'gantry.lease': 'x' };
+  const { Labels } = mergeImageConfig(defaultContainerConfig({ Labels: { b: 'own', 'gantry.ttl': '10m' } }), { ...image, Labels: labels });
+  assert.deepEqual(Labels, { a: 'image', b: 'own', 'gantry.ttl': '10m' });
+});

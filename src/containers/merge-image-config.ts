@@ -12,7 +12,7 @@ export function mergeImageConfig(given: ContainerConfig, image: ImageRunConfig):
     User: given.User || (image.User ?? ''),
     WorkingDir: given.WorkingDir || (image.WorkingDir ?? ''),
     Env: mergeVariables(given.Env, image.Env ?? []),
-    Labels: { ...image.Labels, ...given.Labels },
+    Labels: { ...inheritedLabels(image.Labels ?? {}), ...given.Labels },
     ...mergedPorts(given, image),
     ...(Object.keys(volumes).length > 0 ? { Volumes: volumes } : {}),
     ...(healthcheck === undefined ? {} : { Healthcheck: healthcheck }),
@@ -31,6 +31,11 @@ function mergeCommand(given: ContainerConfig, image: ImageRunConfig): Pick<Conta
     Entrypoint: given.Entrypoint ?? copyList(image.Entrypoint),
     Cmd: noCommand ? copyList(image.Cmd) : given.Cmd,
   };
+}
+
+/** Labels that the engine obeys (`gantry.ttl`) are for whoever creates the container to say, not for who made its image (SECURITY.md row 15). */
+function inheritedLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => !key.startsWith('gantry.')));
 }
 
 function copyList(list: readonly string[] | undefined): string[] | null {
