@@ -8,6 +8,7 @@ import { type CommandResult, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
+import { lifeLines } from './life-lines.ts';
 import { lines } from './lines.ts';
 import { mask } from './mask.ts';
 import { networkLines } from './network-lines.ts';
@@ -32,7 +33,7 @@ suite('the unmodified docker CLI', { skip: missing ?? false }, () => {
   const on = (host: string, script: string, version: string | null): Promise<CommandResult> =>
     shell(script, { env: { ...process.env, DOCKER_HOST: host, ...(version === null ? {} : { DOCKER_API_VERSION: version }) } });
 
-  for (const line of [...lines, ...networkLines, ...volumeLines]) {
+  for (const line of [...lines, ...lifeLines, ...networkLines, ...volumeLines]) {
     test(line.name, async () => {
       // One after the other: scripts use fixed names, and the two cores are shared.
       const theirs = await on(peer.host, line.script, '1.41');

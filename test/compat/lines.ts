@@ -258,9 +258,4 @@ export const lines: readonly CompatLine[] = [
   },
   { name: 'version', script: 'docker version --format "{{.Server.Os}}/{{.Server.Arch}}"' },
   { name: 'info', script: 'docker info --format "{{.OSType}} {{.Architecture}} {{.Driver}} {{.CgroupVersion}} {{.NCPU}}"' },
-  {
-    name: 'top is named',
-    script: 'docker run -d --name tp busybox sleep 9; docker top tp >/dev/null; docker rm -f tp',
-    differs: 'top is not built yet',
-  },
 ];
