@@ -326,6 +326,9 @@ class Service implements ContainerService {
   async attach(reference: string, options: Parameters<Containers['attach']>[1]) {
     const container = this.#find(reference);
     refusePaused(container, `container ${reference}`, 'attach');
+    if (container.state.status === 'restarting') {
+      throw conflict(`container ${reference} is restarting, wait until the container is running`);
+    }
     return await attachContainer(this.#context, container, options);
   }
 
@@ -465,7 +468,7 @@ class Service implements ContainerService {
   }
 
   endRestarts(): void {
-    this.#context.restarts.stop();
+    this.#context.restarts.end();
   }
 
   audit() {
@@ -478,7 +481,7 @@ class Service implements ContainerService {
 
   async close(): Promise<void> {
     await this.#context.logs.close();
-    this.#context.restarts.stop();
+    this.#context.restarts.close();
     this.#context.health.close();
     this.#context.oom.close();
     this.#context.execs.close();

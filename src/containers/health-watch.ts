@@ -84,6 +84,11 @@ export class HealthWatch {
       const startedMs = sinceStartMs();
       const result = await this.#options.probe(container, check);
       if (signal.aborted || container.health === null) return;
+      // Paused before it could begin.
+      if (running.freezer !== 'thawed' && result.exitCode < 0) {
+        waitMs = pausedMs;
+        continue;
+      }
       await this.#take(container, check, result, startedMs);
       waitMs = untilNextCheckMs(container.health, check, sinceStartMs());
     }

@@ -91,6 +91,47 @@ test('a stop, and any kill of a container without a stop signal of its own, is i
   assert.equal((await service.inspect(id)).restartCount, 0);
 });
 
+test('a stop that finds the process gone has the last word, whatever the policy decided', async (context) => {
+  const fixture = await serviceFixture(context);
+  const { service, runtime, create, database } = fixture;
+  for (const end of ['stop', 'kill', 'remove'] as const) {
+    const id = await create({}, restart('always'), `ends-${end}`);
+    await service.start(id);
+    // The end is known, but not yet stored, when somebody stops it.
+    let asked: Promise<unknown> | null = null;
+    database.refuse = (_sql, params) => {
+      if (asked === null && params.includes('"restarting"')) {
+        asked = { stop: () => service.stop(id, patient), kill: () => service.kill(id, 'KILL'), remove: () => service.remove(id, forced) }[
+          end
+        ]();
+      }
+      return null;
+    };
+    runtime.process(id).exit(0);
+    await until(() => asked !== null, 'the end');
+    await asked;
+    await sleep(250);
+    if (end !== 'remove') assert.equal(await status(fixture, id), 'exited', end);
+    assert.equal(runtime.processes.size, 0, end);
+  }
+});
+
+test('a daemon that leaves: an end on the way is the next one’s to restart, unless containers stop with the daemon', async (context) => {
+  const { service, runtime, create, restart: reboot } = await serviceFixture(context);
+  const id = await create({}, restart('on-failure'));
+  await service.start(id);
+  await service.close();
+  runtime.process(id).exit(1);
+  await until(async () => (await status({ service }, id)) === 'restarting', 'the end');
+  const second = await reboot();
+  await until(async () => (await status({ service: second }, id)) === 'running', 'the restart');
+  assert.equal((await second.inspect(id)).restartCount, 1);
+  second.endRestarts();
+  runtime.process(id).exit(1);
+  await until(async () => (await status({ service: second }, id)) === 'exited', 'the end');
+  await second.close();
+});
+
 test('on-failure: as often as allowed; a start that fails ends it', async (context) => {
   const fixture = await serviceFixture(context);
   const { service, runtime, create } = fixture;
@@ -119,7 +160,7 @@ test('another daemon: waits on where the last one did, keeps the count, and neve
   await service.start(id);
   runtime.process(id).exit(1);
   await until(async () => (await status(fixture, id)) === 'restarting', 'the waiting');
-  service.endRestarts();
+  await service.close();
   const second = await reboot();
   assert.deepEqual([await status({ service: second }, id), (await second.inspect(id)).restartCount], ['restarting', 1]);
   let starts = 0;
@@ -142,7 +183,7 @@ test('another daemon: what ended meanwhile follows its policy, what was lost sta
   ];
   for (const id of [ended, lost, stopped, always]) await service.start(id);
   for (const id of [stopped, always]) await service.stop(id, patient);
-  service.endRestarts();
+  await service.close();
   // As a daemon that is gone sees it: not at all.
   const [endedProcess, lostProcess] = [runtime.process(ended), runtime.process(lost)];
   Object.assign(endedProcess, { status: { code: 3, at: new Date(), oomKilled: false, note: null } });
@@ -156,6 +197,8 @@ test('another daemon: what ended meanwhile follows its policy, what was lost sta
   assert.equal(await status({ service: second }, stopped), 'exited');
   await second.close();
 });
+
+const forced = { force: true, volumes: false };
 
 const noExec = {
   User: '',

@@ -16,7 +16,7 @@ const startsAtOnce = 8;
 export async function startAgain(context: ContainerContext, container: Container, waited: Restarting): Promise<void> {
   const run = async () => {
     // Stopped, removed, or started by somebody, while it waited for its turn.
-    if (container.state !== waited || context.restarts.isStopped) return 'already-running' as const;
+    if (container.state !== waited || context.restarts.isOver) return 'already-running' as const;
     return await startContainer(context, container, 'policy');
   };
   await submitStart(context, container, run, 'the restart policy could not start a container again');
@@ -28,7 +28,7 @@ export async function startAgain(context: ContainerContext, container: Container
  */
 export async function startWithDaemon(context: ContainerContext): Promise<void> {
   const left = new Set(context.registry.all().filter(isToStart));
-  while (left.size > 0 && !context.restarts.isStopped) {
+  while (left.size > 0 && !context.restarts.isOver) {
     const ready = [...left].filter((container) => !needed(context, container).some((other) => left.has(other)));
     // Two that need each other: whoever is first fails, and says why.
     const batch = (ready.length > 0 ? ready : [...left]).slice(0, startsAtOnce);
@@ -44,7 +44,7 @@ function isToStart({ state, hostConfig, restarts }: Container): boolean {
 
 async function startOnce(context: ContainerContext, container: Container): Promise<void> {
   const run = async () => {
-    if (!isToStart(container) || context.restarts.isStopped) return 'already-running' as const;
+    if (!isToStart(container) || context.restarts.isOver) return 'already-running' as const;
     return await startContainer(context, container);
   };
   await submitStart(context, container, run, 'a container could not be started with the daemon');

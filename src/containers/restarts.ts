@@ -1,6 +1,9 @@
 /**
  * Restarts by policy (restart-policy.ts): who waits for one, and until when. Time is the monotonic clock's, so that a changed date neither hurries nor delays
- * any of them. After `stop` no container is started any more: the daemon leaves.
+ * any of them. The daemon leaves either way:
+ *
+ *   end    containers stop with it: none is started again, and no stop is remembered as somebody's wish
+ *   close  containers run on: what waits, and what ends from here on, is the next daemon's to start
  */
 import type { Container } from './container.ts';
 import type { LastRun, Restarting } from './container-state.ts';
@@ -12,25 +15,31 @@ export type StartAgain = (container: Container, waited: Restarting) => Promise<v
 export class Restarts {
   readonly #startAgain: StartAgain;
   readonly #timers = new Set<NodeJS.Timeout>();
-  #isStopped = false;
+  #isEnded = false;
+  #isClosed = false;
 
   constructor(startAgain: StartAgain) {
     this.#startAgain = startAgain;
   }
 
-  get isStopped(): boolean {
-    return this.#isStopped;
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Nothing is started by this daemon any more. */
+  get isOver(): boolean {
+    return this.#isEnded || this.#isClosed;
   }
 
   /** Null: the container stays ended. */
   after(container: Container, { exitCode }: LastRun, ranMs: number, asked: boolean): RestartHistory | null {
-    if (this.#isStopped) return null;
+    if (this.#isEnded) return null;
     return restartAfter(container.hostConfig.RestartPolicy, container.restarts, { exitCode, ranMs, asked });
   }
 
   /** The state of a container that waits for its restart. */
   wait(container: Container, last: LastRun, delayMs: number): Restarting {
-    if (this.#isStopped) return { status: 'restarting', last, cancel: () => {} };
+    if (this.isOver) return { status: 'restarting', last, cancel: () => {} };
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       void this.#startAgain(container, state);
@@ -44,9 +53,17 @@ export class Restarts {
     return state;
   }
 
-  /** Those who wait keep their state, for the next daemon. */
-  stop(): void {
-    this.#isStopped = true;
+  end(): void {
+    this.#isEnded = true;
+    this.#clearTimers();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#clearTimers();
+  }
+
+  #clearTimers(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
   }

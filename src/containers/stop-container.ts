@@ -43,6 +43,7 @@ export async function stopContainer(
     failpoint('stop.signalled');
     patience.shorten(stopTimeoutMs(container, options));
     if ((await Promise.race([state.ended, patience.over])) === 'out-of-patience') await killAndWait(context, container);
+    await endForGood(context, container);
   } finally {
     container.stopPatience = null;
     patience.end();
@@ -71,7 +72,7 @@ export async function killContainer(context: ContainerContext, container: Contai
 
 /** Before anything is sent: if the daemon dies then, the next one still knows that this end was wanted. A daemon that leaves wishes nothing. */
 async function rememberStop(context: ContainerContext, container: Container): Promise<void> {
-  if (context.restarts.isStopped || container.restarts.stoppedByHand) return;
+  if (context.restarts.isEnded || container.restarts.stoppedByHand) return;
   container.restarts = { ...container.restarts, stoppedByHand: true };
   if (['', 'no'].includes(container.hostConfig.RestartPolicy.Name)) return;
   try {
@@ -87,6 +88,11 @@ export async function killRestarting(context: ContainerContext, container: Conta
   if (state.status !== 'restarting') return await killContainer(context, container, signal);
   await rememberStop(context, container);
   await cancelRestart(context, container, state);
+}
+
+/** It had ended by itself when it was stopped, and its policy had its say: the stop has the last. */
+async function endForGood(context: ContainerContext, container: Container): Promise<void> {
+  if (container.state.status === 'restarting') await cancelRestart(context, container, container.state);
 }
 
 async function cancelRestart(context: ContainerContext, container: Container, waiting: Restarting): Promise<void> {
@@ -111,7 +117,10 @@ export async function killAndWait(context: ContainerContext, container: Containe
   patience.shorten(killedExitMs);
   try {
     const outcome = await Promise.race([state.ended, patience.over]);
-    if (outcome !== 'out-of-patience') return outcome;
+    if (outcome !== 'out-of-patience') {
+      await endForGood(context, container);
+      return outcome;
+    }
   } finally {
     patience.end();
   }
