@@ -181,6 +181,10 @@ export interface EventMessage {
   readonly scope?: string;
   readonly time?: number;
   readonly timeNano?: bigint;
+  /** Older names of the same, before API 1.52. */
+  readonly status?: string;
+  readonly id?: string;
+  readonly from?: string;
 }
 
 export interface VersionAnswer {

@@ -35,7 +35,7 @@ import { isUp, requireRunning, waitResultOf } from './container-state.ts';
 import { containerStats } from './container-stats.ts';
 import { containerView } from './container-view.ts';
 import { volumeUsers } from './container-volumes.ts';
-import type { Containers, ListOptions, Readiness, StopOptions, WaitResult } from './containers.ts';
+import type { ContainerEvent, Containers, ListOptions, Readiness, StopOptions, WaitResult } from './containers.ts';
 import { createContainer } from './create-container.ts';
 import { directorySize } from './directory-size.ts';
 import { createExec, startExec } from './exec-container.ts';
@@ -91,6 +91,8 @@ export interface ContainerDependencies {
   readonly resourceDefaults?: ResourceDefaults;
   /** Log driver and options of containers that do not say them; default: json-file. */
   readonly logDefaults?: LogConfig;
+  /** Told from the start on: what ended while no daemon ran is found out before the service is there to be listened to. */
+  readonly onEvent?: (event: ContainerEvent) => void;
   readonly logger: Logger;
 }
 
@@ -142,6 +144,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);
+  if (dependencies.onEvent !== undefined) context.events.listen(dependencies.onEvent);
   await adoptContainers(context);
   adopted.resolve();
   void startWithDaemon(context);

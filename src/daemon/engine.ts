@@ -83,6 +83,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const runtimes = namesOf(options, weaknesses, logger);
   cleanup.defer(() => runtime.close());
   const [networks, volumes] = await Promise.all([opening.networks, opening.volumes]);
+  const events = joinEvents(images.catalogue, networks, volumes);
   const containers = await createContainers({
     dataRoot: dataRoot.path,
     execRoot: dataRoot.execRoot,
@@ -96,6 +97,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     volumes,
     daemonDns: options.network.dns,
     logDefaults: options.containerLogs,
+    onEvent: (event) => events.publish({ ...event, type: 'container' }),
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
     resourceDefaults: options.resources,
     host: readHostFacts(),
@@ -125,7 +127,6 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   cleanup.defer(() => leases.close());
   const leaseSockets = new LeaseSockets(dataRoot.execRoot, options.group);
   cleanup.defer(() => leaseSockets.close());
-  const events = joinEvents(containers, images.catalogue, networks, volumes);
   const services = {
     containers,
     leases,
@@ -272,14 +273,9 @@ function nativeProgram(name: string): string | null {
   return places.find(existsSync) ?? null;
 }
 
-function joinEvents(
-  containers: ContainerService,
-  catalogue: ApiServices['images'],
-  networks: NetworkService,
-  volumes: Volumes,
-): EngineEvents {
+/** Those of containers come by `onEvent` of their service, which tells them from its very start. */
+function joinEvents(catalogue: ApiServices['images'], networks: NetworkService, volumes: Volumes): EngineEvents {
   const events = new EngineEvents();
-  containers.onEvent((event) => events.publish({ ...event, type: 'container' }));
   catalogue.onEvent(({ action, id, attributes }) => events.publish({ type: 'image', action, id, attributes }));
   networks.onEvent(({ action, id, attributes }) => events.publish({ type: 'network', action, id, attributes }));
   volumes.onEvent(({ action, id, attributes }) => events.publish({ type: 'volume', action, id, attributes }));

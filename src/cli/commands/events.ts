@@ -58,12 +58,15 @@ function eventValue(event: EventMessage): Struct {
   const attributes = new GoMap(new Map(Object.entries(event.Actor?.Attributes ?? {})), '');
   const { Type, Action } = event;
   const actor = new Struct('events.Actor', { ID: event.Actor?.ID ?? '', Attributes: attributes });
-  const fields = { Type, Action, Actor: actor, scope: event.scope ?? '', time: event.time ?? 0, timeNano: event.timeNano ?? 0 };
+  const { status, id, from } = event;
+  // As the daemon sends them: of containers and images only, and never empty.
+  const legacy = Object.fromEntries(Object.entries({ status, id, from }).filter(([, value]) => (value ?? '') !== ''));
+  const fields = { ...legacy, Type, Action, Actor: actor, scope: event.scope ?? '', time: event.time ?? 0, timeNano: event.timeNano ?? 0 };
   // Docker's older names; still what many scripts ask for.
   const older = {
-    Status: Action,
-    ID: event.Actor?.ID ?? '',
-    From: event.Actor?.Attributes?.image ?? '',
+    Status: status ?? '',
+    ID: id ?? '',
+    From: from ?? '',
     Scope: event.scope ?? '',
     Time: event.time ?? 0,
     TimeNano: event.timeNano ?? 0,
