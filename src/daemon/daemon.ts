@@ -7,6 +7,7 @@ import { type ApiServer, createApiServer } from '../api/api-server.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { EngineError, errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { exitNow } from '../linux/exit-now.ts';
 import { buildName, engineVersion } from './build-facts.ts';
 import { createDaemonLog, type ReloadableLogger } from './daemon-log.ts';
 import { type DaemonOptions, daemonHelp, readDaemonOptions } from './daemon-options.ts';
@@ -35,7 +36,8 @@ export async function runDaemon(argv: readonly string[], environment: NodeJS.Pro
     process.stderr.write(`gantry daemon: ${known || !(error instanceof Error) ? errorText(error) : (error.stack ?? error.message)}\n`);
     return 1;
   } finally {
-    // Whatever still holds the event loop after everything was closed must not hold the process.
+    // Whatever still holds the event loop after everything was closed must not hold the process, nor a thread that the kernel does not give back.
+    process.once('exit', (code) => exitNow(code));
     setTimeout(() => process.exit(), 2000).unref();
   }
 }

@@ -90,6 +90,23 @@ suite('FAULT calls into the kernel that hang', { skip }, () => {
     }
   });
 
+  test('a daemon with a thread that the kernel keeps stops all the same', {
+    skip: existsSync('/dev/fuse') ? false : 'needs /dev/fuse',
+  }, async () => {
+    const dead = `${daemon.directory}/dead2`;
+    mkdirSync(dead);
+    await mountDead(dead);
+    try {
+      const stuck = runCommand(['docker', '-H', daemon.host, 'run', '--rm', '-v', `${dead}/x:/v`, 'busybox', 'true']);
+      await delay(1000);
+      await daemon.stop();
+      await stuck;
+    } finally {
+      await runCommand(['umount', '-l', dead]);
+    }
+    await daemon.restart();
+  });
+
   async function othersAreQuick(rounds: number): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       const name = `quick-${round}-${Date.now()}`;

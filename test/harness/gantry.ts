@@ -143,7 +143,7 @@ async function gone(child: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await Promise.race([
     ended,
-    delay(15_000, undefined, { ref: false }).then(() => Promise.reject(new Error('the daemon did not stop within 15 s'))),
+    delay(30_000, undefined, { ref: false }).then(() => Promise.reject(new Error('the daemon did not stop within 30 s'))),
   ]);
 }
 
