@@ -40,6 +40,7 @@ const slowExecMs = 2000;
 const rememberedExecs = 64;
 const ESRCH = 3;
 const EEXIST = 17;
+const ENOTTY = 25;
 const ENOSYS = 38;
 /** The first version of the protocol whose monitors keep descriptors. */
 const keepingVersion = 2;
@@ -165,7 +166,7 @@ export class NativeContainer implements RunningContainer {
   }
 
   async resize(rows: number, columns: number): Promise<void> {
-    await this.#ask(message.resize, new PayloadWriter().text('').u32(rows).u32(columns));
+    await this.#resize('', rows, columns);
   }
 
   async closeStdin(): Promise<void> {
@@ -271,9 +272,17 @@ export class NativeContainer implements RunningContainer {
       stream,
       exited: exit.promise,
       resize: async (rows, columns) => {
-        await this.#ask(message.resize, new PayloadWriter().text(id).u32(rows).u32(columns));
+        await this.#resize(id, rows, columns);
       },
     };
+  }
+
+  /** Clients ask without knowing whether there is a terminal, and Docker answers as if there were: none is no error. */
+  async #resize(execId: string, rows: number, columns: number): Promise<void> {
+    const payload = new PayloadWriter().text(execId).u32(rows).u32(columns);
+    await this.#ask(message.resize, payload).catch((thrown: unknown) => {
+      if (!(thrown instanceof MonitorRefusal && thrown.errno === ENOTTY)) throw thrown;
+    });
   }
 
   async #startExec(socket: Socket, request: ExecRequest, plan: Plan): Promise<number> {

@@ -12,6 +12,7 @@ import { lifeLines } from './life-lines.ts';
 import { lines } from './lines.ts';
 import { mask } from './mask.ts';
 import { networkLines } from './network-lines.ts';
+import { resourceLines } from './resource-lines.ts';
 import { volumeLines } from './volume-lines.ts';
 
 const missing = peerMissing() ?? ((await shell('docker --version')).status === 0 ? null : 'needs the docker CLI');
@@ -33,7 +34,7 @@ suite('the unmodified docker CLI', { skip: missing ?? false }, () => {
   const on = (host: string, script: string, version: string | null): Promise<CommandResult> =>
     shell(script, { env: { ...process.env, DOCKER_HOST: host, ...(version === null ? {} : { DOCKER_API_VERSION: version }) } });
 
-  for (const line of [...lines, ...lifeLines, ...networkLines, ...volumeLines]) {
+  for (const line of [...lines, ...lifeLines, ...networkLines, ...resourceLines, ...volumeLines]) {
     test(line.name, async () => {
       // One after the other: scripts use fixed names, and the two cores are shared.
       const theirs = await on(peer.host, line.script, '1.41');
