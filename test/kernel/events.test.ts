@@ -11,7 +11,7 @@ suite('events', { skip }, () => {
   let daemon: GantryDaemon;
   const run = (script: string): Promise<CommandResult> =>
     shell(script, { timeoutMs: 60_000, env: { ...process.env, DOCKER_HOST: daemon.host } });
-  const events = (cli: string, flags: string) => run(`${cli} events --since 1 --until $(date +%s) ${flags}`);
+  const events = (cli: string, flags: string) => run(`${cli} events --since 1 --until $(($(date +%s) + 1)) ${flags}`);
   const gantry = `${process.execPath} --no-warnings src/main/main.ts`;
   const steps = (text: string) => text.trim().split('\n');
 
