@@ -43,7 +43,8 @@ import { SIGKILL } from './signals.ts';
 
 const idPattern = /^[0-9a-f]{64}$/;
 
-export async function adoptContainers(context: ContainerContext): Promise<void> {
+/** Returns those of which nobody knows whether they run: they must not be started. */
+export async function adoptContainers(context: ContainerContext): Promise<ReadonlySet<string>> {
   // Of these the runtime holds something, whatever our records say.
   const runtimeIds = await containerIdsIn(context.runtimeEntries);
   const records = await context.records.all();
@@ -52,32 +53,36 @@ export async function adoptContainers(context: ContainerContext): Promise<void> 
   for (const record of records) context.registry.add(new Container(record, containerPaths(context.root, record.id)));
   // No end is told before the networks know who runs: they would not know what to take back.
   const networksRestored = Promise.withResolvers<void>();
-  await Promise.all(records.map((record) => adoptRun(context, record, held.has(record.id), networksRestored.promise)));
+  const adopted = await Promise.all(records.map((record) => adoptRun(context, record, held.has(record.id), networksRestored.promise)));
   await restoreNetworks(context);
   await restoreVolumes(context);
   networksRestored.resolve();
   for (const container of context.registry.all()) if (container.state.status !== 'running') context.logs.resume(container);
-  for (const record of records) waitAgain(context, record);
+  const unknown = new Set(records.filter((_, index) => !adopted[index]).map(({ id }) => id as string));
+  for (const record of records) if (!unknown.has(record.id)) waitAgain(context, record);
   await Promise.all(records.map((record) => finishRemoval(context, record)));
   await Promise.all(runtimeIds.filter((id) => !known.has(id)).map((id) => endStray(context, id)));
   await removeStrayDirectories(context, known);
+  return unknown;
 }
 
-async function adoptRun(context: ContainerContext, record: ContainerRecord, held: boolean, announced: Promise<void>): Promise<void> {
-  if (record.state.status !== 'running' && !held) return;
+async function adoptRun(context: ContainerContext, record: ContainerRecord, held: boolean, announced: Promise<void>): Promise<boolean> {
+  if (record.state.status !== 'running' && !held) return true;
   const container = context.registry.resolve(record.id);
   try {
     const found = await context.runtime.adopt(container.id, cgroupsPathOf(context, container), record.state.kept);
     if (isRunning(found)) {
       adoptRunning(context, container, found, announced);
       await context.records.update(container.record);
-      return;
+      return true;
     }
     if (record.state.status === 'running' || (found !== 'lost' && !alreadyStored(record, found)))
       await adoptEnd(context, container, record, found);
     await removeRuntimeEntry(context, container.id);
+    return true;
   } catch (error) {
     logFailure(context, record, error);
+    return false;
   }
 }
 

@@ -145,9 +145,9 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);
   if (dependencies.onEvent !== undefined) context.events.listen(dependencies.onEvent);
-  await adoptContainers(context);
+  const unknown = await adoptContainers(context);
   adopted.resolve();
-  void startWithDaemon(context);
+  void startWithDaemon(context, unknown);
   return new Service(context);
 }
 

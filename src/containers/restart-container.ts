@@ -24,10 +24,10 @@ export async function startAgain(context: ContainerContext, container: Container
 
 /**
  * What ended while there was no daemon because the machine did, or because the last daemon stopped it, is started again as its policy says; each after
- * those whose namespaces it joins or that it is linked to.
+ * those whose namespaces it joins or that it is linked to. `unknown`: they may run for all we know.
  */
-export async function startWithDaemon(context: ContainerContext): Promise<void> {
-  const left = new Set(context.registry.all().filter(isToStart));
+export async function startWithDaemon(context: ContainerContext, unknown: ReadonlySet<string>): Promise<void> {
+  const left = new Set(context.registry.all().filter((container) => !unknown.has(container.id) && isToStart(container)));
   while (left.size > 0 && !context.restarts.isOver) {
     const ready = [...left].filter((container) => !needed(context, container).some((other) => left.has(other)));
     // Two that need each other: whoever is first fails, and says why.
