@@ -47,10 +47,7 @@ export class LogDelivery {
       container.logStore.archive(this.#logger);
       feed.onRotated = () => container.logStore.archive(this.#logger);
     }
-    const forwarder = this.#forwarderOf(container);
-    if (forwarder === null) return;
-    const news = feed.follow();
-    void forwarder.run(news).finally(() => news.close());
+    void this.#forwarderOf(container)?.run(feed.follow());
   }
 
   /** Of a container that does not run: what was not sent yet, and not compressed. */

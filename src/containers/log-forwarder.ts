@@ -27,6 +27,9 @@ export interface ForwarderParts {
   readonly logger: Logger;
 }
 
+/** A reader that waits for news goes on, and finds the end, when they are closed. */
+type ClosableNews = LogNews & { close(): void };
+
 export class LogForwarder {
   readonly #parts: ForwarderParts;
   readonly #stop = new AbortController();
@@ -38,8 +41,8 @@ export class LogForwarder {
     this.#parts = parts;
   }
 
-  /** Sends what is there and, with news, what comes; runs of one container go one after the other. */
-  run(news: LogNews | null): Promise<void> {
+  /** Sends what is there and, with news (which it closes), what comes; runs of one container go one after the other. */
+  run(news: ClosableNews | null): Promise<void> {
     this.#runs++;
     this.#work = this.#work.then(() => this.#run(news)).finally(() => this.#runs--);
     return this.#work;
@@ -67,11 +70,14 @@ export class LogForwarder {
     await this.#parts.cursor.flush();
   }
 
-  async #run(news: LogNews | null): Promise<void> {
+  async #run(news: ClosableNews | null): Promise<void> {
     const { store, cursor, logger, containerId } = this.#parts;
-    if (this.#stop.signal.aborted) return;
+    const { signal } = this.#stop;
     const sink = this.#parts.openSink();
+    const leave = () => news?.close();
+    signal.addEventListener('abort', leave, { once: true });
     try {
+      if (signal.aborted) return;
       for await (const { lines, end } of readLogBlocks(store, { tail: null, news, from: await cursor.load() })) {
         if (!(await this.#deliver(sink, messagesOf(lines)))) return;
         cursor.advance(end);
@@ -80,6 +86,8 @@ export class LogForwarder {
     } catch (error) {
       logger.error({ container: containerId, error: errorText(error) }, 'cannot read the log of a container in order to send it');
     } finally {
+      signal.removeEventListener('abort', leave);
+      leave();
       sink.close();
     }
   }

@@ -54,6 +54,9 @@ suite('log drivers', { skip }, () => {
       [...new Set(received)].sort((a, b) => a - b),
       upTo(300).map(Number),
     );
+    // A daemon that is asked to stop waits for no container's lines.
+    await daemon.stop();
+    await daemon.restart();
     const { stdout } = await docker('docker logs away | tail -n 1; docker rm -f away');
     assert.equal(stdout, 'line 300\naway\n');
   });
