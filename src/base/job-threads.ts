@@ -38,6 +38,7 @@ interface Task<Job> {
   readonly request: JobRequest<Job>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
+  readonly started: () => void;
 }
 
 interface Thread<Job> {
@@ -63,11 +64,16 @@ export class JobThreads<Job> {
     return this.#queue.length > 0 || [...this.#threads].some(({ task }) => task !== null);
   }
 
-  /** `cancel` may be set by whoever wants the job to end at its next checkpoint. */
-  run<T>(job: Job, cancel = new SharedArrayBuffer(4)): Promise<T> {
+  /** Jobs wait for a thread. */
+  get isWanted(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  /** `cancel` may be set by whoever wants the job to end at its next checkpoint; `started` is called when a thread has it. */
+  run<T>(job: Job, cancel = new SharedArrayBuffer(4), started: () => void = () => {}): Promise<T> {
     if (this.#closed) return Promise.reject(this.#closing());
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ request: { job, cancel }, resolve: resolve as (value: unknown) => void, reject });
+      this.#queue.push({ request: { job, cancel }, resolve: resolve as (value: unknown) => void, reject, started });
       this.#next();
     });
   }
@@ -91,6 +97,7 @@ export class JobThreads<Job> {
     thread.task = task;
     thread.worker.ref();
     thread.worker.postMessage(task.request);
+    task.started();
   }
 
   #start(): Thread<Job> {

@@ -10,13 +10,15 @@ import { EngineError } from '../base/errors.ts';
 import { makePipe } from '../linux/pipe.ts';
 
 /** `run` starts the job that writes to `writeEnd` and closes it; `done` is called once, when nothing of it is left. */
-export function exportStream(run: (writeEnd: number) => Promise<void>, done: () => void): Readable {
+export function exportStream(run: (writeEnd: number) => Promise<void>, done: () => void): ArchiveStream {
   const { readEnd, writeEnd } = makePipe();
   const socket = new Socket({ fd: readEnd, readable: true, writable: false });
   return new ArchiveStream(socket, run(writeEnd), done);
 }
 
-class ArchiveStream extends Readable {
+export class ArchiveStream extends Readable {
+  /** On the clock of `performance.now()`: when something last came that its reader had room for. Before that, never. */
+  movedAt = Number.POSITIVE_INFINITY;
   readonly #socket: Socket;
   readonly #job: Promise<void>;
   readonly #done: () => void;
@@ -28,6 +30,7 @@ class ArchiveStream extends Readable {
     this.#done = done;
     socket.pause();
     socket.on('data', (chunk) => {
+      this.movedAt = performance.now();
       if (!this.push(chunk)) socket.pause();
     });
     socket.on('end', () => void this.#finish());

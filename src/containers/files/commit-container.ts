@@ -42,7 +42,7 @@ async function readChanges(context: ContainerContext, container: Container, paus
   const root = context.layers.rootAttributes(container.record.layers);
   const pauses = pause && container.state.status === 'running' && !isPaused(container);
   if (pauses) await pauseBriefly(context, container);
-  const { tar, closed, outcome } = archiveOf<boolean>((writeEnd) => ({
+  const { tar, closed, outcome } = archiveOf<boolean>(container, (writeEnd) => ({
     kind: 'layer',
     upper: container.paths.upper,
     lowers,

@@ -8,7 +8,6 @@
  */
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { conflict } from '../../base/errors.ts';
 import { exportStream, importStream } from '../../volumes/volume-streams.ts';
 import type { Container } from '../container.ts';
@@ -44,7 +43,7 @@ export async function readContainerPath(
   const opened = Promise.withResolvers<{ readonly stat: PathStat; readonly tar: Readable }>();
   const work = withRoot(context, container, async (root) => {
     const stat = await fileThreads.looks.run<PathStat>({ kind: 'stat', root, path, reference });
-    const { tar, closed } = archiveOf((writeEnd) => ({ kind: 'read', root, path, reference, mountPoints, writeEnd }));
+    const { tar, closed } = archiveOf(container, (writeEnd) => ({ kind: 'read', root, path, reference, mountPoints, writeEnd }));
     await begun(tar);
     context.events.emit('archive-path', container);
     opened.resolve({ stat, tar });
@@ -57,7 +56,7 @@ export async function readContainerPath(
 export async function exportContainer(context: ContainerContext, container: Container): Promise<Readable> {
   refuseGoing(container);
   const overlay = await readOverlay(context, container);
-  const { tar } = archiveOf((writeEnd) => ({ kind: 'export', overlay, empty: container.paths.merged, writeEnd }));
+  const { tar } = archiveOf(container, (writeEnd) => ({ kind: 'export', overlay, empty: container.paths.merged, writeEnd }));
   await begun(tar);
   context.events.emit('export', container);
   return tar;
@@ -69,22 +68,45 @@ async function begun(tar: Readable): Promise<void> {
 }
 
 /** What a job writes, as a stream; `closed` when nothing of it is left. `outcome` is the job's own. */
-export function archiveOf<T>(job: (writeEnd: number) => FileJob): {
-  readonly tar: Readable;
-  readonly closed: Promise<void>;
-  readonly outcome: Promise<T>;
-} {
+export function archiveOf<T>(
+  container: Container,
+  job: (writeEnd: number) => FileJob,
+): { readonly tar: Readable; readonly closed: Promise<void>; readonly outcome: Promise<T> } {
   const closed = Promise.withResolvers<void>();
   const outcome = Promise.withResolvers<T>();
   outcome.promise.catch(() => {});
   const cancel = new SharedArrayBuffer(4);
+  const run = async (writeEnd: number) => {
+    const value = await fileThreads.streams.run<T>(job(writeEnd), cancel);
+    // What goes while it is read is missing without a word.
+    refuseGoing(container);
+    return value;
+  };
   const tar = exportStream(async (writeEnd) => {
-    const result = fileThreads.streams.run<T>(job(writeEnd), cancel);
-    result.then(outcome.resolve, outcome.reject);
-    await result;
+    const running = run(writeEnd);
+    running.then(outcome.resolve, outcome.reject);
+    await running;
   }, closed.resolve);
   tar.once('error', () => Atomics.store(new Int32Array(cancel), 0, 1));
+  const done = new AbortController();
+  tar.once('close', () => done.abort());
+  const stalled = () => fileThreads.streams.isWanted && performance.now() - tar.movedAt > PATIENCE_MS;
+  watch(stalled, done.signal, () => tar.destroy(givenUp(container, 'its client takes nothing, and others wait')));
   return { tar, closed: closed.promise, outcome: outcome.promise };
+}
+
+/** Looks every now and then, until `signal`, whether it is so, and says it once. */
+function watch(isSo: () => boolean, signal: AbortSignal, say: () => void): void {
+  const timer = setInterval(() => {
+    if (!isSo()) return;
+    clearInterval(timer);
+    say();
+  }, PATIENCE_MS / 6).unref();
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+}
+
+function givenUp({ id }: Container, why: string): Error {
+  return conflict(`the copy with container ${id} was given up: ${why}`);
 }
 
 export async function writeContainerPath(
@@ -106,7 +128,7 @@ async function writeOnce(context: ContainerContext, target: Target, archive: Rea
   const { container } = target;
   const running = runningRoot(container);
   if (running !== null) {
-    await untilItEnds(container, (signal) => writeInto(running, target, archive, options, signal));
+    await writeInto(running, target, archive, options, { ends: endOf(container), isWanted: () => false });
     return true;
   }
   return await container.lane.submit({
@@ -115,11 +137,22 @@ async function writeOnce(context: ContainerContext, target: Target, archive: Rea
     run: async () => {
       if (runningRoot(container) !== null) return false;
       await withRestingRoot(context, container, 'write', (root) =>
-        whileClientSends(container, archive, (signal) => writeInto(root, target, archive, options, signal)),
+        writeInto(root, target, archive, options, { ends: null, isWanted: () => container.lane.isWanted }),
       );
       return true;
     },
   });
+}
+
+/** What ends a copy before its archive does. */
+interface Limits {
+  readonly ends: Promise<unknown> | null;
+  /** Something waits for the container: a client that sends nothing is not waited for. */
+  isWanted(): boolean;
+}
+
+function endOf({ state }: Container): Promise<unknown> | null {
+  return state.status === 'running' ? state.process.exited : null;
 }
 
 async function writeInto(
@@ -127,7 +160,7 @@ async function writeInto(
   { container, reference, path }: Target,
   archive: Readable,
   options: WritePathOptions,
-  signal: AbortSignal,
+  limits: Limits,
 ): Promise<void> {
   const user = options.copyUidGid && container.config.User !== '' ? container.config.User : null;
   const job = {
@@ -140,23 +173,43 @@ async function writeInto(
   } as const;
   // Its own stream, so that giving up leaves the client's connection alone: the answer goes there.
   const relay = new PassThrough();
-  const cut = () => void relay.destroy(signal.reason as Error);
+  const given: { up: Error | null } = { up: null };
+  const done = new AbortController();
+  const giveUp = (why: Error) => {
+    if (done.signal.aborted) return;
+    given.up ??= why;
+    relay.destroy(why);
+  };
+  void limits.ends?.then(() => giveUp(stoppedMeanwhile(container)));
   const left = () => void (archive.readableEnded || relay.destroy());
-  signal.addEventListener('abort', cut);
   archive.once('close', left);
   archive.once('error', left);
   archive.pipe(relay);
+  const started = () => watchSender(container, relay, limits, done.signal, giveUp);
   try {
-    await importStream(relay, (readEnd, cancel) => fileThreads.streams.run<void>({ ...job, readEnd }, cancel));
+    await importStream(relay, (readEnd, cancel) => fileThreads.streams.run<void>({ ...job, readEnd }, cancel, started));
   } catch (error) {
-    throw signal.aborted ? signal.reason : error;
+    throw given.up ?? error;
   } finally {
-    signal.removeEventListener('abort', cut);
+    done.abort();
     archive.off('close', left);
     archive.off('error', left);
     archive.unpipe(relay);
     relay.destroy();
   }
+}
+
+function watchSender(container: Container, relay: PassThrough, limits: Limits, signal: AbortSignal, giveUp: (why: Error) => void): void {
+  let movedAt = performance.now();
+  relay.on('data', () => {
+    movedAt = performance.now();
+  });
+  const stalled = () => (limits.isWanted() || fileThreads.streams.isWanted) && performance.now() - movedAt > PATIENCE_MS;
+  watch(stalled, signal, () => giveUp(givenUp(container, 'its client sends nothing, and something else is waiting')));
+}
+
+function stoppedMeanwhile({ id }: Container): Error {
+  return conflict(`Container ${id} stopped while files were being copied into it: some may be missing, try again`);
 }
 
 function writeRules({ hostConfig, record }: Container): WriteRules {
@@ -170,40 +223,4 @@ function writeRules({ hostConfig, record }: Container): WriteRules {
 async function withRoot<T>(context: ContainerContext, container: Container, use: (root: RootAccess) => Promise<T>): Promise<T> {
   const running = runningRoot(container);
   return running === null ? await withRestingRoot(context, container, 'read', use) : await use(running);
-}
-
-async function untilItEnds(container: Container, use: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const ended = new AbortController();
-  const { state } = container;
-  if (state.status === 'running') {
-    void state.process.exited.then(() =>
-      ended.abort(conflict(`Container ${container.id} stopped while files were being copied into it: some may be missing, try again`)),
-    );
-  }
-  await use(ended.signal);
-}
-
-async function whileClientSends(container: Container, archive: Readable, use: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const impatience = new AbortController();
-  let lastSent = performance.now();
-  const sent = () => {
-    lastSent = performance.now();
-  };
-  archive.on('data', sent);
-  const done = new AbortController();
-  const watch = async () => {
-    for (;;) {
-      await delay(PATIENCE_MS / 6, undefined, { ref: false, signal: done.signal });
-      if (!container.lane.isWanted || performance.now() - lastSent < PATIENCE_MS) continue;
-      const reason = `the copy into container ${container.id} was given up: its client sends nothing, and something else is to be done with the container`;
-      impatience.abort(conflict(reason));
-    }
-  };
-  watch().catch(() => {});
-  try {
-    await use(impatience.signal);
-  } finally {
-    done.abort();
-    archive.off('data', sent);
-  }
 }

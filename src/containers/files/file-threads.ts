@@ -5,7 +5,7 @@ import type { FileJob } from './file-job.ts';
 
 export class FileThreads {
   readonly looks = threads(2);
-  readonly streams = threads(32);
+  readonly streams = threads(16);
 }
 
 /** They end by themselves when there is nothing to do. */
