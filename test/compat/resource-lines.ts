@@ -6,10 +6,6 @@ const state = 'docker inspect -f "{{.State.Status}} {{.State.Running}} {{.State.
 
 export const resourceLines: readonly CompatLine[] = [
   {
-    name: 'pause, unpause',
-    script: `${sleeper} --name pa busybox sleep 1000 >/dev/null; docker pause pa; ${state} pa; docker ps --format "{{.Names}} {{.Status}}" | sed 's/Up .* (/Up (/'; docker ps --filter status=paused --format "{{.Names}}"; docker unpause pa; ${state} pa; docker rm -f pa`,
-  },
-  {
     name: 'pause: twice, of what is stopped, of what is missing',
     script: `${sleeper} --name pb busybox sleep 1000 >/dev/null; docker pause pb; docker pause pb; echo $?; docker unpause pb; docker unpause pb; echo $?; docker kill pb; docker pause pb; echo $?; docker pause nope; echo $?; docker rm pb`,
   },
@@ -29,33 +25,7 @@ export const resourceLines: readonly CompatLine[] = [
     name: 'pause: events',
     script: `${sleeper} --name pf busybox sleep 1000 >/dev/null; docker pause pf >/dev/null; docker unpause pf >/dev/null; docker events --since 30s --until 0s --filter container=pf --format "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}" --filter event=pause --filter event=unpause; docker rm -f pf`,
   },
-  {
-    name: 'stats: one of a stopped container is all zeros',
-    script:
-      'docker run --name sa --network none busybox true; docker stats --no-stream sa; docker stats --no-stream --format json sa; docker rm sa',
-  },
-  {
-    name: 'stats: columns and limits',
-    script: `${sleeper} --name sb -m 64m --pids-limit 9 busybox sleep 1000 >/dev/null; docker stats --no-stream --format "{{.Name}} {{.PIDs}} {{.NetIO}} {{.BlockIO}}" sb | sed 's,[0-9.]*[kM]*B / [0-9.]*[kM]*B$,B,'; docker stats --no-stream sb | head -1 | sed 's/  */ /g'; docker stats --no-stream --format "{{.MemUsage}}" sb | sed 's,.* / ,,'; docker rm -f sb`,
-  },
   { name: 'stats: of a missing container', script: 'docker stats --no-stream nope; echo $?' },
-  {
-    name: 'top: the default, and other columns',
-    script: `${sleeper} --name ta busybox sleep 1000 >/dev/null; docker top ta | sed 's/  */ /g' | cut -d' ' -f1,7-; docker top ta -o pid,user,args | sed 's/[0-9]* */N /;s/  */ /g'; docker top ta axo pid,comm | wc -l; docker rm -f ta`,
-  },
-  {
-    name: 'top: what is refused',
-    script: `${sleeper} --name tb busybox sleep 1000 >/dev/null; docker top tb -o comm; echo $?; docker top tb -o uid=PID; echo $?; docker top tb --nonsense; echo $?; docker kill tb; docker top tb; echo $?; docker top nope; echo $?; docker rm tb`,
-  },
-  {
-    name: 'update: limits and what inspect shows',
-    script: `${sleeper} --name ua busybox sleep 1000 >/dev/null; docker update -m 64m --memory-swap 128m --cpus 0.5 --cpuset-cpus 0 --pids-limit 20 --memory-reservation 32m --cpu-shares 300 ua; docker inspect -f "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpusetCpus}} {{.HostConfig.PidsLimit}} {{.HostConfig.MemoryReservation}} {{.HostConfig.CpuShares}}" ua; docker update --pids-limit -1 ua; docker inspect -f "{{.HostConfig.PidsLimit}}" ua; docker rm -f ua`,
-  },
-  {
-    name: 'update: the restart policy',
-    script:
-      'docker create --name ub busybox true >/dev/null; docker update --restart on-failure:3 ub; docker inspect -f "{{json .HostConfig.RestartPolicy}}" ub; docker update --restart no ub; docker inspect -f "{{json .HostConfig.RestartPolicy}}" ub; docker rm ub',
-  },
   {
     name: 'update: conflicts with what is set',
     script: `${sleeper} --name uc --cpus 0.5 busybox sleep 1000 >/dev/null; docker update --cpu-quota 20000 uc; docker update --cpu-period 20000 uc; docker update -m 64m uc; echo $?; docker update --cpu-shares 200 uc; docker rm -f uc; docker run -d --rm --name ud busybox sleep 1000 >/dev/null; docker update --restart always ud; echo $?; docker rm -f ud`,
