@@ -116,6 +116,13 @@ test('syslog: wrong options are refused with Docker’s texts', () => {
   refuses({ tag: '{{.Foo}}' }, /can't evaluate field Foo in type \*logger.Info/);
 });
 
+test('syslog: a FIFO in place of a certificate is refused, not waited for', async (context) => {
+  const fifo = join(temporaryDirectory(context), 'fifo');
+  spawnSync('mkfifo', [fifo]);
+  const sink = open({ 'syslog-address': 'tcp+tls://127.0.0.1:1', 'syslog-tls-ca-cert': fifo });
+  await assert.rejects(sink.connect(never), /could not read syslog-tls-ca-cert .*fifo: it is not a file/);
+});
+
 test('syslog: nobody listens', async () => {
   await assert.rejects(open({ 'syslog-address': 'tcp://127.0.0.1:1' }).connect(never), { message: /dial tcp 127.0.0.1:1: .*ECONNREFUSED/ });
 });

@@ -1,7 +1,7 @@
 /** The `syslog` driver: one message a line, over udp, tcp, tcp+tls, unix or unixgram. */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { EngineError, errorText, invalid } from '../../base/errors.ts';
 import { UnixDatagram } from '../../linux/unix-datagram-socket.ts';
 import { cacheSpool } from './file-drivers.ts';
@@ -71,13 +71,15 @@ function streamTarget({ scheme, host, port, path }: AddressUrl, options: LogOpti
   return { plain, tls: scheme === 'tcp+tls' ? () => tlsOptions(options) : null, name: `dial tcp ${plain.host}:${plain.port}` };
 }
 
+const largestCertificateBytes = 1024 * 1024;
+
 /** Read when connecting: certificates are renewed while a daemon runs. */
 function tlsOptions(options: LogOptions) {
   const file = (name: string) => {
     const path = options[`syslog-tls-${name}`] ?? '';
     if (path === '') return {};
     try {
-      return { [name === 'ca-cert' ? 'ca' : name]: readFileSync(path) };
+      return { [name === 'ca-cert' ? 'ca' : name]: readCertificate(path) };
     } catch (error) {
       throw badLogOption(`could not read syslog-tls-${name} ${path}: ${errorText(error)}`);
     }
@@ -85,6 +87,18 @@ function tlsOptions(options: LogOptions) {
   // Docker looks at whether it is there and not at its value.
   const rejectUnauthorized = (options['syslog-tls-skip-verify'] ?? '') === '';
   return { ...file('ca-cert'), ...file('cert'), ...file('key'), rejectUnauthorized };
+}
+
+/** A FIFO or a device under that name is not waited for. */
+function readCertificate(path: string): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    const found = fstatSync(fd);
+    if (!found.isFile() || found.size > largestCertificateBytes) throw new Error('it is not a file, or larger than 1 MB');
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 class StreamSyslog implements LogSink {
