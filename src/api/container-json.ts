@@ -51,7 +51,7 @@ export function containerInspect(view: ContainerView, context: ContainerJsonCont
     Platform: view.platform.split('/', 1)[0],
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: view.appArmorProfile,
     ExecIDs: view.execIds.length === 0 ? null : view.execIds,
     HostConfig: hostConfigJson(view, context.apiMinor),
     GraphDriver: { Data: view.graph, Name: 'overlay2' },

@@ -1,5 +1,6 @@
 /** A container as `inspect` and `ps` see it. */
 import type { EndpointState, Networks } from '../network/networks.ts';
+import { appArmorProfileOf } from './apparmor-option.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { mountPointsOf } from './container-mounts.ts';
@@ -40,6 +41,7 @@ export async function containerView(context: ContainerContext, container: Contai
     ports: context.networks.sandbox(container.id)?.ports ?? {},
     sandboxKey: sandboxKeyOf(container),
     restartCount: container.restarts.count,
+    appArmorProfile: ran ? (appArmorProfileOf(record.hostConfig, context.host) ?? '') : '',
     execIds: context.execs.idsOf(container.id),
     paths: {
       resolvConf: shown(paths.resolvConf),

@@ -228,6 +228,8 @@ export interface ContainerView {
   /** `/proc/PID/ns/net` of its network namespace while it runs, else ''. */
   readonly sandboxKey: string;
   readonly restartCount: number;
+  /** Of AppArmor; `''`: none. */
+  readonly appArmorProfile: string;
   readonly execIds: readonly string[];
   readonly paths: { readonly resolvConf: string; readonly hostname: string; readonly hosts: string; readonly log: string };
   /** For GraphDriver.Data: LowerDir, MergedDir, UpperDir, WorkDir. */

@@ -21,6 +21,8 @@ export interface HostFacts {
   readonly onlineMemoryNodes: string;
   /** Hard limits of this process by ulimit name; `Infinity` for unlimited. */
   readonly hardLimits: Readonly<Record<string, number>>;
+  /** Absent: the kernel has none. `defaultProfile` null: ours could not be loaded. */
+  readonly appArmor?: { readonly defaultProfile: string | null };
   /** `thermal_throttle` directories of the CPUs there are: one can tell apart what other tenants do by them. */
   readonly thermalThrottlePaths: readonly string[];
 }

@@ -8,6 +8,7 @@ import type { Capabilities, Linux, Mount, Process, Rlimit, RuntimeSpec, Seccomp 
 import { defaultProfile } from '../runtime/seccomp/default-profile.ts';
 import { resolveProfile } from '../runtime/seccomp/resolve-profile.ts';
 import type { IdRange } from '../runtime/user-namespace.ts';
+import { appArmorProfileOf } from './apparmor-option.ts';
 import { capabilitySet } from './capability-set.ts';
 import { commandOf } from './command-line.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
@@ -89,8 +90,14 @@ function specProcess(input: RuntimeSpecInput, hostname: string): Process {
     capabilities: processCapabilities(capabilitySet(hostConfig, host.capabilities).capabilities, user.uid),
     ...(rlimits.length === 0 ? {} : { rlimits }),
     ...(securityOf(hostConfig).noNewPrivileges ? { noNewPrivileges: true } : {}),
+    ...appArmorOf(hostConfig, host),
     oomScoreAdj: hostConfig.OomScoreAdj,
   };
+}
+
+function appArmorOf(hostConfig: HostConfig, host: HostFacts): Pick<Process, 'apparmorProfile'> {
+  const profile = appArmorProfileOf(hostConfig, host);
+  return profile === null ? {} : { apparmorProfile: profile };
 }
 
 /**

@@ -7,13 +7,15 @@ export interface SecurityOptions {
   readonly noNewPrivileges: boolean;
   /** `default`, no filter at all, or the profile whose text the CLI sent. */
   readonly seccomp: 'default' | 'unconfined' | Profile;
+  /** The profile's name, or `unconfined`; null: not said. */
+  readonly appArmor: string | null;
   /** `systempaths=unconfined`: nothing masked, nothing read-only. */
   readonly systemPathsUnconfined: boolean;
   readonly warnings: readonly string[];
 }
 
 export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
-  let parsed: SecurityOptions = { noNewPrivileges: false, seccomp: 'default', systemPathsUnconfined: false, warnings: [] };
+  let parsed: SecurityOptions = { noNewPrivileges: false, seccomp: 'default', appArmor: null, systemPathsUnconfined: false, warnings: [] };
   for (const option of options) {
     if (option === 'no-new-privileges') parsed = { ...parsed, noNewPrivileges: true };
     else if (option === 'disable') parsed = { ...parsed };
@@ -39,8 +41,7 @@ function parsePair(option: string): Partial<SecurityOptions> {
       if (value !== 'unconfined') throw invalid(`invalid --security-opt 2: "${option}"`);
       return { systemPathsUnconfined: true };
     case 'apparmor':
-      if (value === 'unconfined') return {};
-      throw notImplemented(`--security-opt apparmor=${value} is not supported yet: AppArmor profiles come with issue 5`);
+      return value === '' ? {} : { appArmor: value };
     case 'label':
       if (value === 'disable') return {};
       throw notImplemented(`--security-opt label=${value} is not supported: SELinux labels are not set by Gantry`);

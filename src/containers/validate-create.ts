@@ -3,6 +3,7 @@
  * exist is handed in. Returns warnings for the create response.
  */
 import { conflict, invalid } from '../base/errors.ts';
+import { checkAppArmor } from './apparmor-option.ts';
 import { capabilitySet } from './capability-set.ts';
 import { checkedCgroupParent } from './cgroup-parent.ts';
 import type { ContainerConfig, Healthcheck, HostConfig } from './config.ts';
@@ -32,6 +33,7 @@ export function validateCreate(config: ContainerConfig, hostConfig: HostConfig, 
   checkedCgroupParent(hostConfig.CgroupParent);
   if (hostConfig.ShmSize < 0) throw invalid('SHM size can not be less than 0');
   validateMountSources(hostConfig, facts);
+  checkAppArmor(hostConfig, facts.host);
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   return [
     ...validateResources(hostConfig, facts.host),

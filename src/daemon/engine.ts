@@ -17,7 +17,6 @@ import type { ApiServices } from '../api/services.ts';
 import { EngineError, errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type ContainerService, createContainers } from '../containers/container-service.ts';
-import { readHostFacts } from '../containers/host-facts.ts';
 import { leasedWorld } from '../containers/leases/leased-world.ts';
 import { Leases } from '../containers/leases/leases.ts';
 import { auditImages } from '../images/audit-images.ts';
@@ -44,6 +43,7 @@ import type { Volumes } from '../volumes/volumes.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
 import { createFsck } from './fsck.ts';
+import { hostWithAppArmor } from './host-apparmor.ts';
 import { LeaseSockets } from './lease-sockets.ts';
 import { leaveOwnCgroups } from './own-cgroup.ts';
 import { liveFacts, reloadAttributes, systemFactsOfHost } from './system-facts-of-host.ts';
@@ -84,6 +84,8 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   cleanup.defer(() => runtime.close());
   const [networks, volumes] = await Promise.all([opening.networks, opening.volumes]);
   const events = joinEvents(images.catalogue, networks, volumes);
+  const { host, warnings: appArmorWarnings } = await hostWithAppArmor(logger);
+  weaknesses.push(...appArmorWarnings);
   const containers = await createContainers({
     dataRoot: dataRoot.path,
     execRoot: dataRoot.execRoot,
@@ -100,7 +102,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     onEvent: (event) => events.publish({ ...event, type: 'container' }),
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
     resourceDefaults: options.resources,
-    host: readHostFacts(),
+    host,
     security: options.security,
     logger,
   });

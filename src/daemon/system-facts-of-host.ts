@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { arch, availableParallelism, hostname, machine, release, totalmem } from 'node:os';
 import type { SystemFacts } from '../api/system-facts.ts';
+import { hasAppArmor } from '../linux/apparmor.ts';
 import type { CgroupFacts } from '../linux/cgroup-facts.ts';
 import type { NetFacts } from '../network/net-calls.ts';
 import type { RuntimeNames } from '../runtime/runtime-names.ts';
@@ -58,7 +59,11 @@ export function systemFactsOfHost(
     ...liveFacts(options),
     cgroupVersion: cgroups.version,
     limits: limitsOf(cgroups),
-    securityOptions: ['name=seccomp,profile=builtin', ...(cgroups.version === '2' ? ['name=cgroupns'] : [])],
+    securityOptions: [
+      ...(hasAppArmor() ? ['name=apparmor'] : []),
+      'name=seccomp,profile=builtin',
+      ...(cgroups.version === '2' ? ['name=cgroupns'] : []),
+    ],
     runtimes: runtimes.names.list(),
     runtimeWarnings: runtimes.warnings,
     defaultRuntime: runtimes.names.defaultName,

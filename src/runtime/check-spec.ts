@@ -21,9 +21,6 @@ export function checkExecSpec(spec: RuntimeSpec): void {
     if (type === 'time') throw notImplemented(`A ${type} namespace is not supported yet`);
   }
   checkUserNamespace(spec);
-  if (!['', 'unconfined'].includes(process.apparmorProfile ?? '')) {
-    throw notImplemented(`The AppArmor profile "${process.apparmorProfile}" is not supported yet`);
-  }
   if ((process.selinuxLabel ?? '') !== '') throw notImplemented(`The SELinux label "${process.selinuxLabel}" is not supported`);
   if ((linux.mountLabel ?? '') !== '') throw notImplemented(`The SELinux mount label "${linux.mountLabel}" is not supported`);
   if (process.args.length === 0) throw invalid('No command specified');

@@ -381,7 +381,6 @@ test('compilePlan: what could fake /proc is refused', () => {
 test('compilePlan: what has no step is refused by name', () => {
   const missing = (changes: Changes, message: RegExp): void => assert.throws(() => compile(changes), { code: 'not-implemented', message });
   missing({ linux: { namespaces: [...ownNamespaces, { type: 'time' }] } }, /A time namespace/);
-  missing({ process: { apparmorProfile: 'docker-default' } }, /AppArmor profile "docker-default"/);
   missing({ process: { selinuxLabel: 'x' } }, /SELinux label "x"/);
   missing({ linux: { rootfsPropagation: 'unbindable' } }, /Root propagation "unbindable"/);
   missing({ spec: { mounts: [{ destination: '/x', type: 'ext4', source: '/dev/vda' }] } }, /type "ext4"/);

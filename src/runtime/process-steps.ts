@@ -5,6 +5,7 @@
  *   user namespace          entered with the last of the host's rights: see `user-namespace.ts`
  *   keyring                 the host's keys out of reach
  *   working directory       by root, as runc does: a user may be started in a directory that they could not enter
+ *   AppArmor                takes effect with the exec
  *   bounding set            needs CAP_SETPCAP, so before capabilities go
  *   seccomp (without no_new_privs: here, since it needs CAP_SYS_ADMIN)
  *   user, capabilities      in this order: changing the user clears them
@@ -35,6 +36,7 @@ export function processSteps(spec: RuntimeSpec, context: ProcessContext): Planne
   return [
     keyringStep(context.id),
     chdirStep(process.cwd),
+    ...appArmorSteps(process),
     boundingStep(process),
     ...(noNewPrivileges ? [] : filter),
     userStep(process),
@@ -65,6 +67,12 @@ function rlimitStep({ type, soft, hard }: Rlimit): PlannedStep {
 
 function chdirStep(path: string): PlannedStep {
   return planned({ op: 'chdir', path }, 'must lie inside the root', `change to the working directory ${path}`);
+}
+
+function appArmorSteps({ apparmorProfile: profile = '' }: Process): PlannedStep[] {
+  if (profile === '' || profile === 'unconfined') return [];
+  const step: Step = { op: 'write-file', path: '/proc/self/attr/apparmor/exec', data: `exec ${profile}`, optional: false };
+  return [planned(step, 'what it executes is confined by it', `set the AppArmor profile "${profile}"`)];
 }
 
 function maskOf(names: readonly string[] | undefined): bigint {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches what the second kernel needs into .cache/vm: Debian's cloud kernel, and QEMU with its libraries unless one is installed. Nothing is installed on
+# Fetches what the second kernel needs into .cache/vm: Debian's cloud kernel, AppArmor's parser, and QEMU with its libraries unless one is installed. Nothing is installed on
 # this machine: the packages are only unpacked. Needs apt and Debian's packages.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -24,6 +24,8 @@ if ! ls "$cache"/kernel/boot/vmlinuz-* >/dev/null 2>&1; then
   image=$(apt-cache depends --no-recommends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
   unpack kernel "$image"
 fi
+# The profile of containers is loaded by it; Debian's kernel has AppArmor.
+if [ ! -x "$cache/apparmor/sbin/apparmor_parser" ]; then unpack apparmor apparmor; fi
 if ! command -v qemu-system-x86_64 >/dev/null 2>&1 && [ ! -x "$cache/qemu/usr/bin/qemu-system-x86_64" ]; then
   # What apt would install beside it is what it needs; libraries that are there are not asked for.
   unpack qemu $(apt-get install -s --no-install-recommends qemu-system-x86 | awk '$1 == "Inst" { print $2 }')

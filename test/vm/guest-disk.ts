@@ -32,8 +32,14 @@ const networkDrivers = [
 /** Where Debian has them. */
 const networkTools = ['/usr/sbin/ip', '/usr/sbin/nft'];
 
-/** Fills `directory` with the tree and makes `image` of it; `modules` is the folder of the kernel's modules. */
-export async function makeDisk(directory: string, image: string, modules: string): Promise<void> {
+/** From where a part of the disk comes that this machine may not have; `modules` is the folder of the kernel's modules. */
+export interface DiskParts {
+  readonly modules: string;
+  readonly appArmorParser: string;
+}
+
+/** Fills `directory` with the tree and makes `image` of it. */
+export async function makeDisk(directory: string, image: string, { modules, appArmorParser }: DiskParts): Promise<void> {
   for (const name of [
     'dev',
     'proc',
@@ -56,7 +62,8 @@ export async function makeDisk(directory: string, image: string, modules: string
   await installDrivers(directory, modules);
   const tools = ['/usr/bin/script', ...networkTools];
   for (const file of tools) put(directory, file, join('/usr/bin', basename(file)));
-  for (const file of await librariesOf(node, koffi, ...tools)) put(directory, file, file);
+  for (const file of await librariesOf(node, koffi, appArmorParser, ...tools)) put(directory, file, file);
+  put(directory, appArmorParser, '/sbin/apparmor_parser');
   put(directory, dockerProgram(), '/usr/local/bin/docker');
   put(directory, node, '/opt/gantry/node');
   cpSync(join(root, 'build'), join(directory, 'opt/gantry/build'), { recursive: true, filter: (path) => basename(path) !== 'obj' });

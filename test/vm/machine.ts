@@ -15,6 +15,7 @@ export interface MachineParts {
   readonly qemu: string;
   readonly kernel: string;
   readonly modules: string;
+  readonly appArmorParser: string;
 }
 
 /** Text: what is missing. */
@@ -22,10 +23,11 @@ export function findMachineParts(): MachineParts | string {
   const qemu = ['/usr/bin/qemu-system-x86_64', join(cache, 'qemu/usr/bin/qemu-system-x86_64')].find(existsSync);
   const [kernel] = globSync('kernel/boot/vmlinuz-*', { cwd: cache });
   const [modules] = globSync('kernel/lib/modules/*', { cwd: cache });
-  if (qemu === undefined || kernel === undefined || modules === undefined) {
-    return 'needs qemu-system-x86_64 and linux-image-cloud-amd64 (sh test/vm/fetch.sh gets both into .cache/vm)';
+  const appArmorParser = join(cache, 'apparmor/sbin/apparmor_parser');
+  if (qemu === undefined || kernel === undefined || modules === undefined || !existsSync(appArmorParser)) {
+    return 'needs qemu-system-x86_64, linux-image-cloud-amd64 and apparmor (sh test/vm/fetch.sh gets them into .cache/vm)';
   }
-  return { qemu, kernel: join(cache, kernel), modules: join(cache, modules) };
+  return { qemu, kernel: join(cache, kernel), modules: join(cache, modules), appArmorParser };
 }
 
 export interface Ended {
@@ -39,7 +41,7 @@ export interface Ended {
 export async function runMachine(parts: MachineParts, limitMs: number): Promise<Ended> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-vm-'));
   try {
-    await makeDisk(join(directory, 'root'), join(directory, 'disk'), parts.modules);
+    await makeDisk(join(directory, 'root'), join(directory, 'disk'), parts);
     makeInitialFiles(parts.modules, join(directory, 'initial'));
     return await boot(parts, directory, limitMs);
   } finally {

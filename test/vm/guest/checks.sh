@@ -43,6 +43,30 @@ processes() {
   like 'seccomp refuses what the profile does' '*Operation not permitted*' "$(run busybox unshare -m true)"
 }
 
+apparmor() {
+  same 'the default profile confines' 'gantry-default (enforce)' "$(run busybox cat /proc/self/attr/current)"
+  like 'inspect and info tell it' '*gantry-default*apparmor*' "$(docker create --name confined --network none busybox true >/dev/null; docker start -a confined; docker inspect -f '{{.AppArmorProfile}}' confined; docker info -f '{{.SecurityOptions}}'; docker rm confined)"
+  same 'without it when that is asked' 'unconfined' "$(run --security-opt apparmor=unconfined busybox cat /proc/self/attr/current)"
+  same 'privileged is unconfined' 'unconfined' "$(run --privileged busybox cat /proc/self/attr/current)"
+  same 'it denies what capabilities and seccomp would allow' 'denied' "$(run --cap-add SYS_ADMIN --security-opt seccomp=unconfined busybox sh -c 'mount -t tmpfs t /tmp 2>/dev/null || echo denied')"
+  same 'what masks would hide, too' 'denied' "$(run --security-opt systempaths=unconfined busybox sh -c '(echo x >/proc/sys/vm/swappiness) 2>/dev/null || echo denied')"
+  printf 'profile of-mine flags=(attach_disconnected) {\n file,\n deny /etc/passwd r,\n}\n' | apparmor_parser -r 2>/dev/null
+  same 'a profile by name' 'of-mine (enforce)~unreadable~' "$(run --security-opt apparmor=of-mine busybox sh -c 'cat /proc/self/attr/current; cat /etc/passwd 2>/dev/null || echo unreadable' | tr '\n' '~')"
+  like 'a profile that is not there' '*set the AppArmor profile "nobodys"*' "$(run --security-opt apparmor=nobodys busybox true)"
+  docker run -d --network none --name confined busybox sleep 1000 >/dev/null
+  same 'an exec is confined' 'gantry-default (enforce)' "$(docker exec confined cat /proc/self/attr/current)"
+  docker rm -f confined >/dev/null
+}
+
+userns() {
+  same 'hardened: ids of its own, on layers with mapped owners' '524288~0~0~0~2048~' "$(run --security-opt hardened=true busybox sh -c 'awk "{print \$2}" /proc/self/uid_map; id -u; stat -c %u /bin/busybox; touch /made && stat -c %u /made; cat /sys/fs/cgroup/pids.max' | tr '\n' '~')"
+  docker run -d --network none --name mapped --security-opt hardened=true -v owned:/owned busybox sleep 1000 >/dev/null
+  same 'exec and a volume there' '5~5~' "$(docker exec mapped chown 5 /owned; docker exec -u 5 mapped sh -c 'id -u; touch /owned/x; stat -c %u /owned/x' | tr '\n' '~')"
+  same 'the volume for others' 5 "$(run -v owned:/owned busybox stat -c %u /owned/x)"
+  docker rm -f mapped >/dev/null
+  docker volume rm owned >/dev/null
+}
+
 limits() {
   id=$(docker run -d --network none --name limited -m 64m --memory-swap 96m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 --pids-limit 33 \
     --cpuset-cpus 0 --blkio-weight 300 --device-write-bps /dev/vda:1mb busybox sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done')
@@ -186,11 +210,11 @@ leave() {
   kill -TERM $daemon
   wait $daemon; same 'the daemon stops' 0 $?
   gone "the launcher leaves with it" $tree/launcher
-  same 'nothing went wrong in the log' '' "$(grep -E ' (ERROR|FATAL) ' /var/log/gantryd)"
+  same 'nothing went wrong in the log' '' "$(grep -E ' (ERROR|FATAL) ' /var/log/gantryd | grep -v nobodys)"
   same 'the kernel had nothing to complain about' '' "$(dmesg | grep -E 'overlayfs|BUG:|WARNING:|Oops' | head -n 3)"
 }
 
 start_daemon
 echo "vm: daemon ready after $(cut -d' ' -f1 /proc/uptime) s"
-for part in ${*:-images processes limits devices networks volumes ends leave}; do $part; echo "vm: $part done after $(cut -d' ' -f1 /proc/uptime) s"; done
+for part in ${*:-images processes apparmor userns limits devices networks volumes ends leave}; do $part; echo "vm: $part done after $(cut -d' ' -f1 /proc/uptime) s"; done
 cat /var/log/gantryd
