@@ -26,8 +26,11 @@ export async function auditVolumes(context: VolumeContext, roots: MountRoots): P
 
 async function missingDirectories(context: VolumeContext): Promise<readonly Finding[]> {
   const found: Finding[] = [];
+  // What is mounted is there, and is not looked at: its server may be gone.
+  const mounted = new Set(await readMountPoints());
   for (const record of context.records.all()) {
-    if (record.driver !== 'local' || context.queue.isBusy(record.name) || (await exists(context.paths.data(record.name)))) continue;
+    if (record.driver !== 'local' || context.queue.isBusy(record.name) || mounted.has(context.paths.data(record.name))) continue;
+    if (await exists(context.paths.data(record.name))) continue;
     found.push({
       kind: 'directory',
       what: context.paths.data(record.name),

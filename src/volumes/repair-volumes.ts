@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { errorText, hasErrnoCode } from '../base/errors.ts';
+import { readMountPoints } from '../linux/mount-table.ts';
 import { type LocalPaths, STAGED, STAGED_INSIDE } from './local-paths.ts';
 import { finishRename } from './rename-volume.ts';
 import type { VolumeContext } from './volume-context.ts';
@@ -17,7 +18,10 @@ export async function makeVolumesRoot(paths: LocalPaths): Promise<void> {
 
 export async function repairVolumes(context: RepairContext): Promise<void> {
   for (const record of context.records.all()) if (record.renamingTo !== null) await settleRename(context, record, record.renamingTo);
-  for (const record of context.records.all()) if (record.driver === 'local') await requireDirectory(context, record);
+  // What is mounted is there, and is not looked at: its server may be gone.
+  const mounted = new Set(await readMountPoints());
+  for (const record of context.records.all())
+    if (record.driver === 'local' && !mounted.has(context.paths.data(record.name))) await requireDirectory(context, record);
   const leftovers: string[] = [];
   for (const entry of await readdir(context.paths.root, { withFileTypes: true })) {
     if (entry.name.startsWith('.')) leftovers.push(entry.name);
