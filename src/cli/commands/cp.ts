@@ -2,6 +2,7 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { posix, resolve } from 'node:path';
 import { hasErrnoCode } from '../../base/errors.ts';
+import { ApiError } from '../../client/api-client.ts';
 import type { GantryClient } from '../../client/gantry-client.ts';
 import { isDirectoryMode, isLinkMode } from '../../wire/path-stat.ts';
 import { CliError } from '../cli-error.ts';
@@ -158,13 +159,23 @@ function inContainer(path: string): string {
 /** What can't be looked at is taken for missing: its parent tells more when the copy is tried. */
 async function insideDestination(client: GantryClient, { container, path: given }: Inside): Promise<CopyDestination> {
   const path = inContainer(given);
-  const found = await client.containers.statPath(container, path);
+  const found = await lookAt(client, container, path);
   if (found === null) return { path, kind: 'missing' };
   if (!isLinkMode(found.mode)) return { path, kind: isDirectoryMode(found.mode) ? 'directory' : 'other' };
   const target = linkTargetOf(path, found.linkTarget);
-  const behind = await client.containers.statPath(container, target);
+  const behind = await lookAt(client, container, target);
   if (behind === null) return { path: target, kind: 'missing' };
   return { path: target, kind: isDirectoryMode(behind.mode) ? 'directory' : 'other' };
+}
+
+/** The answer to a HEAD has no words: whatever is wrong, the copy itself will tell. */
+async function lookAt(client: GantryClient, container: string, path: string) {
+  try {
+    return await client.containers.statPath(container, path);
+  } catch (error) {
+    if (error instanceof ApiError) return null;
+    throw error;
+  }
 }
 
 function absolute({ io }: CommandContext, path: string): string {

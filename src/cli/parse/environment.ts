@@ -50,8 +50,8 @@ function readEntries(path: string, what: string, environment: Environment | null
     if (/\s/.test(equals === -1 ? name.trimEnd() : name))
       throw new CliError(`invalid ${what} (${path}): variable '${name}' contains whitespaces`, 125);
     if (equals !== -1) entries.push(trimmed);
-    else if (environment === null) entries.push(name.trimEnd());
-    else entries.push(...(environmentEntry(name.trimEnd(), environment) ?? []));
+    // A label without a value means nothing in a file, as with Docker.
+    else if (environment !== null) entries.push(...(environmentEntry(name.trimEnd(), environment) ?? []));
   }
   return entries;
 }
