@@ -3,9 +3,9 @@
  * the check, as in Docker.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText } from '../base/errors.ts';
 import { goDuration } from '../base/go-duration.ts';
+import { withPatience } from '../base/patience.ts';
 import { endSession } from '../linux/end-session.ts';
 import type { ExecConfig } from './config.ts';
 import type { Container } from './container.ts';
@@ -29,10 +29,11 @@ export async function probeHealth(context: ContainerContext, container: Containe
   const id = probeIdPrefix + randomBytes(32).toString('hex').slice(probeIdPrefix.length);
   const exec = addExec(context, container, probeConfig(container, check), id);
   const output = new HealthOutput();
-  const done = run(context, exec, output);
+  const session = startExec(context, exec, { detach: false, tty: false, consoleSize: null });
+  const done = session.then((begun) => readToEnd(begun, exec, output));
   try {
     if (await isInTime(container, done, check.timeoutMs)) return result(await done, output.text());
-    await endProbe(context, container, exec, done);
+    await endProbe(context, container, exec, session, done);
     const printed = output.text();
     return result(noExitCode, `Health check exceeded timeout (${goDuration(check.timeoutMs)})${printed === '' ? '' : `: ${printed}`}`);
   } catch (error) {
@@ -61,8 +62,7 @@ function probeConfig({ config }: Container, check: HealthCheck): ExecConfig {
 }
 
 /** Its exit code, once everything it printed has been read. */
-async function run(context: ContainerContext, exec: Exec, output: HealthOutput): Promise<number> {
-  const session = await startExec(context, exec, { detach: false, tty: false, consoleSize: null });
+async function readToEnd(session: AttachSession | null, exec: Exec, output: HealthOutput): Promise<number> {
   if (session !== null) await readAll(session, output);
   return exec.state.kind === 'ended' ? exec.state.exitCode : noExitCode;
 }
@@ -79,18 +79,26 @@ async function isInTime(container: Container, done: Promise<number>, timeoutMs: 
     () => true,
   );
   for (;;) {
-    const timer = new AbortController();
-    const inTime = await Promise.race([settled, sleep(timeoutMs, false, { signal: timer.signal }).catch(() => false)]);
-    timer.abort();
-    if (inTime || !isPaused(container)) return inTime;
+    const isSettled = (await withPatience(settled, timeoutMs)) !== 'late';
+    if (isSettled || !isPaused(container)) return isSettled;
   }
 }
 
-async function endProbe(context: ContainerContext, container: Container, exec: Exec, done: Promise<number>): Promise<void> {
+async function endProbe(
+  context: ContainerContext,
+  container: Container,
+  exec: Exec,
+  begun: Promise<unknown>,
+  done: Promise<number>,
+): Promise<void> {
+  // It may still be on its way into the container: it is ended when it is there, even if nobody waits for that any more.
+  const ending = begun.then(() => {
+    if (exec.state.kind === 'running') endSession(exec.state.process.pid, cgroupsPathOf(context, container));
+    return done;
+  });
   // Whatever becomes of it: its result is that it was too slow.
-  const ended = done.catch(() => noExitCode);
-  if (exec.state.kind === 'running') endSession(exec.state.process.pid, cgroupsPathOf(context, container));
-  const timer = new AbortController();
-  await Promise.race([ended, sleep(endedMs, null, { signal: timer.signal }).catch(() => null)]);
-  timer.abort();
+  await withPatience(
+    ending.catch(() => noExitCode),
+    endedMs,
+  );
 }
