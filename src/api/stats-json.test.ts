@@ -16,6 +16,7 @@ const v1: UsageSample = {
     pids: { current: 2n, limit: 'max' },
     blockIO: { version: 1, serviceBytes: [{ major: 8, minor: 0, op: 'Read', value: 4n }], serviced: [] },
   },
+  processes: [],
   interfaces: [
     { name: 'eth0', rxBytes: 1n, rxPackets: 2n, rxErrors: 3n, rxDropped: 4n, txBytes: 5n, txPackets: 6n, txErrors: 7n, txDropped: 8n },
   ],

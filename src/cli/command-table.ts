@@ -96,8 +96,8 @@ export const commandTable: readonly CommandEntry[] = [
   },
   {
     paths: ['container top', 'top'],
-    summary: 'Display the running processes of a container',
-    load: async () => (await import('./commands/container-details.ts')).top,
+    summary: 'Display the running processes of a container, or of all, live',
+    load: async () => (await import('./commands/top.ts')).top,
   },
   {
     paths: ['container port', 'port'],

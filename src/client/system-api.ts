@@ -2,6 +2,7 @@ import type { ApiClient } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import { jsonValues } from './json-lines.ts';
 import type { DiskUsageAnswer, EventMessage, Filters, FsckAnswer, PruneAnswer, RegistryCredentials, VersionAnswer } from './types.ts';
+import type { UsageTableAnswer } from './usage-table-types.ts';
 
 export class SystemApi {
   readonly #client: ApiClient;
@@ -24,6 +25,12 @@ export class SystemApi {
 
   diskUsage(): Promise<DiskUsageAnswer> {
     return this.#client.json('GET', '/system/df');
+  }
+
+  /** Beyond Docker: what every container and its processes have used, once a second. */
+  async usage(): Promise<AsyncIterable<UsageTableAnswer>> {
+    const response = await this.#client.request('GET', '/system/top');
+    return jsonValues(response.body as AsyncIterable<Buffer>) as AsyncIterable<UsageTableAnswer>;
   }
 
   /** Beyond Docker. */

@@ -64,6 +64,7 @@ import { startContainer } from './start-container.ts';
 import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
 import { updateContainer } from './update-container.ts';
 import { UsageCollector } from './usage-collector.ts';
+import { usageTables } from './usage-table.ts';
 import { validateContainerName } from './validate-create.ts';
 import { VolumeClaims } from './volume-claims.ts';
 import { waitUntilReady } from './wait-until-ready.ts';
@@ -350,6 +351,10 @@ class Service implements ContainerService {
     const listed = await listProcesses(this.#context, container, psArguments);
     this.#context.events.emit('top', container);
     return listed;
+  }
+
+  usage(signal: AbortSignal) {
+    return usageTables(this.#context, signal);
   }
 
   stats(reference: string, options: Parameters<Containers['stats']>[1], signal: AbortSignal) {

@@ -42,6 +42,8 @@ export interface Containers {
   logs(reference: string, options: LogOptions, signal: AbortSignal): Promise<{ readonly tty: boolean; readonly stream: Readable }>;
   /** Lines of the host's `ps`; `psArguments` empty: `-ef`. */
   processes(reference: string, psArguments: string): Promise<ProcessTable>;
+  /** Beyond Docker: what all running containers and their processes have used, once a second. */
+  usage(signal: AbortSignal): AsyncIterable<UsageTable>;
   /** Without `stream` it is one; it ends when the container is gone. Throws at once for what cannot be asked together. */
   stats(reference: string, options: StatsOptions, signal: AbortSignal): AsyncIterable<ContainerStats>;
   inspect(reference: string, options?: { readonly size?: boolean }): Promise<ContainerView>;
@@ -168,6 +170,16 @@ export interface LogOptions {
   readonly until: bigint | null;
   /** Lines from the end; null: all. */
   readonly tail: number | null;
+}
+
+export interface UsageTable {
+  readonly at: Date;
+  readonly containers: readonly {
+    readonly id: ContainerId;
+    readonly name: string;
+    readonly isPaused: boolean;
+    readonly sample: UsageSample;
+  }[];
 }
 
 export interface StatsOptions {

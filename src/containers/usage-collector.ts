@@ -43,6 +43,11 @@ export class UsageCollector {
     return typeof target === 'string' ? null : ((await this.#read([target]))[0] ?? null);
   }
 
+  /** One reading for one caller. */
+  async read(targets: readonly UsageTarget[]): Promise<UsageReading> {
+    return targets.length === 0 ? [] : await this.#read(targets);
+  }
+
   /** Ends when the container is gone or the signal is aborted; null while it does not run. */
   async *follow(watched: Watched, signal: AbortSignal): AsyncGenerator<UsageSample | null> {
     const watcher: Watcher = { watched, latest: null, end: null, wake: () => {} };

@@ -1,6 +1,7 @@
 /** What the usage worker is asked and answers. One reading serves every container that somebody watches. */
 import type { CgroupUsage } from '../linux/cgroup-usage.ts';
 import type { InterfaceCounters, MachineCpu } from '../linux/machine-usage.ts';
+import type { ProcessFacts } from '../linux/process-facts.ts';
 
 export interface UsageTarget {
   readonly id: string;
@@ -10,6 +11,8 @@ export interface UsageTarget {
   readonly pid: number;
   /** The interfaces that count as its own; none: it has no network of its own. */
   readonly interfaces: readonly string[];
+  /** Its processes too. Default: no. */
+  readonly processes?: boolean;
 }
 
 export interface UsageSample {
@@ -17,6 +20,8 @@ export interface UsageSample {
   readonly machine: MachineCpu;
   readonly cgroup: CgroupUsage;
   readonly interfaces: readonly InterfaceCounters[];
+  /** Empty unless asked for. */
+  readonly processes: readonly ProcessFacts[];
 }
 
 /** In the order of the targets; null: it does not run any more. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { GantryClient } from '../../src/client/gantry-client.ts';
 import type { StatsAnswer } from '../../src/client/usage-types.ts';
 import { runCommand } from '../harness/command.ts';
@@ -82,6 +83,15 @@ suite('stats', { skip }, () => {
     assert.match(lines[0] ?? '', / sh -c while :; do :; done$/);
     const pid = await docker('inspect', '-f', '{{.State.Pid}}', 'busy');
     assert.equal((await docker('top', 'busy', '-o', 'pid,comm')).split('\n')[1]?.replace(/ +/, ' '), `${pid} sh`);
+  });
+
+  test('gantry top: all containers and their processes, the busiest first', async () => {
+    const main = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
+    const { stdout, stderr, status } = await runCommand([process.execPath, '--no-warnings', main, '-H', daemon.host, 'top', '--no-stream']);
+    assert.equal(status, 0, stderr);
+    const [containers = '', processes = ''] = stdout.split('\n\n').slice(1);
+    assert.match(containers, /^CONTAINER .*\nbusy +[1-9][\d.]*% .*\nidle +0\./);
+    assert.match(processes, /^PID .*\n\d+ +busy +0 +R +[1-9].* sh\n\d+ +idle .* sleep$/m);
   });
 
   test('docker stats --no-stream', async () => {

@@ -6,6 +6,7 @@ import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 import { statsLine } from '../stats-json.ts';
+import { usageTableJson } from '../usage-table-json.ts';
 
 export function usageRoutes({ containers }: ApiServices): readonly Route[] {
   return [
@@ -29,6 +30,12 @@ export function usageRoutes({ containers }: ApiServices): readonly Route[] {
     },
     {
       method: 'GET',
+      pattern: '/system/top',
+      body: 'any',
+      handle: (exchange) => sendAll(exchange, containers.usage(exchange.signal), (table) => `${JSON.stringify(usageTableJson(table))}\n`),
+    },
+    {
+      method: 'GET',
       pattern: '/containers/{id}/stats',
       body: 'any',
       async handle(exchange) {
@@ -36,19 +43,19 @@ export function usageRoutes({ containers }: ApiServices): readonly Route[] {
         const stream = exchange.text('stream') === null || exchange.flag('stream');
         const oneShot = exchange.apiMinor >= 41 && exchange.flag('one-shot');
         const stats = containers.stats(exchange.parameter('id'), { stream, oneShot }, exchange.signal);
-        await (stream ? sendAll(exchange, stats) : sendOne(exchange, stats));
+        await (stream ? sendAll(exchange, stats, statsLine) : sendOne(exchange, stats));
       },
     },
   ];
 }
 
-async function sendAll(exchange: Exchange, stats: AsyncIterable<ContainerStats>): Promise<void> {
+async function sendAll<T>(exchange: Exchange, answers: AsyncIterable<T>, line: (answer: T) => string): Promise<void> {
   const { response, signal } = exchange;
   exchange.startStream(200, 'application/json');
   try {
-    for await (const each of stats) {
+    for await (const each of answers) {
       // A client that does not read is asked for no more samples: the next one that it gets is a new one.
-      if (!response.write(statsLine(each))) await once(response, 'drain', { signal });
+      if (!response.write(line(each))) await once(response, 'drain', { signal });
     }
     response.end();
   } catch (error) {

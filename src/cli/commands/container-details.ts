@@ -1,22 +1,7 @@
-/** `top`, `port` and `diff`: what one container has inside. */
+/** `port` and `diff`: what one container has inside. */
 import { CliError } from '../cli-error.ts';
 import { type Command, oneArgument } from '../command.ts';
-import { alignColumns } from '../format/tab-writer.ts';
 import { compareNaturally } from '../views/natural-order.ts';
-
-export const top: Command = {
-  usage: 'CONTAINER [ps OPTIONS]',
-  flags: [],
-  args: { min: 1, max: Number.POSITIVE_INFINITY },
-  interspersed: false,
-  async run(context) {
-    const [name = '', ...psOptions] = context.args;
-    const { Titles, Processes } = await context.client.containers.top(name, psOptions.join(' '));
-    const lines = [Titles, ...(Processes ?? [])].map((fields) => fields.join('\t')).join('\n');
-    context.print(`${alignColumns(lines, 20, 3)}\n`);
-    return 0;
-  },
-};
 
 export const port: Command = {
   usage: 'CONTAINER [PRIVATE_PORT[/PROTO]]',
