@@ -131,8 +131,9 @@ export async function inside({ namespaceFd }: Pick<SandboxResult, 'namespaceFd'>
   return stdout;
 }
 
-export function pings(sandbox: SandboxResult, address: string): Promise<boolean> {
-  return inside(sandbox, 'busybox', address.includes(':') ? 'ping6' : 'ping', '-c', '1', '-W', '2', address).then(
+/** One request; the answer may take its time on a busy machine. Who expects none waits less. */
+export function pings(sandbox: SandboxResult, address: string, patienceSeconds = 10): Promise<boolean> {
+  return inside(sandbox, 'busybox', address.includes(':') ? 'ping6' : 'ping', '-c', '1', '-W', String(patienceSeconds), address).then(
     () => true,
     () => false,
   );

@@ -70,10 +70,10 @@ describe('networks survive', { skip }, () => {
     await world.daemon.restart();
     assert.equal(await echo(hostAddress.v4), 'hello', 'a new connection afterwards');
     assert.equal(await echo(hostAddress.v6), 'hello');
-    assert.ok((await flow.finish()) > 300);
+    assert.ok((await flow.finish()) > 100);
     await delay(4000);
     const [answered, failed] = (await world.docker('exec', 'asks', 'cat', '/tmp/result')).split(' ').map(Number);
-    assert.ok((answered ?? 0) > 50, `${answered} answered`);
+    assert.ok((answered ?? 0) > 5, `${answered} answered`);
     assert.equal(failed, 0);
   });
 
