@@ -6,12 +6,39 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { StartError } from '../../src/runtime/runtime.ts';
 import { newContainerId, runtimeSuite } from '../../src/runtime/runtime-suite.ts';
-import { openNativeFixture, runcProgram, whyNoNativeRuntime } from './native-fixture.ts';
+import { monitorOf, openNativeFixture, runcProgram, whyNoNativeRuntime } from './native-fixture.ts';
 
 const missing = whyNoNativeRuntime() ?? (runcProgram === null ? 'needs runc (apt install runc)' : null);
 
 if (missing !== null) it('runtime runc', { skip: missing }, () => {});
 else runtimeSuite('runc', () => openNativeFixture(runcProgram));
+
+describe('runc: what dies', { skip: missing ?? false, timeout: 60_000 }, () => {
+  it('a monitor that dies: the launcher kills the container and records 137, and nothing of runc is left', async () => {
+    await using fixture = await openNativeFixture(runcProgram);
+    const id = newContainerId();
+    const request = {
+      spec: fixture.spec(id, ['sleep', '1000']),
+      rootfs: fixture.rootfs(),
+      log: null,
+      stdin: 'null',
+      attachments: [],
+    } as const;
+    const container = await fixture.runtime.start({ id, ...request });
+    const exec = await container.exec({ id: newContainerId(), spec: request.spec, stdin: false, stdout: true, stderr: false });
+    process.kill(monitorOf(container.pid), 'SIGKILL');
+    const exit = await container.exited;
+    assert.ok(exit !== 'lost');
+    assert.deepEqual([exit.code, exit.note, await exec.exited], [137, 'monitor died', 'lost']);
+    for (const pid of [container.pid, exec.pid]) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+    await container.release();
+    assert.equal(existsSync(join(fixture.directory, 'run/c', id)), false);
+    const again = await fixture.runtime.start({ id, ...request });
+    await again.kill(9, 'init');
+    assert.equal(((await again.exited) as { code: number }).code, 137);
+    await again.release();
+  });
+});
 
 /** Programs that behave as no OCI runtime should. */
 describe('runtimes that misbehave', { skip: whyNoNativeRuntime() ?? false, timeout: 60_000 }, () => {
