@@ -454,7 +454,7 @@ class Service implements ContainerService {
       const { record, state } = container;
       const mounted = imageMountsOf(record.mounts).find(({ imageId }) => imageId === id);
       const reference = record.imageId === id ? record.imageReference : mounted?.image;
-      return reference === undefined ? [] : [{ containerId: container.id, running: state.status === 'running', reference }];
+      return reference === undefined ? [] : [{ containerId: container.id, running: isUp(state), reference }];
     });
   }
 

@@ -76,8 +76,8 @@ const EEXIST = 17;
 const exitPatienceMs = 2000;
 const exitRetryMs = 20;
 const listeningRetryMs = 50;
-/** A monitor answers within a millisecond, on a busy machine within a hundred. */
-const silenceMs = 1000;
+/** A monitor answers within a millisecond, on a busy machine within a fraction of a second. */
+const silenceMs = 2000;
 
 export class NativeRuntime implements Runtime {
   readonly name: string;

@@ -18,7 +18,7 @@ export interface Runtime {
   start(request: StartRequest): Promise<RunningContainer>;
   /**
    * After a restart of the daemon: the running container, its exit status when it ended meanwhile, or `lost` when neither monitor nor launcher knows.
-   * What is then still in its cgroup (`cgroupsPath` of its spec) is killed and the cgroup removed. A monitor that is there and says nothing for a second is
+   * What is then still in its cgroup (`cgroupsPath` of its spec) is killed and the cgroup removed. A monitor that is there and says nothing for two seconds is
    * not waited for: see `RunningContainer.answered`. `kept`: what it kept when it was last heard of.
    */
   adopt(id: ContainerId, cgroupsPath?: string | null, kept?: KeptByMonitor): Promise<RunningContainer | ExitStatus | 'lost'>;
