@@ -7,12 +7,13 @@ interface Answer {
 
 /** `host`: unix://… */
 export async function fsckFindings(host: string, method: 'GET' | 'POST' = 'GET', deep = false): Promise<readonly string[]> {
-  const found = await look(host, method, deep);
+  const found = await fsckOnce(host, method, deep);
   // What a busy machine has not got to yet is no finding of a test.
-  return found.length > 0 && method === 'GET' ? await look(host, method, deep) : found;
+  return found.length > 0 && method === 'GET' ? await fsckOnce(host, method, deep) : found;
 }
 
-async function look(host: string, method: 'GET' | 'POST', deep: boolean): Promise<readonly string[]> {
+/** As `fsckFindings`, without its patience: for what is damaged on purpose. */
+export async function fsckOnce(host: string, method: 'GET' | 'POST' = 'GET', deep = false): Promise<readonly string[]> {
   const { Findings } = JSON.parse(await call(host, method, `/system/fsck${deep ? '?deep=1' : ''}`)) as Answer;
   return Findings.map(({ Kind, What, Why }) => `${Kind} ${What}: ${Why}`);
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { createContainer, engineCall } from '../faults/engine-request.ts';
 import { globalNameOf, ownCgroups } from '../faults/residue.ts';
 import { runCommand } from '../harness/command.ts';
-import { fsckFindings } from '../harness/fsck.ts';
+import { fsckFindings, fsckOnce } from '../harness/fsck.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 
@@ -49,7 +49,7 @@ suite('system fsck', { skip }, () => {
     await engineCall(daemon.host, 'POST', `/containers/${id}/start`);
     const strays = makeStrays(daemon);
     const expected = strays.map((path) => path.replace('/sys/fs/cgroup/memory', '').replace('/sys/fs/cgroup/unified', '')).sort();
-    assert.deepEqual((await fsckFindings(daemon.host)).map(whatOf).sort(), [...new Set(expected)]);
+    assert.deepEqual((await fsckOnce(daemon.host)).map(whatOf).sort(), [...new Set(expected)]);
     const listed = await gantry('system', 'fsck');
     assert.equal(listed.status, 1, listed.stderr);
     assert.match(listed.stdout, /no container has this id\n {2}--repair removes it\n/);
@@ -68,9 +68,9 @@ suite('system fsck', { skip }, () => {
     const id = await createContainer(daemon.host, { name: 'row', command: ['true'] });
     const path = `${daemon.dataRoot}/gantry.db`;
     withDatabase(path, (database) => renameRow(database, id));
-    const found = await fsckFindings(daemon.host);
+    const found = await fsckOnce(daemon.host);
     assert.equal(found.length, 2, found.join('\n'));
-    await fsckFindings(daemon.host, 'POST');
+    await fsckOnce(daemon.host, 'POST');
     assert.deepEqual(await fsckFindings(daemon.host), []);
     await daemon.crash();
     await daemon.restart();
@@ -85,11 +85,11 @@ suite('system fsck', { skip }, () => {
     const victim = readdirSync(blobs).find((name) => name !== largest.slice('sha256:'.length)) ?? '';
     writeFileSync(`${blobs}/${victim}`, 'damaged');
     assert.deepEqual(await fsckFindings(daemon.host), []);
-    assert.deepEqual((await fsckFindings(daemon.host, 'GET', true)).map(whatOf), [`sha256:${victim}`]);
-    await fsckFindings(daemon.host, 'POST', true);
-    assert.match((await fsckFindings(daemon.host))[0] ?? '', /it is missing, and image .* needs it: load or pull that again/);
+    assert.deepEqual((await fsckOnce(daemon.host, 'GET', true)).map(whatOf), [`sha256:${victim}`]);
+    await fsckOnce(daemon.host, 'POST', true);
+    assert.match((await fsckOnce(daemon.host))[0] ?? '', /it is missing, and image .* needs it: load or pull that again/);
     await docker('rmi', '-f', 'hello-world', 'busybox');
-    assert.deepEqual(await fsckFindings(daemon.host, 'GET', true), []);
+    assert.deepEqual(await fsckOnce(daemon.host, 'GET', true), []);
     await loadBusybox(daemon.host);
   });
 
@@ -98,8 +98,8 @@ suite('system fsck', { skip }, () => {
     await daemon.stop();
     rmSync(`${daemon.dataRoot}/blobs/sha256/${image.slice('sha256:'.length)}`);
     await daemon.restart();
-    assert.match((await fsckFindings(daemon.host)).join('\n'), /row image sha256:.*: it cannot be used/);
-    await fsckFindings(daemon.host, 'POST');
+    assert.match((await fsckOnce(daemon.host)).join('\n'), /row image sha256:.*: it cannot be used/);
+    await fsckOnce(daemon.host, 'POST');
     assert.deepEqual(await fsckFindings(daemon.host), []);
     assert.deepEqual(readdirSync(`${daemon.dataRoot}/blobs/sha256`), []);
     await loadBusybox(daemon.host);
@@ -109,8 +109,8 @@ suite('system fsck', { skip }, () => {
     await docker('volume', 'create', 'gone');
     rmSync(`${daemon.dataRoot}/volumes/gone`, { recursive: true });
     mkdirSync(`${daemon.dataRoot}/volumes/found/_data`, { recursive: true });
-    assert.equal((await fsckFindings(daemon.host)).length, 2);
-    await fsckFindings(daemon.host, 'POST');
+    assert.equal((await fsckOnce(daemon.host)).length, 2);
+    await fsckOnce(daemon.host, 'POST');
     assert.deepEqual(await fsckFindings(daemon.host), []);
     assert.equal(await docker('run', '--rm', '-v', 'gone:/a', '-v', 'found:/b', 'busybox', 'ls', '/a', '/b'), '/a:\n\n/b:');
     await docker('volume', 'rm', 'gone', 'found');
@@ -128,9 +128,9 @@ suite('system fsck', { skip }, () => {
     );
     await daemon.restart();
     renameSync(hidden, `${daemon.execRoot}/c/${id}`);
-    const found = (await fsckFindings(daemon.host)).map((line) => line.split(' ', 1)[0]).sort();
+    const found = (await fsckOnce(daemon.host)).map((line) => line.split(' ', 1)[0]).sort();
     assert.deepEqual(found, ['cgroup', 'directory', 'process', 'socket']);
-    await fsckFindings(daemon.host, 'POST');
+    await fsckOnce(daemon.host, 'POST');
     assert.deepEqual(await fsckFindings(daemon.host), []);
     await docker('start', 'lost');
     await docker('rm', '-f', 'lost');
