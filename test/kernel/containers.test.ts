@@ -18,6 +18,7 @@ import { plainSecurity } from '../../src/containers/security-defaults.ts';
 import { FakeNetworks } from '../../src/containers/testing/fake-networks.ts';
 import { createImageCatalogue } from '../../src/images/image-catalogue.ts';
 import { removeCgroup } from '../../src/linux/cgroups.ts';
+import { removeNamedCgroups } from '../../src/linux/named-hierarchies.ts';
 import { readOciVersion } from '../../src/runtime/oci-version.ts';
 import { runtimeNames } from '../../src/runtime/runtime-names.ts';
 import { RuntimeSelection } from '../../src/runtime/runtime-selection.ts';
@@ -170,6 +171,7 @@ suite('containers', { skip }, () => {
     }
     await engine.close();
     await removeCgroup(cgroupParent).catch(() => {});
+    await removeNamedCgroups(cgroupParent);
     rmSync(directory, { recursive: true, force: true });
   });
 
