@@ -47,7 +47,7 @@ export const lifeLines: readonly CompatLine[] = [
   {
     name: 'top: columns asked for',
     script:
-      'docker run -d --name to busybox sleep 100 >/dev/null; docker top to -eo args; docker top to -o comm,user,pid | wc -l; docker rm -f to',
+      'docker run -d --name to busybox sleep 100 >/dev/null; docker top to -eo pid,args | sed -e 1d -e "s,^ *[0-9]* *,,"; docker top to -o comm,user,pid | wc -l; docker rm -f to',
   },
   {
     name: 'top: stopped, missing, bad columns',
@@ -250,7 +250,7 @@ export const lifeLines: readonly CompatLine[] = [
   {
     name: 'exec: as ps and inspect see it',
     script:
-      'docker run -d --name exe busybox sleep 100 >/dev/null; docker exec -d exe sleep 50; sleep 0.3; docker inspect -f "{{len .ExecIDs}}" exe; docker top exe -eo args | sort; docker rm -f exe',
+      'docker run -d --name exe busybox sleep 100 >/dev/null; docker exec -d exe sleep 50; sleep 0.3; docker inspect -f "{{len .ExecIDs}}" exe; docker top exe -eo pid,args | sed "s,^ *[0-9]* *,," | sort; docker rm -f exe',
   },
   // namespaces and the rest of the configuration
   { name: 'init', script: 'docker run --rm --init busybox sh -c "cat /proc/1/comm | wc -c; echo \\$\\$ | wc -l"' },
