@@ -10,9 +10,9 @@ import { conflict, type EngineError } from '../base/errors.ts';
 import { chainIds, shortId } from '../oci/digest.ts';
 import { canonicalName, familiarName, familiarReference, parseReference } from '../oci/reference.ts';
 import type { ImageEvent, ImageUser, RemovedImage } from './catalogue.ts';
+import { withLabels } from './image-event.ts';
 import type { ImageRecord, ImageRecords, RecordChange } from './image-records.ts';
 import type { ImageStore } from './image-store.ts';
-import { withLabels } from './image-event.ts';
 import { isDigestKey, resolveImage } from './resolve.ts';
 
 export interface RemoveOptions {
