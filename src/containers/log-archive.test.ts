@@ -30,6 +30,16 @@ function logFixture(context: TestContext, maxFiles: number) {
       }
       writeFileSync(path, '');
     },
+    /** The same as slowly as a busy machine may do it. */
+    async rotateSlowly() {
+      for (let index = maxFiles - 1; index >= 1; index--) {
+        try {
+          renameSync(index > 1 ? `${path}.${index - 1}` : path, `${path}.${index}`);
+          for (let turns = index % 4; turns > 0; turns--) await new Promise(setImmediate);
+        } catch {}
+      }
+      writeFileSync(path, '');
+    },
     archive: () => archiveRotated(files, never),
     async read(options: Partial<LogReadOptions> = {}): Promise<string[]> {
       let text = '';
@@ -124,6 +134,27 @@ test('archiveRotated: rotations between look-up and emptying neither lose nor do
   assert.deepEqual(await log.read(), expected);
 });
 
+test('archiveRotated: files that are being moved are archived in their order', async (context) => {
+  const log = logFixture(context, 40);
+  const expected: string[] = [];
+  let busy = true;
+  const archiving = (async () => {
+    while (busy) {
+      await log.archive();
+      await new Promise(setImmediate);
+    }
+  })();
+  for (let line = 0; line < 30; line++) {
+    expected.push(`line ${line}`);
+    log.write(`line ${line}`);
+    await log.rotateSlowly();
+  }
+  busy = false;
+  await archiving;
+  await log.archive();
+  assert.deepEqual(await log.read(), expected);
+});
+
 test('readLogBlocks: a follower that lost its file to rotation goes on with the archive that came after it', async (context) => {
   const log = logFixture(context, 2);
   const news: LogNews & { wake: () => void; ended: boolean; generation: number; revision: number } = {
@@ -154,6 +185,55 @@ test('readLogBlocks: a follower that lost its file to rotation goes on with the 
   news.wake();
   await following;
   assert.deepEqual(seen, ['first', 'second', 'third']);
+});
+
+test('readLogBlocks: a follower that comes between a rotation and the first line after it', async (context) => {
+  const log = logFixture(context, 5);
+  let wake = () => {};
+  const changed = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  const news = { revision: 0, generation: 0, ended: false, changed };
+  const tell = async () => {
+    news.revision++;
+    for (let turns = 0; turns < 20; turns++) {
+      wake();
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  };
+  log.write('a');
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const { lines } of readLogBlocks(log.files, { tail: null, news })) seen.push(...lines.toString().trim().split('\n'));
+  })();
+  while (seen.length === 0) await new Promise(setImmediate);
+  log.rotate();
+  rmSync(log.path);
+  news.generation++;
+  await tell();
+  log.write('b');
+  await tell();
+  assert.deepEqual(seen, ['a', 'b']);
+  news.ended = true;
+  await tell();
+  await following;
+});
+
+test('readLogBlocks: files that somebody deleted are missing, and nothing waits for them', async (context) => {
+  const log = logFixture(context, 5);
+  for (const line of ['a', 'b', 'c', 'd']) {
+    log.write(line);
+    log.rotate();
+  }
+  rmSync(log.path);
+  assert.deepEqual(await log.read(), ['a', 'b', 'c', 'd']);
+  rmSync(`${log.path}.2`);
+  assert.deepEqual(await log.read({ tail: 2 }), ['b', 'd']);
+  const ended: LogNews = { revision: 0, generation: 0, ended: true, changed: async () => {} };
+  assert.deepEqual(await log.read({ news: ended }), ['a', 'b', 'd']);
+  await log.archive();
+  assert.deepEqual(await log.read(), ['a', 'b', 'd']);
 });
 
 for (const what of ['FIFO', 'symlink', 'directory'] as const) {

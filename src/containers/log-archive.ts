@@ -12,7 +12,17 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { hasErrnoCode } from '../base/errors.ts';
-import { type Archive, archiveName, fileName, type LogFileId, type LogFiles, listArchives, logFileId, openRegular } from './log-chain.ts';
+import {
+  type Archive,
+  archiveName,
+  fileName,
+  type LogFileId,
+  type LogFiles,
+  listArchives,
+  logFileId,
+  openRegular,
+  statRegular,
+} from './log-chain.ts';
 import { fileChunks } from './log-lines.ts';
 
 /** One pass: everything that may be compressed now, is. */
@@ -73,16 +83,24 @@ async function writeAll(file: FileHandle, chunks: AsyncIterable<Buffer>): Promis
   for await (const chunk of chunks) await file.writeFile(chunk);
 }
 
-/** Not emptied yet, and not written any more. */
+/**
+ * Not emptied yet, and not written any more. Names are looked at from the newest to the oldest, the way the monitor moves files: one that moves meanwhile is seen
+ * twice, never missed, and so nothing is taken for the oldest before its time.
+ */
 async function oldestRotated(files: LogFiles): Promise<Rotated | null> {
-  for (let index = files.maxFiles - 1; index >= 1; index--) {
-    const handle = await openRegular(fileName(files, index), constants.O_RDWR);
-    if (handle === null) continue;
-    const found = await handle.stat({ bigint: true });
-    if (found.size > 0n) return { handle, id: logFileId(found), modified: found.mtime };
-    await handle.close();
+  for (;;) {
+    let oldest: { readonly index: number; readonly id: LogFileId } | null = null;
+    for (let index = 1; index < files.maxFiles; index++) {
+      const found = await statRegular(fileName(files, index));
+      if (found !== null && found.size > 0n) oldest = { index, id: logFileId(found) };
+    }
+    if (oldest === null) return null;
+    const handle = await openRegular(fileName(files, oldest.index), constants.O_RDWR);
+    const found = await handle?.stat({ bigint: true });
+    if (handle !== null && found !== undefined && logFileId(found) === oldest.id) return { handle, id: oldest.id, modified: found.mtime };
+    // It has moved on.
+    await handle?.close();
   }
-  return null;
 }
 
 async function removeOldest(files: LogFiles): Promise<void> {
@@ -96,11 +114,8 @@ async function removeOldest(files: LogFiles): Promise<void> {
 async function plainCount(files: LogFiles, archives: readonly Archive[]): Promise<number> {
   let count = 1;
   for (let index = 1; index < files.maxFiles; index++) {
-    const handle = await openRegular(fileName(files, index), constants.O_RDONLY);
-    if (handle === null) continue;
-    const found = await handle.stat({ bigint: true });
-    await handle.close();
-    if (found.size > 0n && !archives.some(({ id }) => id === logFileId(found))) count++;
+    const found = await statRegular(fileName(files, index));
+    if (found !== null && found.size > 0n && !archives.some(({ id }) => id === logFileId(found))) count++;
   }
   return count;
 }

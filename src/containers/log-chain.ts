@@ -10,8 +10,8 @@
  *
  * What stands in place of a log file (a FIFO, a symlink, a device) is refused, never waited for.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { EngineError, hasErrnoCode } from '../base/errors.ts';
 
@@ -74,11 +74,11 @@ export class LogUsers {
 export function openChain(files: LogFiles): Promise<OpenLog[]> {
   return files.users.exclusive(async () => {
     for (;;) {
+      // None for a moment within each rotation, or for good when somebody deleted it.
+      const newest = await idOf(files.path);
       const archives = await listArchives(files);
       const plain = await openPlain(files, archives.at(-1)?.sequence ?? 0);
-      const newest = plain.at(-1);
-      if (newest === undefined || (await idOf(files.path)) === newest.id)
-        return [...(await openArchives(files, archives, plain)), ...plain];
+      if ((await idOf(files.path)) === newest) return [...(await openArchives(files, archives, plain)), ...plain];
       for (const file of plain) await file.close();
     }
   });
@@ -92,12 +92,30 @@ export async function openNext(files: LogFiles, file: OpenLog): Promise<OpenLog 
     if (index === 0) return null;
     // Rotated out of reach while a slow reader held it: on with the oldest of what came after it.
     if (index === null) return await openAfter(files, file);
-    const next = await openFile(files, fileName(files, index - 1), file.sequence);
-    if (next === null) continue;
+    const { next, at } = await openBelow(files, index, file.sequence);
     // Renamed between the look-up and the open: what was opened may be a later file.
-    if ((await indexOf(files, file.id)) === index) return next;
-    await next.close();
+    const stayed = (await indexOf(files, file.id)) === index && !(await isAnyBetween(files, at, index));
+    if (stayed) return next;
+    await next?.close();
   }
+}
+
+/** The first file there is to the right of a name. Within a rotation one may be missing, and somebody may have deleted others. */
+async function openBelow(
+  files: LogFiles,
+  index: number,
+  sequence: number,
+): Promise<{ readonly next: OpenLog | null; readonly at: number }> {
+  for (let at = index - 1; at >= 0; at--) {
+    const next = await openFile(files, fileName(files, at), sequence);
+    if (next !== null) return { next, at };
+  }
+  return { next: null, at: -1 };
+}
+
+async function isAnyBetween(files: LogFiles, from: number, to: number): Promise<boolean> {
+  for (let index = from + 1; index < to; index++) if ((await idOf(fileName(files, index))) !== null) return true;
+  return false;
 }
 
 function openAfter(files: LogFiles, { id, sequence }: OpenLog): Promise<OpenLog | null> {
@@ -169,6 +187,18 @@ export async function openRegular(path: string, flags: number): Promise<FileHand
   if ((await handle.stat()).isFile()) return handle;
   await handle.close();
   throw notRegular(path, null);
+}
+
+/** The same without opening it. */
+export async function statRegular(path: string): Promise<BigIntStats | null> {
+  try {
+    const found = await lstat(path, { bigint: true });
+    if (!found.isFile()) throw notRegular(path, null);
+    return found;
+  } catch (error) {
+    if (hasErrnoCode(error, 'ENOENT')) return null;
+    throw error;
+  }
 }
 
 function notRegular(path: string, cause: unknown): EngineError {

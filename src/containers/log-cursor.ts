@@ -1,10 +1,10 @@
-/** How far a container's lines have been sent: kept in a small file beside its log, replaced by rename, at most once a second while lines go out. */
+/** How far a container's lines have been sent: kept in a small file beside its log, replaced by rename, at most five times a second. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { errorText, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { LogCursor } from './log-files.ts';
 
-const saveMs = 1000;
+const saveMs = 200;
 
 export class StoredCursor {
   readonly #path: string;

@@ -5,7 +5,7 @@
  * Only whole lines are given out; a torn last line (a crash of the writer) is dropped when a newer file follows it. What was deleted before a slow reader came
  * to it is lost to that reader, and nothing else.
  */
-import { type LogFileId, type LogFiles, type OpenLog, openChain, openNext } from './log-chain.ts';
+import { idOf, type LogFileId, type LogFiles, type OpenLog, openChain, openNext } from './log-chain.ts';
 import { findTail, fromStart, LineReader, type StartPoint } from './log-lines.ts';
 
 /** Tells a follower that there may be more. `revision` changes with every piece of news, so news that comes while reading is not lost. */
@@ -76,10 +76,12 @@ async function* follow(file: OpenLog, reader: LineReader, files: LogFiles, news:
   for (let generation = from; ; ) {
     const seen = news.revision;
     const { ended } = news;
-    const looked = ended || news.generation !== generation || file.compressed;
-    const next = looked ? await openNext(files, file) : null;
+    const now = news.generation;
+    const look = ended || now !== generation || file.compressed;
+    const next = look ? await openNext(files, file) : null;
     await next?.close();
-    generation = news.generation;
+    // Rotated, but the next file is not there yet: looked for again with the next line.
+    if (look && (await idOf(files.path)) === file.id) generation = now;
     await reader.restartIfTruncated();
     yield* blocksOf(file, reader);
     if (next !== null || ended) return;

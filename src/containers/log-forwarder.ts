@@ -4,7 +4,7 @@
  *   files ──▶ block of lines ──send──▶ receiver ──▶ cursor ──▶ next block        a send that fails is repeated with the same lines, for ever by default
  *
  * Files outlive daemon and receiver, so what was written while either was away is sent when both are back. Every line is sent at least once: what was sent
- * within the last second before a crash of the daemon, or with a send that failed half-way, may be sent twice. What the files no longer hold (a receiver that was away for too long) is lost.
+ * within a fifth of a second before a crash of the daemon, or with a send that failed half-way, may be sent twice. What the files no longer hold (a receiver that was away for too long) is lost.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorText } from '../base/errors.ts';
