@@ -1,12 +1,13 @@
 /**
- * Ends a process that leads a session, and what it left in its process group, but never another process that got its number meanwhile: the process is held
- * by a descriptor while it is looked at, and it must be in the cgroup that it is expected in.
+ * Ends a process, with a session also what it left in its process group, but never another process that got its number meanwhile: the process is held by a
+ * descriptor while it is looked at, and it must be in the cgroup, or have the name, that it is expected to have.
  */
 import { readFileSync } from 'node:fs';
 import { SystemCallError } from '../base/errors.ts';
 import { bind, checked } from './ffi.ts';
 import { closeDescriptor } from './file-calls.ts';
 import { openProcess } from './pidfd.ts';
+import { readProcessFacts } from './process-facts.ts';
 
 /** The same number on every architecture. */
 const SYS_PIDFD_SEND_SIGNAL = 424;
@@ -16,6 +17,20 @@ const sendSignalCall = bind('syscall', 'long', ['long', 'int', 'int', 'void *', 
 
 /** `cgroup`: the last part of the path of its cgroup. False: it is gone. */
 export function endSession(pid: number, cgroup: string): boolean {
+  return endHeld(pid, () => {
+    if (!isIn(pid, cgroup)) return false;
+    killGroup(pid);
+    return true;
+  });
+}
+
+/** Ends a process that still has that name. False: it is gone. */
+export function endNamed(pid: number, name: string): boolean {
+  return endHeld(pid, () => readProcessFacts(pid)?.name === name);
+}
+
+/** `isMeant` is asked while nobody else can get its number. */
+function endHeld(pid: number, isMeant: () => boolean): boolean {
   let descriptor: number;
   try {
     descriptor = openProcess(pid);
@@ -24,8 +39,7 @@ export function endSession(pid: number, cgroup: string): boolean {
     throw error;
   }
   try {
-    if (!isIn(pid, cgroup)) return false;
-    killGroup(pid);
+    if (!isMeant()) return false;
     checked(sendSignalCall(SYS_PIDFD_SEND_SIGNAL, descriptor, SIGKILL, null, 0), 'pidfd_send_signal', `process ${pid}`);
     return true;
   } catch (error) {

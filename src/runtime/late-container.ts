@@ -8,6 +8,7 @@
 import type { ContainerId } from '../base/brand.ts';
 import { EngineError } from '../base/errors.ts';
 import { withPatience } from '../base/patience.ts';
+import { endNamed } from '../linux/end-session.ts';
 import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 import type {
   AttachRequest,
@@ -20,6 +21,8 @@ import type {
   StdioStream,
 } from './runtime.ts';
 
+const SIGKILL = 9;
+const monitorName = 'gantry-monitor';
 /** How long a request waits for a monitor that has not answered yet. */
 const requestPatienceMs = 5000;
 
@@ -93,7 +96,11 @@ export class LateContainer implements RunningContainer {
   }
 
   async kill(signal: number, scope: 'init' | 'all'): Promise<void> {
-    await (await this.#reach()).kill(signal, scope);
+    try {
+      await (await this.#reach()).kill(signal, scope);
+    } catch (thrown) {
+      if (signal !== SIGKILL || !endSilentMonitor(thrown)) throw thrown;
+    }
   }
 
   async resize(rows: number, columns: number): Promise<void> {
@@ -129,6 +136,12 @@ export class LateContainer implements RunningContainer {
     if (!isRunning(outcome)) throw new EngineError('conflict', `container ${this.id} is not running`);
     return outcome;
   }
+}
+
+/** Whoever kills a container does not want its monitor to go on either: the launcher ends the container with it. False: that is not what was thrown. */
+export function endSilentMonitor(thrown: unknown): boolean {
+  const pid = thrown instanceof EngineError ? Number(thrown.details?.monitor ?? 0) : 0;
+  return pid > 0 && endNamed(pid, monitorName);
 }
 
 /** What hangs, and what can be done about it. */

@@ -12,7 +12,7 @@ import { conflict, EngineError, notFound } from '../base/errors.ts';
 import { withPatience } from '../base/patience.ts';
 import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
-import { silentMonitor } from './late-container.ts';
+import { endSilentMonitor, silentMonitor } from './late-container.ts';
 import { askOnce, asStdioStream, FrameConnection, MonitorRefusal } from './monitor-connection.ts';
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
@@ -32,12 +32,13 @@ import { readStartFailure, type StartFailure } from './start-failure.ts';
 
 const recoveryPauseMs = 5;
 /** A monitor answers at once: one that takes so long was stopped by a signal, or hangs. */
-const requestPatienceMs = 10_000;
+const requestPatienceMs = 5000;
 /** The start of a process may wait for disks. */
 const execPatienceMs = 60_000;
 const slowExecMs = 2000;
 /** Ended execs that the monitor keeps, so that a daemon that was killed before anybody asked for their exit codes finds them again. */
 const rememberedExecs = 64;
+const SIGKILL = 9;
 const ESRCH = 3;
 const EEXIST = 17;
 const ENOTTY = 25;
@@ -162,7 +163,11 @@ export class NativeContainer implements RunningContainer {
   }
 
   async kill(signal: number, scope: 'init' | 'all'): Promise<void> {
-    await this.#ask(message.kill, new PayloadWriter().u32(signal).u32(scope === 'all' ? 1 : 0));
+    try {
+      await this.#ask(message.kill, new PayloadWriter().u32(signal).u32(scope === 'all' ? 1 : 0));
+    } catch (thrown) {
+      if (signal !== SIGKILL || !endSilentMonitor(thrown)) throw thrown;
+    }
   }
 
   async resize(rows: number, columns: number): Promise<void> {

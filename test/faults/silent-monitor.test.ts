@@ -87,6 +87,19 @@ suite('FAULT a monitor or launcher that does not answer', { skip }, () => {
     assert.deepEqual(await residueOf(daemon), []);
   });
 
+  test('rm -f ends the container with its monitor, now and after a restart of the daemon', async () => {
+    for (const isRestarted of [false, true]) {
+      await ok('run', '-d', '--name', 'hung', '--network', 'none', 'busybox', 'sleep', '1000');
+      process.kill(parentOf((await stateOf('hung')).Pid), 'SIGSTOP');
+      if (isRestarted) {
+        await daemon.crash();
+        await daemon.restart();
+      }
+      await ok('rm', '-f', 'hung');
+      assert.deepEqual(await residueOf(daemon), []);
+    }
+  });
+
   test('the launcher: a start names it, what runs is served, and the next start works when it goes on', async () => {
     const loop = ['busybox', 'sh', '-c', 'trap "exit 6" TERM; while :; do sleep 0.1; done'];
     await ok('run', '-d', '--name', 'runs', '--network', 'none', ...loop);
