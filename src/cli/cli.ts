@@ -60,6 +60,13 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   return runCommand(found, flags, io);
 }
 
+/** For the scripts of `completion` alone: in no list of commands. */
+const complete: CommandEntry = {
+  paths: ['__complete'],
+  summary: 'Print the words that may follow',
+  load: async () => (await import('./completion/complete.ts')).completeCommand(globalFlags),
+};
+
 interface Found {
   readonly entry: CommandEntry;
   readonly path: string;
@@ -67,6 +74,7 @@ interface Found {
 }
 
 function findCommand(args: readonly string[]): Found | null {
+  if (args[0] === '__complete') return { entry: complete, path: '__complete', rest: args.slice(1) };
   for (const words of [2, 1]) {
     const path = args.slice(0, words).join(' ');
     const entry = args.length >= words ? commandTable.find((candidate) => candidate.paths.includes(path)) : undefined;

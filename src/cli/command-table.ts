@@ -305,6 +305,11 @@ export const commandTable: readonly CommandEntry[] = [
     summary: 'Show the version information of client and daemon',
     load: async () => (await import('./commands/version.ts')).version,
   },
+  {
+    paths: ['completion'],
+    summary: 'Print a script that completes command lines: source <(gantry completion bash)',
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
   { paths: ['login'], summary: 'Authenticate to a registry', load: async () => (await import('./commands/login.ts')).login },
   { paths: ['logout'], summary: 'Log out from a registry', load: async () => (await import('./commands/login.ts')).logout },
   { paths: ['context ls', 'context list'], summary: 'List contexts', load: async () => (await import('./commands/context.ts')).contextLs },
