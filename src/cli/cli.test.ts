@@ -81,7 +81,7 @@ describe('runCli without a daemon', () => {
     ['-H unix:///nonexistent/s run x', 125, /^gantry: Cannot connect/],
     ['-H unix://relative ps', 1, /must be absolute/],
     ['--context nope ps', 1, /context "nope" not found/],
-    ['images --tree', 1, /--tree is not supported yet/],
+    ['images --tree', 1, /--tree is not supported: an image is kept for one platform/],
     ['start --checkpoint a x', 125, /--checkpoint is not supported/],
   ];
   for (const [line, code, message] of cases) {
