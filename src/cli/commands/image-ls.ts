@@ -19,7 +19,8 @@ export const imageLs: Command = {
   args: { min: 0, max: 1 },
   async run(context) {
     const { flags, client, config, args } = context;
-    if (flags.bool('tree')) throw new CliError('--tree is not supported: an image is kept for one platform here, so there is no tree of platforms to show');
+    if (flags.bool('tree'))
+      throw new CliError('--tree is not supported: an image is kept for one platform here, so there is no tree of platforms to show');
     const filters = collectFilters(flags);
     if (args[0] !== undefined) addFilter(filters, 'reference', args[0]);
     const quiet = flags.bool('quiet');
