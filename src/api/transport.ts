@@ -37,10 +37,13 @@ export function createTransportServer(transport: Transport, options: HttpOptions
   return server;
 }
 
+/** Who has not shown a certificate by then is a stranger who holds a descriptor of ours. */
+const handshakeMs = 10_000;
+
 /** Half-open, like the plain one: the end of a client's stdin is not the end of its output. */
 function createTls({ authority, certificate, key }: NonNullable<TcpTransport['tls']>, options: HttpOptions): Server {
   const tls = { ca: authority, cert: certificate, key, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
-  return createTlsServer({ ...options, ...tls, allowHalfOpen: true });
+  return createTlsServer({ ...options, ...tls, allowHalfOpen: true, handshakeTimeout: handshakeMs });
 }
 
 /** Before a byte of theirs is read. */
