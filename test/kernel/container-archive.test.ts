@@ -120,6 +120,8 @@ suite("containers' files", { skip, timeout: 300_000 }, () => {
     assert.equal(readFileSync(join(local, 'data/one'), 'utf8'), 'one\n');
     assert.ok(statSync(join(local, 'new/fifo')).isFIFO());
     assert.equal(statSync(join(local, 'new/hard')).nlink, 2);
+    assert.match(await output(docker('cp', 'copied:/proc/1/status', '-')), /Name:\tsleep/);
+    await refused(docker('cp', 'copied:/proc', '-'), /cannot copy the directory \/proc: it shows the kernel/);
     await output(docker('stop', '-t', '0', 'copied'));
     await output(docker('cp', `${local}/d`, 'copied:/data/stopped'));
     await output(docker('cp', `${local}/d`, 'copied:/stopped'));

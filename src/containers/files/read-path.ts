@@ -1,9 +1,11 @@
 /** Out of a container: what a path is, and a tar of it. In worker threads. */
 import type { BigIntStats } from 'node:fs';
+import { paddingBytes } from '../../archive/tar-entry.ts';
 import { printableName } from '../../base/byte-name.ts';
 import { conflict, invalid, notFound } from '../../base/errors.ts';
 import { isErrno } from '../../linux/ffi.ts';
-import { closeDescriptor, pathAt, readPinnedLink } from '../../linux/file-calls.ts';
+import { closeDescriptor, fileTimeOf, pathAt, readPinnedLink } from '../../linux/file-calls.ts';
+import { readPinned } from '../../linux/path-in-root.ts';
 import { walkTree } from '../../linux/walk-tree.ts';
 import { ArchivePipe, type ExportRules, TreeExporter } from '../../volumes/export-tree.ts';
 import type { PathStat } from '../containers.ts';
@@ -13,6 +15,8 @@ import { ContainerTree, openDirectoryOf, type Place } from './container-tree.ts'
 import type { FileJob } from './file-job.ts';
 import { showsKernel } from './kernel-file-systems.ts';
 import { pathStat } from './path-stat.ts';
+
+const maxKernelFileBytes = 4 * 1024 * 1024;
 
 type StatJob = Extract<FileJob, { kind: 'stat' }>;
 type ReadJob = Extract<FileJob, { kind: 'read' }>;
@@ -34,6 +38,7 @@ export function readPath({ root, path, reference, writeEnd, mountPoints }: ReadJ
       checkpoint,
     });
     if (place.stats.isDirectory()) readDirectory(place, exporter, path.name);
+    else if (isMadeByKernel(place)) readWhole(place, archive, path.name);
     else exporter.pinned(place.fd, path.name);
     if (!tree.isComplete && mountPoints.some((destination) => isAbove(place.path, tree.locate(destination)))) {
       throw conflict('the container stopped while its files were being read, and what was mounted there is missing: try again');
@@ -42,9 +47,25 @@ export function readPath({ root, path, reference, writeEnd, mountPoints }: ReadJ
   });
 }
 
+/** Files of /proc and /sys say that they are empty: what they hold is known when it is read. */
+function isMadeByKernel({ fd, stats }: Place): boolean {
+  return stats.isFile() && stats.size === 0n && showsKernel(`/proc/self/fd/${fd}`);
+}
+
+function readWhole({ fd, stats }: Place, archive: ArchivePipe, name: string): void {
+  const bytes = readPinned(fd, name, maxKernelFileBytes);
+  const modifiedAt = fileTimeOf(stats.mtimeNs);
+  archive.header({ type: 'file', path: name, sizeBytes: bytes.length, mode: Number(stats.mode) & 0o7777, modifiedAt });
+  archive.write(bytes);
+  archive.write(new Uint8Array(paddingBytes(bytes.length)));
+}
+
 function readDirectory(place: Place, exporter: ContainerExporter, name: string): void {
   const directory = openDirectoryOf(place.fd);
   try {
+    if (showsKernel(`/proc/self/fd/${directory}`)) {
+      throw invalid(`cannot copy the directory /${place.path.join('/')}: it shows the kernel, it holds no files. Copy single files of it`);
+    }
     exporter.directory(directory, name);
     walkTree(directory, exporter);
   } finally {
