@@ -28,9 +28,11 @@ export async function listProcesses(context: ContainerContext, container: Contai
   checkPsArguments(text);
   const { process: init } = requireRunning(container.id, container.state);
   const pids = new Set([init.pid, ...processesOfCgroup(cgroupsPathOf(context, container))]);
-  const output = await psOutput(text.split(' '), pids);
+  const isDefault = text === defaultArguments;
+  // Some hosts have a smaller `ps`, which does not know the default options.
+  const output = await psOutput(text.split(' '), pids).catch((error) => (isDefault ? null : Promise.reject(error)));
   if (output !== null) return parsePsOutput(output, pids);
-  if (text === defaultArguments) return defaultTable([...pids]);
+  if (isDefault) return defaultTable([...pids]);
   throw failed('ps: not found on this host; install it (procps), or ask without options');
 }
 

@@ -215,3 +215,29 @@ test('placementBeside: where the first process went, once the cgroup hands contr
   kernel.files.set('/proc/7/cgroup', '0::/gantry/other\n');
   assert.equal(directory(), `${root}/gantry/c`);
 });
+
+test('updateCgroup in v2: a memory limit that would kill is refused, as v1 does', async () => {
+  const fake = new FakeV2('memory', 'pids');
+  await createCgroup('/gantry/a', {}, fake.system);
+  fake.files.set(`${root}/gantry/a/memory.stat`, 'anon 50000000\nfile 90000000\nshmem 10000000\n');
+  fake.files.set('/proc/meminfo', 'MemTotal: 1 kB\nSwapTotal:       0 kB\n');
+  const limited = updateCgroup('/gantry/a', { pids: { limit: 5 }, memory: { limit: 40_000_000 } }, fake.system);
+  await assert.rejects(limited, /Cannot set the memory limit to 40000000: 60000000 bytes are in use/);
+  await updateCgroup('/gantry/a', { memory: { limit: 60_000_000 } }, fake.system);
+  fake.files.set('/proc/meminfo', 'SwapTotal:    1024 kB\n');
+  await updateCgroup('/gantry/a', { memory: { limit: 40_000_000 } }, fake.system);
+});
+
+test('updateCgroup in v2: what was written before a refusal is put back', async () => {
+  const fake = new FakeV2('cpu', 'memory', 'pids');
+  await createCgroup('/gantry/a', { cpu: { shares: 1024 }, pids: { limit: 7 } }, fake.system);
+  const weight = fake.read(`${root}/gantry/a/cpu.weight`);
+  fake.refused.set(`${root}/gantry/a/pids.max`, 'EINVAL');
+  await assert.rejects(updateCgroup('/gantry/a', { cpu: { shares: 512 }, pids: { limit: 9 } }, fake.system), /limit of processes/);
+  assert.equal(fake.read(`${root}/gantry/a/cpu.weight`), weight);
+  fake.refused.clear();
+  const { undo } = await updateCgroup('/gantry/a', { cpu: { shares: 512 } }, fake.system);
+  assert.notEqual(fake.read(`${root}/gantry/a/cpu.weight`), weight);
+  undo();
+  assert.equal(fake.read(`${root}/gantry/a/cpu.weight`), weight);
+});

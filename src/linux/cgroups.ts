@@ -292,6 +292,7 @@ function applyResources(
   const inV2 = pick(resources, (controller) => !isV1(controller));
   const currentMemory = state === 'new' || inV1.memory === undefined ? null : memoryLimit(system.files, placement);
   for (const write of limitsV1(inV1, currentMemory)) applyLimit(system, write, placement.paths[write.controller] ?? null, warnings);
+  if (state === 'existing') refuseKillingLimit(system, placement, inV2.memory?.limit ?? 0);
   const currentMax = state === 'new' || inV2.cpu === undefined ? null : system.files.read(`${placement.v2Directory}/cpu.max`);
   for (const write of limitsV2(inV2, currentMax))
     applyLimit(system, write, unifiedDirectory(system, placement, write.controller), warnings);
@@ -343,6 +344,21 @@ function applyLimit(system: CgroupSystem, write: LimitWrite, directory: string |
       ? `this host has no ${write.controller} cgroup controller`
       : `${directory} has no ${write.files.map((file) => file.name).join(' or ')}`;
   throw new EngineError('unavailable', `Cannot set ${write.what}: ${why}. Remove the limit, or enable the controller in the kernel.`);
+}
+
+/**
+ * v1 refuses a memory limit below what is in use; v2 takes it and kills. What neither can be dropped (files) nor has anywhere to go (no swap) must fit.
+ */
+function refuseKillingLimit(system: CgroupSystem, { v2Directory }: CgroupPlacement, limit: number): void {
+  if (limit <= 0) return;
+  const stat = system.files.read(`${v2Directory}/memory.stat`) ?? '';
+  const bytes = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
+  const held = bytes('anon') + bytes('shmem');
+  const hasSwap = !/^SwapTotal:\s+0 kB$/m.test(system.files.read('/proc/meminfo') ?? '');
+  if (held <= limit || hasSwap) return;
+  throw conflict(
+    `Cannot set the memory limit to ${limit}: ${held} bytes are in use and cannot be reclaimed. Free memory in the container, or choose a higher limit.`,
+  );
 }
 
 function limitRefused(system: CgroupSystem, write: LimitWrite, file: string, value: string, error: unknown): EngineError {

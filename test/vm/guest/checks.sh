@@ -8,6 +8,8 @@ like() { case $3 in $2) echo "ok - $1" ;; *) echo "not ok - $1: wanted [$2], got
 gone() { tries=0; while [ -e "$2" ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done; [ -e "$2" ] && echo "not ok - $1: $2 is there" || echo "ok - $1"; }
 # Runs a command that may not exist yet: false, and a line that says so, when the daemon answers that it is not built.
 built() { what=$1; shift; out=$("$@" 2>&1); case $out in *'not built yet'*) echo "skip - $what: not built yet"; return 1 ;; esac; }
+# One GET of the API, its body.
+api() { /opt/gantry/node -e "require('http').get({socketPath: '/run/gantry/gantry.sock', path: '/v1.51$1'}, (answer) => answer.pipe(process.stdout))"; }
 run() { docker run --rm --network none "$@" 2>&1; }
 
 # busybox's shell takes its own before those in the PATH.
@@ -88,12 +90,27 @@ limits() {
   built stats docker stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' limited && like stats '*64MiB* [1-9]*' "$out"
   built update docker update -m 80m --memory-swap 100m --pids-limit 44 limited &&
     same update '83886080 20971520 44' "$(echo $(cat $own/memory.max $own/memory.swap.max $own/pids.max))"
+  like 'stats as JSON has the names of v2' '*"inactive_file"*"limit":83886080*' "$(api '/containers/limited/stats?stream=0&one-shot=1')"
+  docker exec limited sh -c 'dd if=/dev/zero of=/dev/shm/held bs=1M count=30 2>/dev/null'
+  like 'a memory limit that would kill is refused, and nothing changes' '*bytes are in use*83886080 44*' \
+    "$(docker update --pids-limit 55 -m 20m --memory-swap 20m limited 2>&1; echo $(cat $own/memory.max $own/pids.max))"
+  like 'top' '*sleep*' "$(docker top limited 2>&1)"
   docker kill -s TERM limited >/dev/null; same 'kill with a signal that is caught' 9 "$(docker wait limited)"
   gone 'the cgroup is gone at the exit' $own
   docker rm limited >/dev/null
   docker run --network none --name hungry -m 20m --memory-swap 20m busybox dd if=/dev/zero of=/dev/null bs=100M count=1 >/dev/null 2>&1; same 'out of memory' 137 $?
   same 'OOMKilled' true "$(docker inspect -f '{{.State.OOMKilled}}' hungry)"
   docker rm hungry >/dev/null
+  docker run -d --network none --name parent -m 20m --memory-swap 20m busybox sh -c 'head -c 200m /dev/zero | tail -c 100m >/dev/null; sleep 1000' >/dev/null
+  tries=0; until [ "$(docker inspect -f '{{.State.OOMKilled}}' parent)" = true ] || [ $tries -gt 40 ]; do sleep 0.2; tries=$((tries + 1)); done
+  same 'an OOM kill is told while the container goes on' 'running true' "$(docker inspect -f '{{.State.Status}} {{.State.OOMKilled}}' parent)"
+  docker rm -f parent >/dev/null
+  id=$(docker run -d --network none --name below --cgroup-parent group/x --pids-limit 9 busybox sleep 1000)
+  same 'a cgroup parent below the daemon' 9 "$(cat $tree/group/x/$id/pids.max)"
+  docker rm -f below >/dev/null; gone 'which goes with its last container' $tree/group
+  id=$(docker run -d --network none --name other --cgroup-parent /mine --cpus 0.5 busybox sleep 1000)
+  same 'a cgroup parent below the root' '50000 100000' "$(cat /sys/fs/cgroup/mine/$id/cpu.max)"
+  docker rm -f other >/dev/null
   like 'the process limit holds' '*fork*' "$(run --pids-limit 4 busybox sh -c 'for i in 1 2 3 4 5 6; do sleep 1 & done; wait')"
 }
 
