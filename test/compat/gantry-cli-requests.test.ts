@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { runCli } from '../../src/cli/cli.ts';
-import { edgeLines, refusedOptionLines } from './request-lines.ts';
+import { edgeLines, refusedOptionLines, verbLines } from './request-lines.ts';
 
 const docker = ['/usr/local/bin/docker', '/usr/bin/docker'].find((path) => existsSync(path));
 
@@ -246,7 +246,7 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
     });
   }
 
-  for (const line of [...otherLines, ...edgeLines]) {
+  for (const line of [...otherLines, ...edgeLines, ...verbLines]) {
     it(line, async () => {
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
       const theirs = await runDocker(withFiles(line), env, folder);
@@ -324,8 +324,16 @@ function comparableComplaint(text: string): string {
 /** As much of an answer as the clients need to go on. */
 function answerTo(url: string): unknown {
   if (url.startsWith('/containers/c/json')) {
-    return { Id: 'c', Name: '/c', NetworkSettings: { Ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }] } } };
+    return {
+      Id: 'c',
+      Name: '/c',
+      Config: { Tty: false },
+      State: { Running: true },
+      NetworkSettings: { Ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }] } },
+    };
   }
+  if (url.startsWith('/containers/c/top')) return { Titles: ['PID'], Processes: [['1']] };
+  if (/^\/(containers|images)\/json|^\/images\/x\/history/.test(url)) return [];
   if (url === '/volumes' || url.startsWith('/volumes?')) return { Volumes: [], Warnings: null };
   if (url === '/networks' || url.startsWith('/networks?')) return [];
   return { Id: 'ab'.repeat(32), Name: 'x', Warning: '', Warnings: null };

@@ -403,7 +403,6 @@ kill -s
 stop -t abc c
 restart -t abc c
 logs
-logs a b
 events --since bogus
 events --filter bogus
 events x
@@ -428,6 +427,140 @@ volume create a b
 network rm
 version x
 info x
+update --memory abc c
+update --cpus abc c
+update --restart a:b:c c
+update --bogus c
+update --blkio-weight 70000 c
+commit c UPPER
+commit c a b
+commit
+export
+export a b
+cp
+cp a b
+cp - -
+cp a b c
+stats --no-stream --bogus
+stop -t 5 --time 3 c
+events -f bogus
+tag a UPPER
+exec -T c
+update --memory abc c
+update --cpus abc c
+update --restart a:b:c c
+update --bogus c
+update --blkio-weight 70000 c
+commit c UPPER
+commit c a b
+commit
+export
+export a b
+cp
+cp a b
+cp - -
+cp a b c
+stats --no-stream --bogus
+stop -t 5 --time 3 c
+events -f bogus
+tag a UPPER
+exec -T c
+`
+  .split('\n')
+  .filter((line) => line !== '');
+
+/** The other verbs of a container's life, and lists. */
+export const verbLines = `
+update -m 64m --memory-swap 128m --memory-reservation 32m c
+update --cpus 1.5 c d
+update --cpu-shares 5 --cpu-period 100 --cpu-quota 50 --cpuset-cpus 0 --cpuset-mems 0 c
+update --cpu-rt-period 1 --cpu-rt-runtime 2 --blkio-weight 100 --pids-limit 5 c
+update --pids-limit -1 c
+update --pids-limit 0 c
+update --restart always c
+update --restart on-failure:3 c
+update --restart no c
+update --memory-swap -1 c
+update -c 7 c
+update --restart bogus c
+update --restart always:3 c
+commit c
+commit c x:1
+commit --pause=false --change "CMD a" -c "ENV B=1" c reg:5000/x:tag
+top c
+top c -eo pid,args
+top c aux
+unpause c
+kill -s 9 c
+stop -t 5 c
+stop --time 5 c
+stop -s INT -t -1 c
+restart -t 3 -s HUP c
+rename a b
+rm -f -v c
+rm -l c/d
+start c d
+events --since 10 --until 20 -f type=container -f event=start
+ps -a -f label=a -f status=running --no-trunc -s -n 5
+ps -aq --filter "name=a b"
+ps -n -1
+container prune -f --filter until=1h --filter label=a
+image prune -af --filter dangling=false
+images -a --filter reference=x y
+images --digests --no-trunc -q
+history --no-trunc -q -H=false x
+tag a b:c
+save a b
+inspect --size c
+inspect -s --type container c
+start --detach-keys a c
+system df -v
+system prune -af --filter until=1h
+update -m 64m --memory-swap 128m --memory-reservation 32m c
+update --cpus 1.5 c d
+update --cpu-shares 5 --cpu-period 100 --cpu-quota 50 --cpuset-cpus 0 --cpuset-mems 0 c
+update --cpu-rt-period 1 --cpu-rt-runtime 2 --blkio-weight 100 --pids-limit 5 c
+update --pids-limit -1 c
+update --pids-limit 0 c
+update --restart always c
+update --restart on-failure:3 c
+update --restart no c
+update --memory-swap -1 c
+update -c 7 c
+update --restart bogus c
+update --restart always:3 c
+commit c
+commit c x:1
+commit --pause=false --change "CMD a" -c "ENV B=1" c reg:5000/x:tag
+top c
+top c -eo pid,args
+top c aux
+unpause c
+kill -s 9 c
+stop -t 5 c
+stop --time 5 c
+stop -s INT -t -1 c
+restart -t 3 -s HUP c
+rename a b
+rm -f -v c
+rm -l c/d
+start c d
+events --since 10 --until 20 -f type=container -f event=start
+ps -a -f label=a -f status=running --no-trunc -s -n 5
+ps -aq --filter "name=a b"
+ps -n -1
+container prune -f --filter until=1h --filter label=a
+image prune -af --filter dangling=false
+images -a --filter reference=x y
+images --digests --no-trunc -q
+history --no-trunc -q -H=false x
+tag a b:c
+save a b
+inspect --size c
+inspect -s --type container c
+start --detach-keys a c
+system df -v
+system prune -af --filter until=1h
 `
   .split('\n')
   .filter((line) => line !== '');
