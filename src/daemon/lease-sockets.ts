@@ -3,6 +3,7 @@
  * that know nothing of leases (Testcontainers, compose, any SDK) leave nothing behind. As the daemon's own socket in everything else.
  */
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { ApiServer } from '../api/api-server.ts';
@@ -29,6 +30,8 @@ export class LeaseSockets {
 
   /** Handed in when it exists: the API's routes ask for these sockets, so it is made after them. */
   serveWith(api: ApiServer): void {
+    // A daemon that crashed left its sockets behind; holders who come back get theirs anew, at the same path.
+    rmSync(this.#directory, { recursive: true, force: true });
     this.#api = api;
   }
 
