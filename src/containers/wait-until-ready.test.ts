@@ -25,7 +25,7 @@ test('isListening: addresses of both families, and only sockets that wait for pe
 });
 
 test('waitUntilReady: healthy as soon as a check succeeds; unhealthy and an end are errors', async (context) => {
-  const { service, runtime, create } = await serviceFixture(context);
+  const { service, runtime, create, database } = await serviceFixture(context);
   const id = await create(check(1), {}, 'web');
   assert.deepEqual(await service.waitUntilReady(id, healthy, never), { statusCode: 1, error: 'container web is not running' });
   await service.start(id);
@@ -45,9 +45,15 @@ test('waitUntilReady: healthy as soon as a check succeeds; unhealthy and an end 
   assert.equal((await service.waitUntilReady(id, healthy, never)).error, 'container web is unhealthy');
   await service.stop(id, { signal: null, timeoutSeconds: null });
   await service.start(id);
-  const ends = service.waitUntilReady(id, healthy, never);
+  const asked: Promise<unknown>[] = [service.waitUntilReady(id, healthy, never)];
+  database.refuse = (_sql, params) => {
+    // While the end is being stored.
+    if (params.includes('"exited"')) asked.push(service.waitUntilReady(id, healthy, never));
+    return null;
+  };
   runtime.process(id).exit(3);
-  assert.deepEqual(await ends, { statusCode: 3, error: 'container web exited (3) before it was healthy' });
+  for (const ends of asked) assert.deepEqual(await ends, { statusCode: 3, error: 'container web exited (3) before it was healthy' });
+  assert.equal(asked.length, 2);
 });
 
 test('waitUntilReady: a container without a check, and a client that leaves', async (context) => {

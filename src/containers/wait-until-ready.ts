@@ -50,8 +50,9 @@ async function waitForHealth(context: ContainerContext, container: Container, si
   }
 }
 
-function healthOf({ state, health, name }: Container): WaitResult | null {
-  if (state.status !== 'running' || health === null) return null;
+function healthOf({ state, storedEnd, health, name }: Container): WaitResult | null {
+  // One that is ending is called unhealthy, but that is not why: its end is told next.
+  if (state.status !== 'running' || storedEnd !== null || health === null) return null;
   if (health.status === 'healthy') return ready;
   if (health.status !== 'unhealthy') return null;
   const output = health.log.at(-1)?.output.trim() ?? '';
