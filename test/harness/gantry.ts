@@ -60,7 +60,11 @@ export interface GantryOptions {
 export async function startGantry(options: GantryOptions = {}): Promise<GantryDaemon> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-test-'));
   const host = `unix://${directory}/g.sock`;
-  let child = await launch(directory, host, options);
+  let child = await launch(directory, host, options).catch((error: unknown) => {
+    // One that was refused has nothing to take down.
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  });
   const daemon: GantryDaemon = {
     host,
     directory,
