@@ -133,6 +133,7 @@ async function launch(directory: string, host: string, options: GantryOptions, f
     if (child.exitCode !== null) break;
     await delay(50);
   }
+  if (child.exitCode === null) child.kill('SIGKILL');
   throw new Error(`the daemon did not start: ${readFileSync(`${directory}/log`, 'utf8').slice(-3000)}`);
 }
 
