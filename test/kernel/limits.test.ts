@@ -92,6 +92,33 @@ suite('limits', { skip }, () => {
     });
   }
 
+  test('--oom-score-adj, --sysctl, --ulimit: as the process has them', async () => {
+    const given = [
+      '--oom-score-adj',
+      '500',
+      '--sysctl',
+      'net.ipv4.ip_default_ttl=42',
+      '--sysctl',
+      'kernel.msgmax=9000',
+      '--ulimit',
+      'nproc=77:88',
+    ];
+    const script =
+      'cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/msgmax; grep processes /proc/self/limits';
+    const text = await docker('run', '--rm', '--network', 'none', ...given, 'busybox', 'sh', '-c', script);
+    assert.match(text, /^500\n42\n9000\nMax processes +77 +88 /);
+  });
+
+  test('--device and --device-cgroup-rule: what may be opened', async () => {
+    const script =
+      'mknod /tun c 10 200; (: <>/tun) 2>&1; mknod /mem c 1 1; (: </mem) 2>&1; [ -c /dev/extra ] && head -c 3 /dev/extra | wc -c';
+    const run = (...given: readonly string[]) =>
+      docker('run', '--rm', '--network', 'none', '--device', '/dev/zero:/dev/extra:r', ...given, 'busybox', 'sh', '-c', script);
+    assert.match(await run(), /tun: Operation not permitted.*mem: Operation not permitted.*\b3$/s);
+    // What is behind it on this host is another matter: the cgroup lets it pass.
+    assert.doesNotMatch(await run('--device-cgroup-rule', 'c 10:200 rwm'), /tun: Operation not permitted/);
+  });
+
   test("the daemon's defaults, and a container that says it itself", async () => {
     const script = 'ulimit -n; ulimit -Hn; df -k /dev/shm | tail -1';
     assert.match(await docker('run', '--rm', '--network', 'none', 'busybox', 'sh', '-c', script), /^1000\n2000\nshm +32768 /);
