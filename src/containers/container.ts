@@ -6,7 +6,7 @@ import type { ContainerPaths } from './container-paths.ts';
 import type { ContainerRecord, StoredState } from './container-record.ts';
 import { type ContainerState, type LastRun, lastRunOf, storedRun } from './container-state.ts';
 import { ExitWaiters } from './exit-waiters.ts';
-import type { Health } from './health.ts';
+import { endedHealth, type Health } from './health.ts';
 import type { DenialReason } from './lifecycle-queue.ts';
 import { logPlan } from './log-config.ts';
 import { LogStore } from './log-store.ts';
@@ -62,7 +62,7 @@ export class Container {
   /** As it is to be stored now. */
   get record(): ContainerRecord {
     const { status, last } = this.storedEnd ?? this.state;
-    const health = this.health === null ? {} : { health: this.health };
+    const health = this.health === null ? {} : { health: this.storedEnd === null ? this.health : endedHealth(this.health) };
     const removal = this.state.status === 'removing' && this.state.volumes ? { removesVolumes: true as const } : {};
     const kept = this.state.status === 'running' && this.state.process.kept.pid > 0 ? { kept: this.state.process.kept } : {};
     return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health, ...removal, ...kept } };
