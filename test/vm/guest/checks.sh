@@ -60,6 +60,36 @@ apparmor() {
   docker rm -f confined >/dev/null
 }
 
+# Other runtimes, by the same door as on any host. Not by default, since every start of the daemon takes its time here: GANTRY_VM_CHECKS='images runtimes leave'.
+runtimes() {
+  mkdir -p /etc/gantry
+  programs=
+  for name in $(ls /opt/oci 2>/dev/null); do programs="$programs${programs:+, }\"$name\": {\"path\": \"/opt/oci/$name\", \"timeoutSeconds\": 60}"; done
+  [ -n "$programs" ] || { echo 'skip - other runtimes: this machine has neither runc nor crun'; return; }
+  echo "{\"runtimes\": {$programs}}" >/etc/gantry/daemon.json
+  kill -TERM $daemon; wait $daemon
+  start_daemon
+  for name in $(ls /opt/oci); do
+    same "$name: output and exit code" 'here~3' "$(docker run --rm --network none --runtime $name busybox sh -c 'echo here; exit 3' 2>/dev/null | tr '\n' '~'; docker run --network none --runtime $name --name coded busybox sh -c 'exit 3' 2>/dev/null; echo $?; docker rm coded >/dev/null)"
+    same "$name: a missing command" 127 "$(docker run --rm --network none --runtime $name busybox /nothing >/dev/null 2>&1; echo $?)"
+    id=$(docker run -d --network none --runtime $name --name other -m 64m --pids-limit 33 -v /etc:/host:ro busybox sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done' 2>/dev/null)
+    same "$name: limits" '67108864~33' "$(cat $tree/$id/memory.max | tr '\n' '~'; cat $tree/$id/pids.max)"
+    same "$name: exec, its code, and the profile" 'gantry-default (enforce)~6' "$(docker exec other cat /proc/self/attr/current | tr '\n' '~'; docker exec other sh -c 'exit 6'; echo $?)"
+    like "$name: a terminal for an exec" '*/dev/pts/0*' "$(script -qec 'docker exec -it other tty' /dev/null </dev/null)"
+    docker pause other >/dev/null; same "$name: paused" 1 "$(cat $tree/$id/cgroup.freeze)"; docker unpause other >/dev/null
+    docker rename other other-$name
+  done
+  kill -9 $daemon; wait $daemon 2>/dev/null
+  start_daemon
+  for name in $(ls /opt/oci); do
+    same "$name: it outlives a killed daemon" 'running~7' "$(docker inspect -f '{{.State.Status}}' other-$name | tr '\n' '~'; docker exec other-$name sh -c 'exit 7'; echo $?)"
+    id=$(docker inspect -f '{{.Id}}' other-$name)
+    docker stop other-$name >/dev/null; same "$name: exit code of a stop" 9 "$(docker inspect -f '{{.State.ExitCode}}' other-$name)"
+    docker rm other-$name >/dev/null
+    gone "$name: its cgroup" $tree/$id
+  done
+}
+
 userns() {
   same 'hardened: ids of its own, on layers with mapped owners' '524288~0~0~0~2048~' "$(run --security-opt hardened=true busybox sh -c 'awk "{print \$2}" /proc/self/uid_map; id -u; stat -c %u /bin/busybox; touch /made && stat -c %u /made; cat /sys/fs/cgroup/pids.max' | tr '\n' '~')"
   docker run -d --network none --name mapped --security-opt hardened=true -v owned:/owned busybox sleep 1000 >/dev/null
