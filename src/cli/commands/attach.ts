@@ -5,7 +5,7 @@ import { defineFlags } from '../flags/flag-spec.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../terminal/detach-keys.ts';
 import { SignalProxy } from '../terminal/signal-proxy.ts';
 import { StdioSession } from '../terminal/stdio-session.ts';
-import { followWindowSize } from '../terminal/window-size.ts';
+import { followWindowSize, type WindowSize, windowSize } from '../terminal/window-size.ts';
 
 export const attach: Command = {
   usage: '[OPTIONS] CONTAINER',
@@ -36,6 +36,7 @@ export const attach: Command = {
     using proxy = flags.bool('sig-proxy') && !tty ? new SignalProxy((signal) => client.containers.kill(details.Id, signal)) : null;
     proxy?.containerRuns();
     using session = new StdioSession(connection, io, { stdin, tty, detachKeys: detachKeyBytes });
+    if (tty) await redraw(windowSize(io.stdout), (rows, columns) => client.containers.resize(details.Id, rows, columns));
     using _size = tty ? followWindowSize(io.stdout, ({ rows, columns }) => client.containers.resize(details.Id, rows, columns)) : null;
     const end = await (proxy === null ? session.end : Promise.race([session.end, proxy.forced]));
     if (end === 'forced') throw new CliError('got 3 SIGTERM/SIGINTs, forcefully exiting', 1, { plain: true });
@@ -48,3 +49,8 @@ export const attach: Command = {
     return (await wait.exit).StatusCode;
   },
 };
+
+/** A shell shows its prompt again only when the size of its terminal changes: whoever attaches a second time would see nothing. */
+async function redraw({ rows, columns }: WindowSize, resize: (rows: number, columns: number) => Promise<void>): Promise<void> {
+  if (rows > 0 && columns > 0) await resize(rows + 1, columns + 1).catch(() => {});
+}
