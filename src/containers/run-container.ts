@@ -108,7 +108,6 @@ export async function recordEnd(
   left: Promise<void> = Promise.resolve(),
 ): Promise<void> {
   if (next !== null) container.restarts = next;
-  if (container.health !== null) container.health = endedHealth(container.health);
   container.storedEnd = { status: next === null ? 'exited' : 'restarting', last };
   try {
     await context.records.update(container.record);
@@ -120,6 +119,7 @@ export async function recordEnd(
   const wasTold = container.state.status === 'running' && container.state.oomTold;
   container.state = next === null ? { status: 'exited', last } : context.restarts.wait(container, last, next.delayMs);
   container.storedEnd = null;
+  if (container.health !== null) container.health = endedHealth(container.health);
   if (last.oomKilled && !wasTold) context.events.emit('oom', container);
   const seconds = last.startedAt === null || last.finishedAt === null ? 0 : (last.finishedAt.getTime() - last.startedAt.getTime()) / 1000;
   const execDuration = String(Math.max(0, Math.floor(seconds)));
