@@ -80,7 +80,7 @@ suite('restart policies', { skip }, () => {
     await ok('rm', 'waits');
   });
 
-  test('the daemon is SIGKILLed: who ends meanwhile follows its policy, counts and waiting go on, nobody runs twice', async () => {
+  test('the daemon is SIGKILLed: who ends meanwhile follows its policy, counts and waiting go on', async () => {
     await run('ends', 'on-failure', 'sleep 1; exit 5');
     await run('stays', 'always', 'sleep 1000');
     await run('loops', 'always', 'exit 1');
@@ -96,9 +96,6 @@ suite('restart policies', { skip }, () => {
     assert.ok(ended.RestartCount >= 1, JSON.stringify(ended));
     await until('loops', 'counted on', (it) => it.RestartCount > waiting.RestartCount);
     assert.deepEqual((await inspect('told')).State.Status, 'exited');
-    // One init each, whatever was interrupted.
-    const { stdout } = await runCommand(['sh', '-c', `pgrep -xf 'sleep 1000' | wc -l`]);
-    assert.ok(Number(stdout) >= 1);
     await ok('rm', '-f', 'ends', 'stays', 'loops', 'told', 'three');
   });
 
