@@ -177,7 +177,7 @@ export const lines: readonly CompatLine[] = [
   {
     name: 'restart',
     script:
-      'docker run -d --name rs busybox sh -c "echo up; exec sleep 100"; docker restart -t 0 rs; sleep 0.3; docker logs rs; docker rm -f rs',
+      'docker run -d --name rs busybox sh -c "echo up; exec sleep 100"; docker restart -t 0 rs; while [ $(docker logs rs | wc -l) -lt 2 ]; do sleep 0.1; done; docker logs rs; docker rm -f rs',
   },
   {
     name: 'rm of a running one',

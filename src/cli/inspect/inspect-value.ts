@@ -39,6 +39,15 @@ const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   HostConfig: ['Annotations', 'Init', 'Mounts', 'Runtime', 'StorageOpt', 'Sysctls', 'Tmpfs'],
 };
 
+/** The same for what stands in lists and pointers, with the zero values of its fields. */
+const ZEROS: Readonly<Record<string, Readonly<Record<string, Value>>>> = {
+  Mounts: {
+    Type: '', Name: '', Source: '', Destination: '', Driver: '', Mode: '', RW: false, Propagation: '', Target: '', ReadOnly: false, Consistency: '',
+    BindOptions: new TypedNil('pointer'), VolumeOptions: new TypedNil('pointer'), ImageOptions: new TypedNil('pointer'), TmpfsOptions: new TypedNil('pointer'),
+  },
+  Healthcheck: { Test: new TypedNil('slice'), Interval: 0, Timeout: 0, StartPeriod: 0, StartInterval: 0, Retries: 0 },
+}; // biome-ignore format: a table
+
 /** Names of Go's struct fields where they differ from the JSON. */
 const GO_NAMES: Readonly<Record<string, string>> = {
   Id: 'ID', CpuShares: 'CPUShares', CpuPeriod: 'CPUPeriod', CpuQuota: 'CPUQuota', CpuRealtimePeriod: 'CPURealtimePeriod', CpuRealtimeRuntime: 'CPURealtimeRuntime', CpuCount: 'CPUCount',
@@ -67,6 +76,8 @@ function convert(json: unknown, name: string, parent: string): Value {
   }
   for (const optional of OPTIONAL[name] ?? [])
     if (!(optional in fields)) unlisted[optional] = optional === 'StopSignal' || optional === 'Runtime' ? '' : nilOf(optional, name);
+  for (const [optional, zero] of Object.entries(ZEROS[name === '[]' ? parent : name] ?? {}))
+    if (!(optional in fields)) unlisted[optional] = zero;
   return new Struct(name === '' ? 'object' : name, fields, { unlisted });
 }
 

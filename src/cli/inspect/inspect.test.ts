@@ -21,7 +21,11 @@ describe('inspect templates', () => {
   const document = JSON.stringify({
     Id: 'abc',
     State: { Running: true, Status: 'running' },
-    Config: { Labels: { a: 'b' }, Entrypoint: null, Env: ['A=1'], Volumes: null },
+    Config: { Labels: { a: 'b' }, Entrypoint: null, Env: ['A=1'], Volumes: null, Healthcheck: { Interval: 5 } },
+    Mounts: [
+      { Type: 'volume', Name: 'v', Driver: 'local', RW: true },
+      { Type: 'bind', RW: false },
+    ],
     HostConfig: { Binds: null, PidsLimit: null, CpuShares: 5 },
     NetworkSettings: { Ports: { '80/tcp': null, '81/tcp': [{ HostPort: '8081' }] }, Networks: { none: { IPAddress: '' } } },
   });
@@ -32,6 +36,8 @@ describe('inspect templates', () => {
     ['{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}', 'none'],
     ['{{range $p, $b := .NetworkSettings.Ports}}{{$p}}={{range $b}}{{.HostPort}}{{end}};{{end}}', '80/tcp=;81/tcp=8081;'],
     ['{{(index (index .NetworkSettings.Ports "81/tcp") 0).HostPort}}', '8081'],
+    ['{{range .Mounts}}[{{.Name}} {{.Driver}} {{.RW}}]{{end}}', '[v local true][  false]'],
+    ['{{.Config.Healthcheck.Retries}} {{.Config.Healthcheck.Interval}}', '0 5'],
     ['{{json .State}}', '{"Running":true,"Status":"running"}'],
   ];
   for (const [source, text] of cases) it(source, () => assert.equal(executeDocument(parseOrExplain(source), document), text));
