@@ -201,6 +201,10 @@ suite('ids of its own for a container', { skip: whyNot(), timeout: 120_000 }, ()
     );
     assert.equal(shown, '7 auto [CAP_AUDIT_WRITE CAP_MKNOD CAP_NET_RAW] [no-new-privileges hardened=true]\n');
     await ok(docker('rm', 'hard'));
+    assert.match(
+      await ok(gantry('run', '--rm', '--network', 'none', '--security-opt', 'hardened', 'busybox', 'cat', '/proc/self/status')),
+      /NoNewPrivs:\t1/,
+    );
     assert.match((await docker('create', '--security-opt', 'hardened=true', '--privileged', 'busybox')).stderr, /exclude each other/);
   });
 

@@ -18,6 +18,8 @@ function securityOption(option: string): string {
   const [key = '', value] = splitOnce(option);
   if (value === undefined) {
     if (key === 'no-new-privileges') return option;
+    // Gantry's own; with a value, since the API knows options as pairs.
+    if (key === 'hardened') return 'hardened=true';
     throw new CliError(`Invalid --security-opt: "${option}"`, 125);
   }
   if (key !== 'seccomp' || value === 'unconfined' || value === 'builtin') return option;
