@@ -2,7 +2,7 @@
  * An inspect document as templates see it. Docker's client decodes into Go structs, where names differ a little from the JSON, a null has
  * a type (`[]`, `map[]`, `<nil>`), and some absent fields exist with a zero value. The tables here carry that knowledge.
  */
-import { GoMap, Struct, TypedNil, type Value } from '../template/go-value.ts';
+import { GoDuration, GoMap, Struct, TypedNil, type Value } from '../template/go-value.ts';
 
 /** Objects under these names are maps: any key may be asked for. */
 const MAPS = new Set([
@@ -45,7 +45,7 @@ const ZEROS: Readonly<Record<string, Readonly<Record<string, Value>>>> = {
     Type: '', Name: '', Source: '', Destination: '', Driver: '', Mode: '', RW: false, Propagation: '', Target: '', ReadOnly: false, Consistency: '',
     BindOptions: new TypedNil('pointer'), VolumeOptions: new TypedNil('pointer'), ImageOptions: new TypedNil('pointer'), TmpfsOptions: new TypedNil('pointer'),
   },
-  Healthcheck: { Test: new TypedNil('slice'), Interval: 0, Timeout: 0, StartPeriod: 0, StartInterval: 0, Retries: 0 },
+  Healthcheck: { Test: new TypedNil('slice'), Interval: new GoDuration(0), Timeout: new GoDuration(0), StartPeriod: new GoDuration(0), StartInterval: new GoDuration(0), Retries: 0 },
 }; // biome-ignore format: a table
 
 /** Names of Go's struct fields where they differ from the JSON. */
@@ -61,6 +61,7 @@ export function inspectValue(json: unknown): Value {
 function convert(json: unknown, name: string, parent: string): Value {
   if (json === null || json === undefined) return nilOf(name, parent);
   if (Array.isArray(json)) return json.map((item) => convert(item, '[]', name));
+  if (typeof json === 'number' && parent === 'Healthcheck' && name !== 'Retries') return new GoDuration(json);
   if (typeof json !== 'object') return json as Value;
   const entries = Object.entries(json);
   if (isMap(name, parent)) {

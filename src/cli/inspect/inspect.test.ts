@@ -21,7 +21,7 @@ describe('inspect templates', () => {
   const document = JSON.stringify({
     Id: 'abc',
     State: { Running: true, Status: 'running' },
-    Config: { Labels: { a: 'b' }, Entrypoint: null, Env: ['A=1'], Volumes: null, Healthcheck: { Interval: 5 } },
+    Config: { Labels: { a: 'b' }, Entrypoint: null, Env: ['A=1'], Volumes: null, Healthcheck: { Interval: 90_000_000_000 } },
     Mounts: [
       { Type: 'volume', Name: 'v', Driver: 'local', RW: true },
       { Type: 'bind', RW: false },
@@ -37,7 +37,7 @@ describe('inspect templates', () => {
     ['{{range $p, $b := .NetworkSettings.Ports}}{{$p}}={{range $b}}{{.HostPort}}{{end}};{{end}}', '80/tcp=;81/tcp=8081;'],
     ['{{(index (index .NetworkSettings.Ports "81/tcp") 0).HostPort}}', '8081'],
     ['{{range .Mounts}}[{{.Name}} {{.Driver}} {{.RW}}]{{end}}', '[v local true][  false]'],
-    ['{{.Config.Healthcheck.Retries}} {{.Config.Healthcheck.Interval}}', '0 5'],
+    ['{{.Config.Healthcheck.Retries}} {{.Config.Healthcheck.Interval}}', '0 1m30s'],
     ['{{json .State}}', '{"Running":true,"Status":"running"}'],
   ];
   for (const [source, text] of cases) it(source, () => assert.equal(executeDocument(parseOrExplain(source), document), text));

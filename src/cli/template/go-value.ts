@@ -5,8 +5,18 @@
  * GoMap: a map, missing keys are no error · Struct: fixed fields and methods, a missing one is an error
  */
 
+import { goDuration } from '../../base/go-duration.ts';
+
 export type Method = (...args: Value[]) => Value;
-export type Value = undefined | null | boolean | number | bigint | string | readonly Value[] | GoMap | Struct | TypedNil;
+export type Value = undefined | null | boolean | number | bigint | string | readonly Value[] | GoMap | Struct | TypedNil | GoDuration;
+
+/** A number of nanoseconds that is shown as `1m30s`. */
+export class GoDuration {
+  readonly nanoseconds: number;
+  constructor(nanoseconds: number) {
+    this.nanoseconds = nanoseconds;
+  }
+}
 
 export class TypedNil {
   readonly kind: 'slice' | 'map' | 'pointer';
@@ -69,6 +79,7 @@ function compareBytes(a: string, b: string): number {
 
 export function isTruthy(value: Value): boolean {
   if (value === undefined || value === null || value instanceof TypedNil) return false;
+  if (value instanceof GoDuration) return value.nanoseconds !== 0;
   if (value instanceof GoMap) return value.entries.size > 0;
   if (value instanceof Struct) return true;
   if (typeof value === 'object') return value.length > 0;
@@ -78,6 +89,7 @@ export function isTruthy(value: Value): boolean {
 export function typeName(value: Value): string {
   if (value === undefined || value === null) return 'nil';
   if (value instanceof TypedNil) return value.kind;
+  if (value instanceof GoDuration) return 'time.Duration';
   if (value instanceof Struct) return value.typeName;
   if (value instanceof GoMap) return 'map';
   if (typeof value === 'object') return 'slice';
@@ -91,6 +103,7 @@ export function typeName(value: Value): string {
 export function formatValue(value: Value): string {
   if (value === undefined) return '<no value>';
   if (value === null) return '<nil>';
+  if (value instanceof GoDuration) return goDuration(value.nanoseconds / 1e6);
   if (value instanceof TypedNil) return { slice: '[]', map: 'map[]', pointer: '<nil>' }[value.kind];
   if (value instanceof GoMap)
     return `map[${value
@@ -126,6 +139,7 @@ function fieldsOf(value: Struct): [string, Value][] {
 /** Go's encoding/json without HTML escapes, as Docker's `json` function uses it. Built as text: an object would put keys that look like numbers first. */
 export function toJson(value: Value): string {
   if (value === undefined || value === null || value instanceof TypedNil) return 'null';
+  if (value instanceof GoDuration) return String(value.nanoseconds);
   if (value instanceof GoMap) return jsonObject(value.sortedKeys().map((key) => [key, value.entries.get(key)]));
   if (value instanceof Struct) return value.isRow ? escapeHtml(jsonObject(fieldsOf(value))) : jsonObject(fieldsOf(value));
   if (typeof value === 'object') return `[${value.map(toJson).join(',')}]`;
