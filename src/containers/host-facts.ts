@@ -4,6 +4,7 @@ import { arch, availableParallelism, hostname, release } from 'node:os';
 import { notImplemented } from '../base/errors.ts';
 import { type LimitSupport, limitSupport } from '../linux/cgroup-facts.ts';
 import { capabilitiesOf } from '../linux/constants.ts';
+import type { Profile } from '../runtime/seccomp/profile.ts';
 import { type KernelVersion, parseKernelVersion } from '../runtime/seccomp/resolve-profile.ts';
 import type { Architecture } from '../runtime/seccomp/syscall-table.ts';
 
@@ -21,6 +22,8 @@ export interface HostFacts {
   readonly onlineMemoryNodes: string;
   /** Hard limits of this process by ulimit name; `Infinity` for unlimited. */
   readonly hardLimits: Readonly<Record<string, number>>;
+  /** `--seccomp-profile` of the daemon: what containers get that say nothing. Absent: our own. */
+  readonly seccomp?: Profile | 'unconfined';
   /** Absent: the kernel has none. `defaultProfile` null: ours could not be loaded. */
   readonly appArmor?: { readonly defaultProfile: string | null };
   /** `thermal_throttle` directories of the CPUs there are: one can tell apart what other tenants do by them. */

@@ -151,9 +151,11 @@ function securityOf(hostConfig: HostConfig): SecurityOptions {
 
 /** `--privileged` switches the default profile off, not one that was asked for. */
 function seccompOf({ hostConfig, host }: RuntimeSpecInput, { seccomp }: SecurityOptions): Seccomp | null {
-  if (seccomp === 'unconfined' || (seccomp === 'default' && hostConfig.Privileged)) return null;
+  const isDefault = seccomp === 'default' || seccomp === 'builtin';
+  const profile = seccomp === 'default' ? (host.seccomp ?? defaultProfile) : seccomp === 'builtin' ? defaultProfile : seccomp;
+  if (profile === 'unconfined' || (isDefault && hostConfig.Privileged)) return null;
   const { capabilities } = capabilitySet(hostConfig, host.capabilities);
-  return resolveProfile(seccomp === 'default' ? defaultProfile : seccomp, {
+  return resolveProfile(profile, {
     capabilities: new Set(capabilities),
     architecture: host.architecture,
     kernel: host.kernel,

@@ -15,7 +15,7 @@ test('parseSecurityOptions: every form of no-new-privileges', () => {
 test('parseSecurityOptions: seccomp by word or by the text of a profile', () => {
   assert.equal(parseSecurityOptions([]).seccomp, 'default');
   assert.equal(parseSecurityOptions(['seccomp=unconfined']).seccomp, 'unconfined');
-  assert.equal(parseSecurityOptions(['seccomp:builtin']).seccomp, 'default');
+  assert.equal(parseSecurityOptions(['seccomp:builtin']).seccomp, 'builtin');
   const { seccomp } = parseSecurityOptions(['seccomp={"defaultAction":"SCMP_ACT_ALLOW","syscalls":[]}']);
   assert.ok(typeof seccomp === 'object' && seccomp.defaultAction === 'SCMP_ACT_ALLOW');
   assert.throws(() => parseSecurityOptions(['seccomp=/etc/profile.json']), /is not JSON/);

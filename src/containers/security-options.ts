@@ -5,8 +5,8 @@ import type { Profile } from '../runtime/seccomp/profile.ts';
 
 export interface SecurityOptions {
   readonly noNewPrivileges: boolean;
-  /** `default`, no filter at all, or the profile whose text the CLI sent. */
-  readonly seccomp: 'default' | 'unconfined' | Profile;
+  /** The daemon's default, our own, no filter at all, or the profile whose text the CLI sent. */
+  readonly seccomp: 'default' | 'builtin' | 'unconfined' | Profile;
   /** The profile's name, or `unconfined`; null: not said. */
   readonly appArmor: string | null;
   /** `systempaths=unconfined`: nothing masked, nothing read-only. */
@@ -58,7 +58,8 @@ function parseBoolean(option: string, value: string): boolean {
 
 function parseSeccomp(value: string): Partial<SecurityOptions> {
   if (value === 'unconfined') return { seccomp: 'unconfined' };
-  if (value === 'builtin' || value === '') return { seccomp: 'default' };
+  if (value === 'builtin') return { seccomp: 'builtin' };
+  if (value === '') return { seccomp: 'default' };
   const { warnings, ...profile } = parseProfileText(value);
   return { seccomp: profile, warnings };
 }

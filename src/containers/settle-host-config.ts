@@ -20,7 +20,13 @@ type Defaults = Pick<ContainerContext, 'host' | 'security' | 'runtimes'>;
 export async function settleHostConfig(asked: HostConfig, { host, security, runtimes }: Defaults): Promise<SettledHostConfig> {
   const hardened = hardenedHostConfig(asked, security.hardened);
   const options = withDaemonOptions(hardened.SecurityOpt, security.noNewPrivileges);
-  const hostConfig = { ...hardened, SecurityOpt: options, Runtime: runtimes.resolve(asked.Runtime) };
+  const hostConfig = {
+    ...hardened,
+    SecurityOpt: options,
+    IpcMode: asked.IpcMode || security.ipcMode,
+    CgroupnsMode: asked.CgroupnsMode || security.cgroupnsMode,
+    Runtime: runtimes.resolve(asked.Runtime),
+  };
   if (askedIds(hostConfig.UsernsMode) !== null) checkUserNamespace(hostConfig, host);
   return { hostConfig, warnings: await runtimeWarnings(hostConfig, runtimes) };
 }

@@ -10,7 +10,6 @@ import { runtimeSettings } from './runtime-options.ts';
 import { securitySettings } from './security-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
 
-const wholeLife = "it comes with a container's whole life (issue 5)";
 const registries = 'it comes with the registry client (issue 6)';
 const never = 'Gantry has nothing like it';
 
@@ -70,7 +69,7 @@ export const settings: readonly Setting[] = [
   unbuilt('max-concurrent-downloads', 'number', registries),
   unbuilt('max-concurrent-uploads', 'number', registries),
   unbuilt('max-download-attempts', 'number', registries),
-  ...['default-cgroupns-mode', 'default-ipc-mode', 'seccomp-profile', 'oom-score-adjust'].map((flag) => unbuilt(flag, 'text', wholeLife)),
+  unbuilt('oom-score-adjust', 'text', 'give it to the daemon where it is started: OOMScoreAdjust= of systemd, or choom', ['0']),
   unbuilt('selinux-enabled', 'switch', never, ['false']),
   unbuilt('userns-remap', 'text', 'each container can have ids of its own: use --userns auto of run, or --hardened'),
   unbuilt('rootless', 'switch', 'the daemon needs root', ['false'], null),

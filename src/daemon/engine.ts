@@ -102,7 +102,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     onEvent: (event) => events.publish({ ...event, type: 'container' }),
     init: { program: options.initPath ?? nativeProgram('gantry-init'), byDefault: options.init },
     resourceDefaults: options.resources,
-    host,
+    host: options.security.seccomp === null ? host : { ...host, seccomp: options.security.seccomp },
     security: options.security,
     logger,
   });

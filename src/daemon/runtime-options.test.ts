@@ -57,11 +57,18 @@ test('runtimes: what is wrong is refused by name', () => {
 });
 
 test('security: hardened, no-new-privileges and the pool of ids', () => {
-  assert.deepEqual(read('--hardened', '--no-new-privileges', '--userns-pool', '200000:65536').security, {
+  const given = ['--default-ipc-mode', 'shareable', '--default-cgroupns-mode', 'host', '--seccomp-profile', 'unconfined'];
+  assert.deepEqual(read('--hardened', '--no-new-privileges', '--userns-pool', '200000:65536', ...given).security, {
     hardened: true,
     noNewPrivileges: true,
     idPool: { base: 200_000, size: 65_536 },
+    ipcMode: 'shareable',
+    cgroupnsMode: 'host',
+    seccomp: 'unconfined',
   });
+  assert.deepEqual([read('--seccomp-profile', 'builtin').security.seccomp, read().security.ipcMode], [null, '']);
+  assert.throws(() => read('--seccomp-profile', '/nowhere.json'), /cannot use the seccomp profile \/nowhere\.json/);
+  assert.throws(() => read('--default-ipc-mode', 'host'), /invalid value for --default-ipc-mode: "host"\. One of private, shareable/);
   assert.deepEqual([read().security.hardened, read().network.hardened, read('--hardened').network.hardened], [false, false, true]);
   assert.equal(readFile({ hardened: true }).security.hardened, true);
   for (const pool of ['x', '0:10', '100:0', '4294967000:1000'])

@@ -61,7 +61,7 @@ export function systemFactsOfHost(
     limits: limitsOf(cgroups),
     securityOptions: [
       ...(hasAppArmor() ? ['name=apparmor'] : []),
-      'name=seccomp,profile=builtin',
+      `name=seccomp,profile=${seccompName(options.security.seccomp)}`,
       ...(cgroups.version === '2' ? ['name=cgroupns'] : []),
     ],
     runtimes: runtimes.names.list(),
@@ -112,4 +112,9 @@ function readOsRelease(): ReadonlyMap<string, string> {
   }
   const lines = text.split('\n').map((line) => /^(\w+)=["']?(.*?)["']?$/.exec(line));
   return new Map(lines.flatMap((match) => (match === null ? [] : [[match[1] ?? '', match[2] ?? ''] as const])));
+}
+
+function seccompName(profile: DaemonOptions['security']['seccomp']): string {
+  if (profile === null) return 'builtin';
+  return profile === 'unconfined' ? profile : 'custom';
 }
