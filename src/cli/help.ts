@@ -19,12 +19,19 @@ export function groupHelp(group: string): string {
   return `Usage:  gantry ${group} COMMAND\n\n${groups[group]}\n\nCommands:\n${columns(lines)}\nRun 'gantry ${group} COMMAND --help' for more information on a command.\n`;
 }
 
+/** Commands that this program does not run itself: the daemon is another one, and the script `gantry` installs. */
+const elsewhere = [
+  ['daemon', 'Run the daemon in the foreground'],
+  ['install', 'Run the daemon at every boot, by systemd, and put gantry in the PATH'],
+  ['uninstall', 'Take back what install did'],
+] as const;
+
 export function topHelp(globalFlags: FlagSpecs): string {
   const top = commandTable.flatMap((entry) => {
     const path = entry.paths.find((candidate) => !candidate.includes(' '));
     return path === undefined ? [] : [[path, entry.summary] as const];
   });
-  const sorted = [...top, ['daemon', 'Run the daemon in the foreground'] as const].sort(([a], [b]) => (a < b ? -1 : 1));
+  const sorted = [...top, ...elsewhere].sort(([a], [b]) => (a < b ? -1 : 1));
   return [
     'Usage:  gantry [OPTIONS] COMMAND\n\nBuild, run and ship containers\n',
     `Management Commands:\n${columns(Object.entries(groups))}`,
