@@ -82,7 +82,8 @@ export class RuntimeSelection implements Runtime {
     try {
       return JSON.parse(await readFile(programFile(this.#directory(id)), 'utf8')) as OciProgram;
     } catch (thrown) {
-      if (hasErrnoCode(thrown, 'ENOENT')) return null;
+      // Half written: the daemon died before it asked for a start.
+      if (hasErrnoCode(thrown, 'ENOENT') || thrown instanceof SyntaxError) return null;
       throw thrown;
     }
   }
