@@ -156,6 +156,8 @@ class Context implements CommandContext {
     this.#client ??= new GantryClient({
       address: parseAddress(this.address, this.#tls),
       userAgent: this.build === '' ? 'gantry' : `gantry/${this.build}`,
+      // Set by `gantry lease` for its program: what we create belongs to the lease.
+      ...(this.io.env.GANTRY_LEASE ? { headers: { 'X-Gantry-Lease': this.io.env.GANTRY_LEASE } } : {}),
     });
     return this.#client;
   }

@@ -12,6 +12,8 @@ export const API_VERSION = '1.51';
 export interface ClientOptions {
   readonly address?: DaemonAddress | string;
   readonly userAgent?: string;
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Sent as `/v<version>` before every path. */
   readonly apiVersion?: string;
 }
@@ -45,7 +47,7 @@ const MAX_JSON_BODY_BYTES = 512 * 1024 * 1024;
 export class ApiClient {
   readonly address: DaemonAddress;
   readonly #prefix: string;
-  readonly #userAgent: string;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #idle: Connection[] = [];
   readonly #busy = new Set<Connection>();
   /** The build that the daemon named in its answers (`Gantry-Build`), null until one did. */
@@ -55,7 +57,7 @@ export class ApiClient {
     const address = options.address ?? DEFAULT_ADDRESS;
     this.address = typeof address === 'string' ? parseAddress(address) : address;
     this.#prefix = `/v${options.apiVersion ?? API_VERSION}`;
-    this.#userAgent = options.userAgent ?? 'gantry';
+    this.#headers = { ...options.headers, 'User-Agent': options.userAgent ?? 'gantry' };
   }
 
   /** Any status of 400 or more is thrown as `ApiError`. The body must be read or destroyed. */
@@ -101,7 +103,7 @@ export class ApiClient {
   }
 
   #build(method: string, path: string, options: RequestOptions, upgrade: boolean): WireRequest {
-    const headers: Record<string, string> = { 'User-Agent': this.#userAgent };
+    const headers: Record<string, string> = { ...this.#headers };
     let body: RequestBody | null = options.body ?? null;
     if (options.json !== undefined) {
       headers['Content-Type'] = 'application/json';

@@ -31,7 +31,7 @@ export const lease: Command = {
     const running = new AbortController();
     const kept = keepHeld(context, held, query.grace, running.signal);
     try {
-      return await runProgram(args, { ...io.env, ...leaseEnvironment(held, context.address) }, io.cwd);
+      return await runProgram(args, { ...io.env, ...leaseEnvironment(context, held) }, io.cwd);
     } finally {
       running.abort();
       client.close();
@@ -40,10 +40,22 @@ export const lease: Command = {
   },
 };
 
-/** Every client looks at DOCKER_HOST; Testcontainers starts a reaper of its own unless it is told that it needs none. */
-function leaseEnvironment({ name, socket }: HeldLease, address: string): Record<string, string> {
-  const host = socket ?? address;
-  return { GANTRY_LEASE: name, GANTRY_HOST: host, DOCKER_HOST: host, TESTCONTAINERS_RYUK_DISABLED: 'true' };
+/**
+ * Every client looks at DOCKER_HOST; Testcontainers starts a reaper of its own unless it is told that it needs none. A daemon elsewhere has its socket there,
+ * where the program cannot reach it: then it is for the clients to say whose lease it is, as gantry and docker (from 27 on) do.
+ */
+function leaseEnvironment(context: CommandContext, { name, socket }: HeldLease): Record<string, string> {
+  if (socket !== null && context.address.startsWith('unix://'))
+    return { GANTRY_LEASE: name, GANTRY_HOST: socket, DOCKER_HOST: socket, TESTCONTAINERS_RYUK_DISABLED: 'true' };
+  context.printError(
+    'gantry: the daemon is not on this machine: what gantry and docker (27 or newer) create is under the lease; other clients have to send X-Gantry-Lease\n',
+  );
+  return {
+    GANTRY_LEASE: name,
+    GANTRY_HOST: context.address,
+    DOCKER_HOST: context.address,
+    DOCKER_CUSTOM_HEADERS: `X-Gantry-Lease=${name}`,
+  };
 }
 
 /** The daemon may be restarted in the meantime: it waits for its holders to come back. */
