@@ -27,7 +27,7 @@ import type { HostServers } from './host-servers.ts';
 import { literalLookup } from './literal-lookup.ts';
 import { type NameEntry, type NameScope, type NameTable, nameScope } from './name-table.ts';
 import { type AskSettings, askSettings, embeddedResolver } from './resolv-conf.ts';
-import { serveTcp, type TcpService } from './tcp-service.ts';
+import { type AnswerQuestion, serveTcp, type TcpService } from './tcp-service.ts';
 import { type OpenUpstream, Upstream } from './upstream.ts';
 
 export interface DnsSockets {
@@ -94,7 +94,8 @@ export class DnsSandbox {
     for (const upstream of before) if (!this.#own.includes(upstream)) upstream.retire();
   }
 
-  #answer(packet: Buffer, protocol: 'udp' | 'tcp', reply: (answer: Buffer) => void): void {
+  /** False: what came is no question (an answer, or too short to be either). */
+  #answer(packet: Buffer, protocol: 'udp' | 'tcp', reply: (answer: Buffer) => void): boolean {
     const parsed = parseQuery(packet);
     if (parsed.kind === 'query') {
       const { query } = parsed;
@@ -102,6 +103,8 @@ export class DnsSandbox {
       if (local === null) this.#pass(packet, query, protocol, reply);
       else reply(local);
     } else if (parsed.kind === 'error') reply(writeBareFailure(packet, parsed.rcode));
+    else return false;
+    return true;
   }
 
   /** Null: no name of ours. A name that is ours is answered by us alone, for every type: what we don't have does not exist (NODATA). */
@@ -177,7 +180,7 @@ function next(turn: number, length: number): number {
 }
 
 /** The socket becomes ours, also when it fails. */
-function serveUdp(fd: number, answer: (packet: Buffer, reply: (answer: Buffer) => void) => void): Socket {
+function serveUdp(fd: number, answer: AnswerQuestion): Socket {
   let closed = false;
   const socket = createSocket({ type: 'udp4', lookup: literalLookup });
   socket.on('close', () => {

@@ -5,8 +5,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { frame, messageReader } from './tcp-framing.ts';
 
-/** Calls `reply` at most once, perhaps at once. */
-export type AnswerQuestion = (packet: Buffer, reply: (answer: Buffer) => void) => void;
+/** False: it is no question and gets no answer. Otherwise calls `reply` once, perhaps at once, unless what answers is closed first. */
+export type AnswerQuestion = (packet: Buffer, reply: (answer: Buffer) => void) => boolean;
 
 const mostConnections = 64;
 const mostUnderWay = 64;
@@ -59,11 +59,13 @@ function serveConnection(socket: Socket, answer: AnswerQuestion): void {
   };
   const read = messageReader(longestQuestionBytes, (message) => {
     underWay += 1;
-    answer(message, (reply) => {
+    const isQuestion = answer(message, (reply) => {
       underWay -= 1;
       if (socket.writable) socket.write(frame(reply));
       flow();
     });
+    // Who sends something else has no use for the connection, and would hold it for ever.
+    if (!isQuestion) socket.destroy();
   });
   socket.on('data', (chunk) => {
     if (read(chunk as Buffer)) flow();
