@@ -82,6 +82,13 @@ describe('runCli without a daemon', () => {
     ['-H unix://relative ps', 1, /must be absolute/],
     ['--context nope ps', 1, /context "nope" not found/],
     ['images --tree', 1, /--tree is not supported: an image is kept for one platform/],
+    ['run --ttl soon x', 125, /invalid argument "soon" for "--ttl" flag: time: invalid duration "soon"/],
+    ['create --ttl -1s x', 125, /"--ttl" flag: it must be above zero/],
+    ['inspect --diff a', 2, /--diff compares two objects: gantry inspect --diff A B/],
+    ['inspect --diff -f {{.Id}} a b', 2, /--diff takes no template/],
+    ['completion nope', 1, /no completion for nope/],
+    ['debug', 1, /'gantry debug' requires at least 1 argument/],
+    ['lease', 1, /'gantry lease' requires at least 1 argument/],
     ['start --checkpoint a x', 125, /--checkpoint is not supported/],
   ];
   for (const [line, code, message] of cases) {
