@@ -2,6 +2,7 @@
  * An overlay that nobody sees: made with the new mount API, never attached anywhere, held by its descriptor alone and gone with it (also when we die).
  * Kernels before 6.5 take layers one by one in mount(2) only: there it is attached for the moment that a detached copy takes.
  */
+import { release } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { encodeCString } from '../base/byte-name.ts';
 import { EngineError } from '../base/errors.ts';
@@ -40,8 +41,17 @@ const native = {
 /** Neither a redirect nor metadata alone may get into an upper directory: diff and commit read it. */
 const options = ['redirect_dir=off', 'metacopy=off', 'index=off'] as const;
 
+/** Asked of the version, as in native/mounts.c: an older kernel would write a complaint into its log each time. */
+const knowsLayers = versionReaches(release(), 6, 5);
+
+function versionReaches(version: string, wantedMajor: number, wantedMinor: number): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number.parseFloat);
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+}
+
 /** An O_PATH descriptor of its root, the caller's to close. `mountPoint`: an empty directory, for old kernels. */
 export function openOverlay(layers: OverlayLayers, mountPoint: string): number {
+  if (!knowsLayers) return overlayByNames(layers, mountPoint);
   try {
     return overlayByLayers(layers);
   } catch (error) {
