@@ -225,10 +225,10 @@ function layersOfContainers(containers: ContainerService): ReadonlyMap<string, s
   return new Map([...containers.layerDirectories()].map((directory) => [directory, 'a container']));
 }
 
-/** Those below the floor of SECURITY.md are told about as soon as the daemon knows. */
-function namesOf({ runtimes: { programs, defaultName } }: DaemonOptions, weaknesses: string[], logger: Logger): RuntimeNames {
+/** Those below the floor of SECURITY.md are told about as soon as the daemon knows; one that is merely installed when a container asks for it. */
+function namesOf({ runtimes: { programs, defaultName, chosen } }: DaemonOptions, weaknesses: string[], logger: Logger): RuntimeNames {
   const names = runtimeNames(programs, defaultName, ({ path, args }) => readOciVersion(path, args));
-  for (const { name, path } of programs) {
+  for (const { name, path } of programs.filter((program) => chosen.includes(program.name))) {
     void names.version(name).then((version) => {
       if (version === null || version.weakness === null) return;
       const text = `the runtime "${name}" (${path}): ${version.weakness}`;

@@ -35,6 +35,7 @@ test('runtimes: by flag, by dockerd’s key, and the default', () => {
     { name: 'runc', path: '/opt/other', args: [], patienceMs: 30_000 },
   ]);
   assert.equal(defaultName, 'mine');
+  assert.deepEqual(read().runtimes.chosen, ['native']);
   assert.equal(read().runtimes.defaultName, 'native');
   const file = readFile({ runtimes: { mine: { path: 'runc', runtimeArgs: ['--debug'], timeoutSeconds: 5 } } });
   assert.deepEqual(file.runtimes.programs[0], { name: 'mine', path: 'runc', args: ['--debug'], patienceMs: 5000 });

@@ -12,6 +12,8 @@ import type { Setting } from './setting.ts';
 export interface RuntimeOptions {
   readonly programs: readonly OciProgram[];
   readonly defaultName: string;
+  /** Of the programs those that somebody asked for; a runc that is merely installed is not among them, unless it is the default. */
+  readonly chosen: readonly string[];
 }
 
 export const runtimeSettings: readonly Setting[] = [
@@ -42,7 +44,7 @@ export function runtimeOptions(values: ReadonlyMap<string, readonly string[]>): 
       `invalid value for --default-runtime: "${defaultName}" is not configured. Add it with --add-runtime ${defaultName}=PATH; known are ${[nativeName, ...all.map(({ name }) => name)].join(', ')}`,
     );
   }
-  return { programs: all, defaultName };
+  return { programs: all, defaultName, chosen: [...new Set([...names, defaultName])] };
 }
 
 /** `NAME=PATH`; or, from the configuration file, the whole as JSON. */
