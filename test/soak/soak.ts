@@ -1,8 +1,8 @@
 /**
  * `npm run soak [kills] [part of a row's name …]`: the full numbers behind the samples of `npm test`; all other numbers follow from that of the kills (100).
- * A run of all rows writes docs/soak.md; one of named rows only prints. `npm run soak list` names them.
+ * Each row that was run is written to docs/soak.md with its date; the others keep what they have there. `npm run soak list` names them.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { crashRound, randomFrom } from '../faults/crash-round.ts';
 import { type LeakFigures, leakCycles } from '../faults/leak-cycles.ts';
@@ -29,6 +29,8 @@ interface Outcome {
   readonly failures: readonly string[];
   readonly seconds: number;
   readonly figures: string;
+  /** `2026-11-21` */
+  readonly date: string;
 }
 
 const [first = '', ...rest] = process.argv.slice(2);
@@ -39,6 +41,7 @@ const imageKills = Math.ceil(kills / 5);
 const crashRounds = kills * 5;
 const leakRounds = kills * 5;
 const pingLimitMs = 1000;
+const reportFile = new URL('../../docs/soak.md', import.meta.url);
 
 const rows: readonly Row[] = [
   {
@@ -92,8 +95,11 @@ else await runRows(rows.filter(({ name }) => wanted.length === 0 || wanted.some(
 
 async function runRows(chosen: readonly Row[]): Promise<void> {
   const outcomes: Outcome[] = [];
-  for (const row of chosen) outcomes.push(await outcomeOf(row));
-  if (chosen.length === rows.length) writeFileSync(new URL('../../docs/soak.md', import.meta.url), report(outcomes));
+  for (const row of chosen) {
+    outcomes.push(await outcomeOf(row));
+    // After each: a run of hours may be cut off.
+    writeFileSync(reportFile, report(withFormer(outcomes)));
+  }
   const failed = outcomes.reduce((sum, { failures }) => sum + failures.length, 0);
   console.log(`${outcomes.reduce((sum, { rounds }) => sum + rounds, 0) - failed} passed, ${failed} failed, 0 skipped`);
   process.exitCode = failed === 0 && chosen.length > 0 ? 0 : 1;
@@ -111,7 +117,7 @@ async function outcomeOf({ name, rounds, run }: Row): Promise<Outcome> {
   const seconds = Math.round((Date.now() - started) / 1000);
   console.log(`${name}: ${rounds} rounds, ${failures.length} failures, ${seconds} s ${figures}`);
   for (const failure of failures) console.log(failure);
-  return { name, rounds, failures, seconds, figures };
+  return { name, rounds, failures, seconds, figures, date: new Date().toISOString().slice(0, 10) };
 }
 
 /** Each row has a daemon of its own. */
@@ -181,22 +187,33 @@ async function pingRow(daemon: GantryDaemon, failures: string[]): Promise<string
   return pingText(figures);
 }
 
-function report(all: readonly Outcome[]): string {
-  const lines = all.map(
-    ({ name, rounds, failures, seconds, figures }) => `| ${name} | ${rounds} | ${failures.length} | ${seconds} s | ${figures} |`,
+/** In the order of the rows; of those that were not run now, the line that the report has. */
+function withFormer(outcomes: readonly Outcome[]): readonly (Outcome | string)[] {
+  const former = readFileSync(reportFile, 'utf8').split('\n');
+  return rows.flatMap(
+    ({ name }) => outcomes.find((outcome) => outcome.name === name) ?? former.find((line) => line.startsWith(`| ${name} |`)) ?? [],
   );
-  const failures = all.flatMap((one) => one.failures.map((failure) => `- ${one.name}: ${failure.replaceAll('\n', ' ')}`));
+}
+
+function report(all: readonly (Outcome | string)[]): string {
+  const lines = all.map((one) =>
+    typeof one === 'string'
+      ? one
+      : `| ${one.name} | ${one.rounds} | ${one.failures.length} | ${one.seconds} s | ${one.date} | ${one.figures} |`,
+  );
+  const outcomes = all.filter((one) => typeof one !== 'string');
+  const failures = outcomes.flatMap((one) => one.failures.map((failure) => `- ${one.name}: ${failure.replaceAll('\n', ' ')}`));
   return `# Soak
 
-Written by \`npm run soak\`; do not edit. Kernel ${release()}, ${new Date().toISOString().slice(0, 10)}.
+Written by \`npm run soak\`; do not edit. Kernel ${release()}.
 
 In the first row each kill meets nine containers: writers, one with \`--rm\`, one that runs through it with an exec'd process and an attached client, others being
 created, committed, stopped and removed. About one kill in three is followed by another while the daemon starts, one in four takes the launcher with it. After each row of networks links,
 nft elements, namespaces, tracked flows and descriptors are counted again, and more than before is a failure. What \`test/faults\` holds besides:
 launchers and monitors killed alone and together, with the daemon alive and dead.
 
-| row | rounds | failures | time | figures |
-| --- | --- | --- | --- | --- |
+| row | rounds | failures | time | run | figures |
+| --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 ${failures.length === 0 ? '' : `\n${failures.join('\n')}\n`}`;
 }
