@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -270,7 +271,9 @@ test('attach: logs=1 replays what was logged, then goes on live', async (context
   runtime.process(id).print('before\n');
   const { stream, tty } = await service.attach(id, { ...allStreams, logs: true });
   assert.ok(tty);
-  await sleep(30);
+  // What is logged while the log is still being replayed comes twice.
+  await once(stream, 'readable');
+  await sleep(300);
   runtime.process(id).print('after\n');
   runtime.process(id).exit(0);
   assert.equal(await textOf(stream), 'before\nafter\n');
