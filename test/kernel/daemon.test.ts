@@ -350,7 +350,7 @@ describe('daemon options', { skip }, () => {
   after(() => rmSync(base, { recursive: true, force: true }));
 
   const refused: readonly (readonly [readonly string[], RegExp])[] = [
-    [['-H', 'tcp://127.0.0.1:2375'], /tcp:\/\/ is not supported yet/],
+    [['-H', 'tcp://127.0.0.1:2375'], /--tlsverify/],
     [['-H', 'unix://relative'], /write unix:\/\/\/absolute\/path/],
     [['--bip', 'nonsense'], /--bip/],
     [['--nonsense'], /unknown flag: --nonsense/],
