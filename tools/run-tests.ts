@@ -25,6 +25,8 @@ const kernel = filesOf(
   'test/compat/**/*.test.ts',
   'test/differential/**/*.test.ts',
   'test/faults/**/*.test.ts',
+  // The second kernel, emulated, takes minutes: only when it is asked for, as CI does after everything else.
+  ...(wanted.some((part) => part.includes('vm')) ? ['test/vm/**/*.test.ts'] : []),
 );
 
 const before = leftovers();
