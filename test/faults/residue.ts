@@ -79,7 +79,9 @@ export function processesOf(daemon: GantryDaemon): readonly NativeProcess[] {
 }
 
 export function launcherOf(daemon: GantryDaemon): number {
-  const [launcher, ...more] = processesOf(daemon).filter(({ name }) => name === 'gantry-launcher');
+  const all = processesOf(daemon).filter(({ name }) => name === 'gantry-launcher');
+  // A monitor that was forked this moment is called like the launcher still.
+  const [launcher, ...more] = all.filter(({ parent }) => !all.some(({ pid }) => pid === parent));
   if (launcher === undefined || more.length > 0) throw new Error(`${more.length + (launcher ? 1 : 0)} launchers serve ${daemon.execRoot}`);
   return launcher.pid;
 }
