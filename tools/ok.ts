@@ -7,7 +7,14 @@ const steps: readonly (readonly [string, readonly string[]])[] = [
   ['biome', ['check', '--error-on-warnings']],
   [
     process.execPath,
-    ['--no-warnings', '--test', '--test-concurrency=2', '--test-force-exit', '--test-reporter=dot', ...globSync(['src/**/*.test.ts', 'test/architecture/**/*.test.ts'])],
+    [
+      '--no-warnings',
+      '--test',
+      '--test-concurrency=2',
+      '--test-force-exit',
+      '--test-reporter=dot',
+      ...globSync(['src/**/*.test.ts', 'test/architecture/**/*.test.ts']),
+    ],
   ],
 ];
 
