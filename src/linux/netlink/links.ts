@@ -15,6 +15,7 @@ const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 
 const IFF_UP = 1;
+const IFF_RUNNING = 0x40;
 
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
@@ -93,6 +94,8 @@ export interface Link {
   /** '' : not made by rtnetlink (a network card). */
   readonly kind: string;
   readonly up: boolean;
+  /** It sends: the kernel gets there a moment after `up`, by work of its own (linkwatch); before that it drops what is sent. */
+  readonly running: boolean;
   /** '' : it has none. */
   readonly address: string;
   readonly mtu: number;
@@ -190,6 +193,7 @@ export function parseLink(payload: Buffer): Link {
     name: text(IFLA_IFNAME),
     kind: textOf(info.get(IFLA_INFO_KIND) ?? Buffer.alloc(0)),
     up: (payload.readUInt32LE(8) & IFF_UP) !== 0,
+    running: (payload.readUInt32LE(8) & IFF_RUNNING) !== 0,
     address:
       attributes
         .get(IFLA_ADDRESS)

@@ -10,7 +10,7 @@ import { EngineError, errorText, invalid } from '../../base/errors.ts';
 import { ipToBytes } from '../../base/ip-bytes.ts';
 import { addAddress, type InterfaceAddress, scopeGlobal, scopeLink } from '../../linux/netlink/addresses.ts';
 import { changeBridgePort, changeLink, deleteLink, type LinkKind, newLink, readLink } from '../../linux/netlink/links.ts';
-import { type BatchMessage, carryOut } from '../../linux/netlink/netlink-socket.ts';
+import { type BatchMessage, carryOut, type NetlinkSocket } from '../../linux/netlink/netlink-socket.ts';
 import { inNetworkNamespace } from '../../linux/network-namespace.ts';
 import type { EndpointSpec } from '../net-calls.ts';
 import { type HostNetwork, linkAlias, writeInterfaceSysctl } from './host-network.ts';
@@ -67,14 +67,29 @@ function addBridged(context: EndpointLinkContext, namespace: OpenNamespace, spec
     writeSysctls(host, namespace, spec);
     carryOut(namespace.route, interfaceMessages(spec, veth.innerIndex, veth.mtu), `set up interface ${spec.interfaceName}`);
     attachToBridge(host, veth, spec, alias);
-    if (announces(spec))
-      carryOut(namespace.route, [changeLink(veth.innerIndex, { address: spec.macAddress })], `announce ${spec.macAddress}`);
+    if (announces(spec)) announce(host, namespace, spec, veth);
     return { spec, innerIndex: veth.innerIndex, hostIndex: veth.hostIndex, macAddress: spec.macAddress || veth.macAddress };
   } catch (thrown) {
     used.retire([veth.hostIndex], false);
     throw thrown;
   }
 }
+
+/** To the neighbours, who may know another by this address. What is sent before both ends run is lost, and nobody says it again. */
+function announce(host: HostNetwork, namespace: OpenNamespace, spec: EndpointSpec, { innerIndex, hostIndex }: Veth): void {
+  waitUntilRunning(host.route, hostIndex);
+  waitUntilRunning(namespace.route, innerIndex);
+  carryOut(namespace.route, [changeLink(innerIndex, { address: spec.macAddress })], `announce ${spec.macAddress}`);
+}
+
+/** It takes less than a millisecond, as a rule. */
+function waitUntilRunning(route: NetlinkSocket, index: number): void {
+  const deadline = performance.now() + longestWaitMs;
+  while (readLink(route, index)?.running === false && performance.now() < deadline) Atomics.wait(pause, 0, 0, 1);
+}
+
+const longestWaitMs = 500;
+const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /** Somebody took its host end off the bridge, or the bridge away. */
 export function rejoinBridge(host: HostNetwork, { spec, hostIndex, innerIndex, macAddress }: EndpointLink): void {
