@@ -17,6 +17,8 @@ export interface AccessRequest {
   readonly address: string;
   /** The scheme and host the client used, for the realm of a challenge: `https://registry.example:5000`. */
   readonly origin: string;
+  /** A browser asks (the web page): it knows `Basic` only, so that is what it is challenged for and may answer, also where clients are sent to a token service. */
+  readonly isBrowser?: boolean;
 }
 
 export type AccessDecision =
@@ -27,6 +29,7 @@ export type AccessDecision =
   | { readonly kind: 'denied'; readonly message: string };
 
 export interface AccessControl {
+  /** Cheap when asked again with the same credentials: a page of the catalogue asks once for each repository. */
   decide(request: AccessRequest, scope: AccessScope): Promise<AccessDecision>;
 }
 

@@ -46,11 +46,20 @@ export class RegistryRefusal extends EngineError {
   readonly refusal: RefusalCode;
   readonly status: number;
   readonly detail: unknown;
+  /** Becomes `Retry-After`. */
+  readonly retryAfterSeconds: number | null;
 
-  constructor(refusal: RefusalCode, message: string, detail: unknown = null, status: number = kinds[refusal][0]) {
+  constructor(
+    refusal: RefusalCode,
+    message: string,
+    detail: unknown = null,
+    status: number = kinds[refusal][0],
+    retryAfterSeconds: number | null = null,
+  ) {
     super(kinds[refusal][1], message);
     this.refusal = refusal;
     this.status = status;
     this.detail = detail;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }

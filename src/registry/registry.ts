@@ -29,7 +29,8 @@ export interface Registry {
 
 export interface RegistryRepository {
   readonly name: string;
-  tags(page: Page): PageOf<string>;
+  /** Sorted. A pull-through repository asks its upstream. */
+  tags(page: Page): Promise<PageOf<string>>;
   /** By tag or digest; null: not here. A pull-through repository fetches it first. */
   manifest(reference: string): Promise<StoredManifest | null>;
   /** Null reference: by its digest only. Errors: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, SIZE_INVALID, DENIED (immutable tag), QUOTA… */
@@ -66,6 +67,8 @@ export interface StoredManifest {
   readonly bytes: Buffer;
   /** Digest of the manifest it refers to. */
   readonly subject: Digest | null;
+  /** Of pull-through repositories: how old the answer is (`Age`), and whether upstream could not be asked although it should have been (`Warning: 110`). */
+  readonly cached?: { readonly ageSeconds: number; readonly isStale: boolean };
 }
 
 export interface StoredBlob {
@@ -73,7 +76,7 @@ export interface StoredBlob {
   readonly sizeBytes: number;
   /** Its file, for ranges and for handing to the kernel. Null while a pull-through fetch is under way: then `stream` is the only way. */
   readonly path: string | null;
-  /** `[start, end)` in bytes. */
+  /** `[start, end)` in bytes. Of a pull-through fetch the first `next()` may end with a refusal (upstream says no): await it before the head of the answer is sent. */
   stream(start: number, end: number): AsyncIterable<Uint8Array>;
 }
 
