@@ -2,6 +2,8 @@
  * The command line: global flags, the command's name, its flags, its run, its errors. Gives the exit code; ends no process.
  * Commands are loaded one at a time (`command-table.ts`), because start-up time is what a person feels first.
  */
+
+import { nearest } from '../base/near-miss.ts';
 import { parseAddress, type TlsMaterial } from '../client/address.ts';
 import { GantryClient } from '../client/gantry-client.ts';
 import { buildName, versionName } from './build-name.ts';
@@ -15,7 +17,6 @@ import { errorMessage } from './error-message.ts';
 import { parseFlags } from './flags/flag-parser.ts';
 import { defineFlags } from './flags/flag-spec.ts';
 import type { FlagValues } from './flags/flag-values.ts';
-import { nearest } from './near-miss.ts';
 import { OutputClosed, WatchedIo, writeText } from './output.ts';
 
 const globalFlags = defineFlags(`

@@ -55,6 +55,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   wire: ['typebox'],
   api: ['typebox'],
   daemon: ['pino'],
+  registry: ['bcryptjs'],
 };
 
 const files = globSync('src/**/*.ts').sort();

@@ -2,8 +2,9 @@
  * Docker's flag syntax (that of spf13/pflag), exactly: `--name=x`, `--name x`, `-it`, `-eK=V`, `-e=K=V`, `--rm=false`, `--` ends flags, and
  * for some commands the first argument ends them too. Not commander: it can't give a boolean flag a value, and costs 6 ms at every start.
  */
+
+import { nearest } from '../../base/near-miss.ts';
 import { UsageError } from '../cli-error.ts';
-import { nearest } from '../near-miss.ts';
 import type { FlagSpec, FlagSpecs } from './flag-spec.ts';
 import { FlagValues, invalidValue, parseBool } from './flag-values.ts';
 import { integerComplaint } from './go-integer.ts';
