@@ -19,6 +19,8 @@ export interface AccessRequest {
   readonly origin: string;
   /** A browser asks (the web page): it knows `Basic` only, so that is what it is challenged for and may answer, also where clients are sent to a token service. */
   readonly isBrowser?: boolean;
+  /** Asked for one entry of a list that was granted (the catalogue): what the user may see counts, not which scopes the token of this request was asked for. */
+  readonly isListEntry?: boolean;
 }
 
 export type AccessDecision =
