@@ -1,4 +1,4 @@
-/** What `/version` and `/info` tell about the daemon and its host. Found out once, at the start of the daemon; only what a reload may change (labels, liveRestore, debug) changes while it runs. */
+/** What `/version` and `/info` tell about the daemon and its host. Found out once, at the start of the daemon; only what a reload may change (labels, liveRestore, debug, registries) changes while it runs. */
 
 export interface SystemFacts {
   /** Stable for a data root. */
@@ -40,6 +40,18 @@ export interface SystemFacts {
   /** Of containers that name none. */
   readonly loggingDriver: string;
   readonly debug: boolean;
+  readonly registries: {
+    /** Of docker.io. */
+    readonly mirrors: readonly string[];
+    /** `host[:port]` */
+    readonly insecureHosts: readonly string[];
+    /** Besides loopback. */
+    readonly insecureSubnets: readonly string[];
+    /** Without a password; empty: none. */
+    readonly httpProxy: string;
+    readonly httpsProxy: string;
+    readonly noProxy: string;
+  };
   readonly warnings: readonly string[];
   readonly network: {
     /** By Docker's names: bridge, host, ipvlan, macvlan, null. */

@@ -36,7 +36,7 @@ describe('readDaemonOptions', () => {
   it('takes what says what is so anyway, and refuses the rest by name', () => {
     assert.ok(read('--storage-driver', 'overlay2', '--firewall-backend', 'nftables'));
     assert.throws(() => read('--storage-driver', 'zfs'), /--storage-driver zfs is not supported yet \(only overlay2 is\)/);
-    assert.throws(() => read('--insecure-registry', 'x:5000'), /--insecure-registry x:5000 is not supported yet/);
+    assert.throws(() => read('--metrics-addr', 'x:5000'), /--metrics-addr x:5000 is not supported yet/);
   });
 
   it('knows --help and --version', () => {

@@ -10,6 +10,7 @@ import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
 import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
+import { type RegistryOptions, registryOptions } from './registry-options.ts';
 import { resourceOptions } from './resource-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import { securityOptions } from './security-options.ts';
@@ -41,6 +42,7 @@ export interface DaemonOptions extends ListenOptions {
   readonly runtimes: RuntimeOptions;
   readonly security: SecurityDefaults;
   readonly resources: ResourceDefaults;
+  readonly registries: RegistryOptions;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -50,15 +52,18 @@ const defaultConfigFile = '/etc/gantry/daemon.json';
 /** Values as text, by flag name. A switch is `true` or `false`. */
 type RawValues = ReadonlyMap<string, readonly string[]>;
 
-/** `validate`: everything is as it should be, and nothing else was asked for. */
-export function readDaemonOptions(argv: readonly string[]): DaemonOptions | 'help' | 'version' | 'validate' {
+/** `validate`: everything is as it should be, and nothing else was asked for. `environment`: of the daemon, for proxies. */
+export function readDaemonOptions(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): DaemonOptions | 'help' | 'version' | 'validate' {
   const fromFlags = parseFlags(argv);
   if (fromFlags === 'help' || fromFlags === 'version') return fromFlags;
   const fromFile = readConfigFile(fromFlags.get('config-file')?.at(-1) ?? null);
   const both = [...fromFlags.keys()].filter((flag) => fromFile.has(flag));
   if (both.length > 0)
     throw invalid(`these options are given both as a flag and in the configuration file: ${both.join(', ')}. Remove one of the two`);
-  const options = checkOptions(new Map([...fromFile, ...fromFlags]));
+  const options = checkOptions(new Map([...fromFile, ...fromFlags]), environment);
   return parseSwitch(fromFlags.get('validate')?.at(-1) ?? 'false', '--validate') ? 'validate' : options;
 }
 
@@ -133,7 +138,7 @@ function parseConfig(text: string, path: string): object {
 
 function configValues(config: object, path: string): RawValues {
   const values = new Map<string, readonly string[]>();
-  for (const [key, value] of Object.entries(config)) {
+  for (const [key, value] of Object.entries(config).flatMap((entry) => innerEntries(entry, path))) {
     const setting = settings.find((candidate) => candidate.key === key);
     if (setting === undefined) throw invalid(`the configuration file ${path} has an unknown key: ${key}`);
     const texts = configTexts(setting, value, `${path}: ${key}`);
@@ -141,6 +146,14 @@ function configValues(config: object, path: string): RawValues {
     values.set(setting.flag, texts);
   }
   return values;
+}
+
+/** `{"proxies": {"http-proxy": …}}` is the setting `proxies.http-proxy`. */
+function innerEntries([key, value]: readonly [string, unknown], path: string): readonly (readonly [string, unknown])[] {
+  if (key.includes('.')) throw invalid(`the configuration file ${path} has an unknown key: ${key}`);
+  if (!settings.some((setting) => setting.key?.startsWith(`${key}.`))) return [[key, value]];
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${path}: ${key} must be an object`);
+  return Object.entries(value).map(([inner, innerValue]) => [`${key}.${inner}`, innerValue]);
 }
 
 function configTexts(setting: Setting, value: unknown, name: string): readonly string[] {
@@ -167,7 +180,7 @@ function shown(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function checkOptions(values: RawValues): DaemonOptions {
+function checkOptions(values: RawValues, environment: NodeJS.ProcessEnv): DaemonOptions {
   const one = (flag: string) => values.get(flag)?.at(-1) ?? null;
   const execRoot = directoryOption(one('exec-root') ?? defaultExecRoot, '--exec-root');
   const hosts = values.get('host') ?? [`unix://${join(execRoot, 'gantry.sock')}`];
@@ -193,6 +206,7 @@ function checkOptions(values: RawValues): DaemonOptions {
     runtimes: runtimeOptions(values),
     security: securityOptions(values),
     resources: resourceOptions(values),
+    registries: registryOptions(values, environment),
   };
 }
 

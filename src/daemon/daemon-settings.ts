@@ -5,12 +5,12 @@
 import { notImplemented } from '../base/errors.ts';
 import { logOptionTable } from './log-options.ts';
 import { networkOptionTable } from './network-option-table.ts';
+import { registryOptionTable } from './registry-option-table.ts';
 import { resourceSettings } from './resource-options.ts';
 import { runtimeSettings } from './runtime-options.ts';
 import { securitySettings } from './security-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
 
-const registries = 'it comes with the registry client (issue 6)';
 const never = 'Gantry has nothing like it';
 
 function unbuilt(flag: string, kind: SettingKind, why: string, accepted: readonly string[] = [], key: string | null = flag): Setting {
@@ -60,15 +60,11 @@ export const settings: readonly Setting[] = [
   ...runtimeSettings,
   ...securitySettings,
   ...resourceSettings,
+  ...registryOptionTable,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
   unbuilt('exec-opt', 'list', 'cgroups are always driven by cgroupfs', ['native.cgroupdriver=cgroupfs'], 'exec-opts'),
-  unbuilt('insecure-registry', 'list', registries, [], 'insecure-registries'),
-  unbuilt('registry-mirror', 'list', registries, [], 'registry-mirrors'),
-  unbuilt('max-concurrent-downloads', 'number', registries),
-  unbuilt('max-concurrent-uploads', 'number', registries),
-  unbuilt('max-download-attempts', 'number', registries),
   unbuilt('oom-score-adjust', 'text', 'give it to the daemon where it is started: OOMScoreAdjust= of systemd, or choom', ['0']),
   unbuilt('selinux-enabled', 'switch', never, ['false']),
   unbuilt('userns-remap', 'text', 'each container can have ids of its own: use --userns auto of run, or --hardened'),
@@ -92,11 +88,7 @@ export const settings: readonly Setting[] = [
   unbuilt('bridge-accept-fwmark', 'text', 'write the rule into the table gantry-user'),
   unbuilt('firewall-backend', 'text', 'the kernel is told directly, by nftables', ['nftables']),
   unbuilt('userland-proxy-path', 'text', 'the proxy is a part of the daemon'),
-  unbuilt('http-proxy', 'text', registries, [], null),
-  unbuilt('https-proxy', 'text', registries, [], null),
-  unbuilt('no-proxy', 'text', registries, [], null),
-  unbuilt('proxies', 'list', registries),
-  unbuilt('allow-nondistributable-artifacts', 'list', registries),
+  unbuilt('allow-nondistributable-artifacts', 'list', 'Docker gave it up too: it is no choice of a registry'),
 ];
 
 /** Throws unless the value says what is so anyway. `name` as the person wrote it: `--bip` or `bip`. */

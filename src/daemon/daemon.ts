@@ -14,7 +14,7 @@ import { type DaemonOptions, daemonHelp, readDaemonOptions } from './daemon-opti
 import { openDataRoot } from './data-root.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { type Listener, listenOn, type MakeServer } from './listener.ts';
-import { reloadOptions } from './reload.ts';
+import { type Reload, reloadOptions } from './reload.ts';
 import { serviceNotifier } from './service-notify.ts';
 import { warmThreadPool } from './thread-pool.ts';
 
@@ -24,7 +24,7 @@ const drainMs = 5000;
 /** Resolves with the exit code when the daemon has stopped. What a person can cause (a bad flag, a held data root) is told on stderr, with exit code 1. */
 export async function runDaemon(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   try {
-    const options = readDaemonOptions(argv);
+    const options = readDaemonOptions(argv, environment);
     if (options === 'help') return print(daemonHelp());
     if (options === 'version') return print(`Gantry ${engineVersion}, build ${buildName}\n`);
     if (options === 'validate') return print('configuration OK\n');
@@ -60,7 +60,7 @@ async function serveUntilStopped(argv: readonly string[], options: DaemonOptions
   process.stdout.write(`ready ${listeners.map(({ address }) => address).join(' ')}\n`);
   notify('READY=1');
   logger.info({ dataRoot: dataRoot.path, execRoot: dataRoot.execRoot, version: engineVersion, build: buildName }, 'the daemon is ready');
-  const current = reloadOnHangUp(argv, options, engine, logger);
+  const current = reloadOnHangUp((before) => reloadOptions(argv, before, environment), options, engine, logger);
   const signal = await stop;
   notify('STOPPING=1');
   const last = current();
@@ -104,11 +104,16 @@ async function shutDown(api: ApiServer, listeners: readonly Listener[], engine: 
 const machineStops = 'SIGPWR';
 
 /** Options as they are now. */
-function reloadOnHangUp(argv: readonly string[], options: DaemonOptions, engine: Engine, logger: ReloadableLogger): () => DaemonOptions {
+function reloadOnHangUp(
+  readAgain: (before: DaemonOptions) => Reload,
+  options: DaemonOptions,
+  engine: Engine,
+  logger: ReloadableLogger,
+): () => DaemonOptions {
   let current = options;
   process.on('SIGHUP', () => {
     try {
-      const { options: next, applied, needRestart } = reloadOptions(argv, current);
+      const { options: next, applied, needRestart } = readAgain(current);
       current = next;
       logger.level = next.logLevel;
       engine.reloaded(next);

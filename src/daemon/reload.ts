@@ -3,9 +3,13 @@
  * mistake changes nothing.
  */
 import { type DaemonOptions, readDaemonOptions } from './daemon-options.ts';
+import { registryOptionTable } from './registry-option-table.ts';
 
 /** Flags whose new value counts at once. */
-const liveFlags: ReadonlySet<string> = new Set(['debug', 'log-level', 'label', 'live-restore', 'shutdown-timeout']);
+const liveFlags: ReadonlySet<string> = new Set([
+  ...['debug', 'log-level', 'label', 'live-restore', 'shutdown-timeout'],
+  ...registryOptionTable.map(({ flag }) => flag),
+]);
 
 export interface Reload {
   readonly options: DaemonOptions;
@@ -15,13 +19,13 @@ export interface Reload {
 }
 
 /** `argv` as the daemon was started with; throws for what a start would refuse. */
-export function reloadOptions(argv: readonly string[], before: DaemonOptions): Reload {
-  const after = readDaemonOptions(argv);
+export function reloadOptions(argv: readonly string[], before: DaemonOptions, environment: NodeJS.ProcessEnv = {}): Reload {
+  const after = readDaemonOptions(argv, environment);
   if (typeof after === 'string') return { options: before, applied: [], needRestart: [] };
   const changed = changedFlags(before.given, after.given);
-  const { labels, liveRestore, shutdownTimeoutSeconds, logLevel, given } = after;
+  const { labels, liveRestore, shutdownTimeoutSeconds, logLevel, registries, given } = after;
   return {
-    options: { ...before, labels, liveRestore, shutdownTimeoutSeconds, logLevel, given },
+    options: { ...before, labels, liveRestore, shutdownTimeoutSeconds, logLevel, registries, given },
     applied: changed.filter((flag) => liveFlags.has(flag)),
     needRestart: changed.filter((flag) => !liveFlags.has(flag)),
   };

@@ -4,7 +4,7 @@ export type SettingKind = 'text' | 'list' | 'switch' | 'number';
 export interface Setting {
   readonly flag: string;
   readonly short?: string;
-  /** Key in the configuration file; null: not allowed there. */
+  /** Key in the configuration file, `outer.inner` in an object there; null: not allowed there. */
   readonly key: string | null;
   readonly kind: SettingKind;
   readonly help: string;

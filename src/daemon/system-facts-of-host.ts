@@ -9,6 +9,7 @@ import type { RuntimeNames } from '../runtime/runtime-names.ts';
 import { buildName, engineVersion } from './build-facts.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
+import { maskedUrl } from './registry-options.ts';
 
 /** What the network service found and was told. */
 export interface HostNetworkFacts {
@@ -18,16 +19,35 @@ export interface HostNetworkFacts {
 }
 
 /** What a reload may change. */
-export function liveFacts({ labels, liveRestore, logLevel }: DaemonOptions): Pick<SystemFacts, 'labels' | 'liveRestore' | 'debug'> {
-  return { labels, liveRestore, debug: logLevel === 'debug' };
+export function liveFacts(options: DaemonOptions): Pick<SystemFacts, 'labels' | 'liveRestore' | 'debug' | 'registries'> {
+  const { labels, liveRestore, logLevel } = options;
+  return { labels, liveRestore, debug: logLevel === 'debug', registries: registryFacts(options) };
 }
 
-export function reloadAttributes({ labels, liveRestore, logLevel, shutdownTimeoutSeconds }: DaemonOptions, name: string) {
+function registryFacts({ registries: { settings } }: DaemonOptions): SystemFacts['registries'] {
+  const { mirrors, insecure, proxies } = settings;
+  return {
+    mirrors,
+    insecureHosts: insecure.filter((entry) => !entry.includes('/')),
+    insecureSubnets: insecure.filter((entry) => entry.includes('/')),
+    httpProxy: maskedUrl(proxies.http ?? ''),
+    httpsProxy: maskedUrl(proxies.https ?? ''),
+    noProxy: proxies.noProxy.join(','),
+  };
+}
+
+export function reloadAttributes(options: DaemonOptions, name: string) {
+  const { labels, liveRestore, logLevel, shutdownTimeoutSeconds, registries } = options;
   return {
     debug: String(logLevel === 'debug'),
+    'insecure-registries': JSON.stringify(registries.settings.insecure),
     labels: JSON.stringify(labels),
     'live-restore': String(liveRestore),
+    'max-concurrent-downloads': String(registries.maxConcurrentDownloads),
+    'max-concurrent-uploads': String(registries.maxConcurrentUploads),
+    'max-download-attempts': String(registries.settings.maxAttempts),
     name,
+    'registry-mirrors': JSON.stringify(registries.settings.mirrors),
     'shutdown-timeout': String(shutdownTimeoutSeconds),
   };
 }

@@ -101,7 +101,7 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
     CgroupDriver: 'cgroupfs',
     CgroupVersion: system.cgroupVersion,
     ...hostFacts(system),
-    ...registryFacts,
+    ...registryFacts(system),
     ...runtimeFacts(system, apiMinor),
     SecurityOptions: system.securityOptions,
     Warnings: warningsOf(system),
@@ -152,9 +152,9 @@ function hostFacts(system: SystemFacts): object {
     MemTotal: system.memoryBytes,
     GenericResources: null,
     DockerRootDir: system.dataRoot,
-    HttpProxy: process.env.HTTP_PROXY ?? '',
-    HttpsProxy: process.env.HTTPS_PROXY ?? '',
-    NoProxy: process.env.NO_PROXY ?? '',
+    HttpProxy: system.registries.httpProxy,
+    HttpsProxy: system.registries.httpsProxy,
+    NoProxy: system.registries.noProxy,
     Name: system.hostname,
     Labels: system.labels,
     ExperimentalBuild: false,
@@ -163,17 +163,23 @@ function hostFacts(system: SystemFacts): object {
   };
 }
 
-/** Clients take the key of Docker Hub's credentials from here. */
-const registryFacts = {
-  IndexServerAddress: 'https://index.docker.io/v1/',
-  RegistryConfig: {
-    AllowNondistributableArtifactsCIDRs: [],
-    AllowNondistributableArtifactsHostnames: [],
-    InsecureRegistryCIDRs: ['127.0.0.0/8'],
-    IndexConfigs: { 'docker.io': { Name: 'docker.io', Mirrors: [], Secure: true, Official: true } },
-    Mirrors: [],
-  },
-};
+function registryFacts({ registries: { mirrors, insecureHosts, insecureSubnets } }: SystemFacts): object {
+  const insecure = insecureHosts.map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }]);
+  return {
+    // Clients take the key of Docker Hub's credentials from here.
+    IndexServerAddress: 'https://index.docker.io/v1/',
+    RegistryConfig: {
+      AllowNondistributableArtifactsCIDRs: [],
+      AllowNondistributableArtifactsHostnames: [],
+      InsecureRegistryCIDRs: [...new Set([...insecureSubnets, '::1/128', '127.0.0.0/8'])],
+      IndexConfigs: {
+        ...Object.fromEntries(insecure),
+        'docker.io': { Name: 'docker.io', Mirrors: mirrors, Secure: true, Official: true },
+      },
+      Mirrors: mirrors,
+    },
+  };
+}
 
 function runtimeFacts(system: SystemFacts, apiMinor: number): object {
   const commit = (id: string) => (apiMinor < 49 ? { ID: id, Expected: id } : { ID: id });
