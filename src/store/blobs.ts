@@ -22,6 +22,8 @@ export type ByteSource = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 export interface BlobStore {
   /** Nothing of it is visible before `commit`. Errors leave nothing. */
   stage(source: ByteSource, options?: StageOptions): Promise<StagedBlob>;
+  /** A file that somebody else wrote and hashed, on this store's file system: its commit moves it here, its discard removes it. */
+  adopt(path: string, info: BlobInfo): StagedBlob;
   /** Digest and size of the plain bytes of a staged tar that may be compressed; hashed in the thread. `invalid` beyond the limit and for damaged streams. */
   measure(staged: StagedBlob, limitBytes: number): Promise<BlobInfo>;
   /** `invalid` when size or digest disagree. */
@@ -140,6 +142,10 @@ class DirectoryBlobStore implements BlobStore {
     } finally {
       await staged.discard();
     }
+  }
+
+  adopt(path: string, info: BlobInfo): StagedBlob {
+    return this.#staged(path, info);
   }
 
   async measure(staged: StagedBlob, limitBytes: number): Promise<BlobInfo> {

@@ -9,7 +9,7 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import { migrations, newestVersion } from './migrations.ts';
+import type { Migration } from './migrations.ts';
 import type { Statement } from './sql-statement.ts';
 import { describeFailure, type WorkerFailure } from './worker-call.ts';
 
@@ -18,6 +18,8 @@ type Request =
   | { readonly id: number; readonly op: 'query'; readonly sql: string; readonly params: readonly SQLInputValue[] }
   | { readonly id: number; readonly op: 'write'; readonly full: boolean; readonly writes: readonly (readonly Statement[])[] };
 
+const { path: file, migrations } = workerData as { readonly path: string; readonly migrations: readonly Migration[] };
+const newestVersion = migrations.at(-1)?.version ?? 0;
 const preparedLimit = 200;
 const prepared = new Map<string, StatementSync>();
 let database: DatabaseSync | null = null;
@@ -31,7 +33,7 @@ parentPort?.on('message', (request: Request) => {
 });
 
 function answer(request: Request): unknown {
-  database ??= open((workerData as { path: string }).path);
+  database ??= open(file);
   switch (request.op) {
     case 'open':
       return null;

@@ -8,6 +8,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EngineError, errorText } from '../base/errors.ts';
+import { type Migration, migrations } from './migrations.ts';
 import type { SqlValue, Statement } from './sql-statement.ts';
 import { WorkerCalls, type WorkerFailure } from './worker-call.ts';
 
@@ -23,6 +24,8 @@ export interface Database {
 }
 
 export interface DatabaseOptions {
+  /** The schema; the engine's own when not given. */
+  readonly migrations?: readonly Migration[];
   /** Where the thread's code is; a bundle that moves this file gives its own. */
   readonly workerEntry?: URL;
 }
@@ -34,7 +37,8 @@ export async function openDatabase(path: string, options: DatabaseOptions = {}):
   await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause) => {
     throw new EngineError('system', `cannot open ${path}: ${errorText(cause)}`, { cause });
   });
-  const database = new QueuedDatabase(path, options.workerEntry ?? new URL('./database-worker.ts', import.meta.url));
+  const workerEntry = options.workerEntry ?? new URL('./database-worker.ts', import.meta.url);
+  const database = new QueuedDatabase(path, options.migrations ?? migrations, workerEntry);
   try {
     await database.open();
   } catch (thrown) {
@@ -58,9 +62,9 @@ class QueuedDatabase implements Database {
   #draining: Promise<void> | null = null;
   #closed = false;
 
-  constructor(path: string, workerEntry: URL) {
+  constructor(path: string, schema: readonly Migration[], workerEntry: URL) {
     this.#toError = (failure) => databaseError(path, failure);
-    this.#worker = new WorkerCalls(workerEntry, { workerData: { path }, toError: this.#toError });
+    this.#worker = new WorkerCalls(workerEntry, { workerData: { path, migrations: schema }, toError: this.#toError });
   }
 
   open(): Promise<void> {
