@@ -21,7 +21,7 @@ export async function auditImages({ store, layers, containerLayers }: ImageAudit
   const users = new Map([...containerLayers, ...layerUsers(records)]);
   return [
     ...unreadable(store),
-    ...(await auditBlobs({ blobs, leases, needed: neededBlobs(records), sweep }, options)),
+    ...(await auditBlobs({ blobs, leases, needed: neededBlobs(records), ownerOf: (digest) => sweeper.ownerOf(digest), sweep }, options)),
     // Layers of an image that is on its way in have no record yet.
     ...(sweeper.isArriving ? [] : await layers.audit(users, sweep)),
   ];

@@ -134,6 +134,16 @@ test('importTar: a layer store that fails leaves nothing', async (context) => {
   assert.deepEqual(bench.kept(), []);
 });
 
+test('Sweeper.addOwner: what another owner of the blobs holds is neither swept nor called unneeded', async (context) => {
+  const bench = await openBench(context);
+  const { digest } = await bench.blobs.write([Buffer.from('a registry has it')], { lease: bench.store.leases.acquire() });
+  const second = await bench.reopen({ owner: { name: 'the registry', holds: (asked) => asked === digest } });
+  assert.equal(second.blobs.has(digest), true);
+  assert.equal(second.store.sweeper.ownerOf(digest), 'the registry');
+  const third = await second.reopen();
+  assert.equal(third.blobs.has(digest), false);
+});
+
 test('createImageCatalogue: what a killed daemon left is swept at start; an unreadable image is left out and repaired by loading it again', async (context) => {
   const bench = await openBench(context);
   const image = await buildImage();

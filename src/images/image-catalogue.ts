@@ -39,7 +39,7 @@ export interface OpenCatalogue {
   readonly store: ImageStore;
 }
 
-/** Reads the records and sweeps what a killed daemon left. */
+/** Reads the records. What a killed daemon left is swept by the first `store.sweeper.sweep()`, when everybody who owns blobs is known to the sweeper. */
 export async function createImageCatalogue(options: ImageCatalogueOptions): Promise<OpenCatalogue> {
   const { database, blobs, layers, leases = createLeases(), log = silentLogger } = options;
   const records = await ImageRecords.load(database, blobs, log);
@@ -59,7 +59,6 @@ export async function createImageCatalogue(options: ImageCatalogueOptions): Prom
       for (const listener of listeners) tell(listener, labelled, log);
     },
   };
-  await sweeper.sweep();
   const catalogue = new StoredCatalogue(store, options.host ?? hostPlatform(), {
     listeners,
     setUsers: (given) => {

@@ -1,10 +1,11 @@
 /**
- * Takes back the blobs and layers that no image record needs and no lease holds: after images went, after a failed load, at start.
+ * Takes back the blobs and layers that no image record and no other owner needs and no lease holds: after images went, after a failed load, at start.
  *
  * It runs beside other work. Blobs: the look at records and leases and the removal happen in one turn of the event loop, and whoever brings a
  * blob holds it in a lease before it is visible. Layers: their directories are made by the layer store under names that are known only
  * afterwards, so a layer sweep waits until no image is on its way in, and images on their way in wait for a running one.
  */
+import type { Digest } from '../base/brand.ts';
 import { errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -20,14 +21,34 @@ export interface SweepStores {
   readonly log: Logger;
 }
 
+/** Somebody else whose bytes lie in the same blob store: a registry. */
+export interface BlobOwner {
+  /** For messages: `the registry of this daemon`. */
+  readonly name: string;
+  /** Asked in the turn in which the blob would go, so the answer must be at hand. */
+  holds(digest: Digest): boolean;
+}
+
 export class Sweeper {
   readonly #stores: SweepStores;
+  readonly #owners = new Set<BlobOwner>();
   #arriving = 0;
   #layerSweep: Promise<void> | null = null;
   #layerSweepDue = false;
 
   constructor(stores: SweepStores) {
     this.#stores = stores;
+  }
+
+  /** From now on nothing that it holds is swept; call it before the first sweep. The answer takes it back. */
+  addOwner(owner: BlobOwner): () => void {
+    this.#owners.add(owner);
+    return () => void this.#owners.delete(owner);
+  }
+
+  /** Name of the owner that holds the blob beside the images; null: none. */
+  ownerOf(digest: Digest): string | null {
+    return this.#owners.values().find((owner) => owner.holds(digest))?.name ?? null;
   }
 
   /** An image is on its way in: its layers have no record yet. */
@@ -65,7 +86,7 @@ export class Sweeper {
     const { blobs, leases, records } = this.#stores;
     const present = await blobs.list();
     const { blobs: inUse } = records.inUse();
-    const garbage = present.filter((digest) => !inUse.has(digest) && !leases.holds(digest));
+    const garbage = present.filter((digest) => !inUse.has(digest) && !leases.holds(digest) && this.ownerOf(digest) === null);
     // `delete` takes a blob out of sight before its first await, so all of them go in this turn.
     await Promise.all(garbage.map((digest) => blobs.delete(digest)));
   }

@@ -10,6 +10,8 @@ export interface BlobAudit {
   readonly leases: Leases;
   /** Who needs it, in words. */
   readonly needed: ReadonlyMap<Digest, string>;
+  /** Who holds it beside those, in words; null: nobody. */
+  ownerOf(digest: Digest): string | null;
   /** Removes what nobody needs. */
   sweep(): Promise<void>;
 }
@@ -24,9 +26,9 @@ export async function auditBlobs(audit: BlobAudit, { deep }: AuditOptions): Prom
   ];
 }
 
-function unneeded({ needed, leases, sweep }: BlobAudit, present: ReadonlySet<Digest>): readonly Finding[] {
+function unneeded({ needed, leases, ownerOf, sweep }: BlobAudit, present: ReadonlySet<Digest>): readonly Finding[] {
   return [...present]
-    .filter((digest) => !needed.has(digest) && !leases.holds(digest))
+    .filter((digest) => !needed.has(digest) && !leases.holds(digest) && ownerOf(digest) === null)
     .map((digest) => ({ kind: 'blob', what: digest, why: 'no image needs it', repair: { does: 'removes it', run: sweep } }));
 }
 
@@ -59,15 +61,16 @@ function file(path: string, why: string, leases?: Leases): Finding {
 }
 
 /** One after the other: a disk reads no faster when it is asked for many at once. */
-async function damaged({ blobs, needed }: BlobAudit, present: ReadonlySet<Digest>): Promise<readonly Finding[]> {
+async function damaged({ blobs, needed, ownerOf }: BlobAudit, present: ReadonlySet<Digest>): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   for (const digest of present) {
-    if (!needed.has(digest) || (await isWhole(blobs, digest))) continue;
+    const by = needed.get(digest) ?? ownerOf(digest);
+    if (by === null || (await isWhole(blobs, digest))) continue;
     found.push({
       kind: 'blob',
       deep: true,
       what: digest,
-      why: `its bytes are damaged, and ${needed.get(digest)} needs it`,
+      why: `its bytes are damaged, and ${by} needs it`,
       repair: { does: 'removes the bytes, so that the next load or pull of the image brings them again', run: () => blobs.delete(digest) },
     });
   }
