@@ -25,6 +25,7 @@ const kernel = filesOf(
   'test/compat/**/*.test.ts',
   'test/differential/**/*.test.ts',
   'test/faults/**/*.test.ts',
+  'test/registry/**/*.test.ts',
   // The second kernel, emulated, takes minutes: only when it is asked for, as CI does after everything else.
   ...(wanted.some((part) => part.includes('vm')) ? ['test/vm/**/*.test.ts'] : []),
 );
@@ -82,7 +83,9 @@ function report(): void {
   for (const skip of totals.skips) console.log(`skipped: ${skip}`);
   for (const failure of totals.failures) console.log(`FAILED: ${failure}`);
   const mustRun = totals.skips.filter(
-    (skip) => process.env.CI !== undefined && /needs (the peer|root|the docker CLI|busybox|mmdebstrap|python3-docker|qemu)/.test(skip),
+    (skip) =>
+      process.env.CI !== undefined &&
+      /needs (the peer|docker-registry|skopeo|root|the docker CLI|busybox|mmdebstrap|python3-docker|qemu)/.test(skip),
   );
   for (const skip of mustRun) console.log(`FAILED: skipped in CI: ${skip}`);
   if (totals.failed + mustRun.length > 0 || totals.passed === 0) process.exitCode = 1;
