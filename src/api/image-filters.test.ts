@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ImageId } from '../base/brand.ts';
+import type { DiffId, ImageId } from '../base/brand.ts';
 import type { Image, ImageCatalogue } from '../images/catalogue.ts';
-import { imagePruneFilters, listImages } from './image-filters.ts';
+import { sharedBytesOf } from './disk-usage.ts';
+import { filterImages, imagePruneFilters, shownImages } from './image-filters.ts';
 
 function image(name: string, repoTags: readonly string[], seconds: number, labels: Record<string, string> = {}): Image {
   return {
@@ -28,9 +29,10 @@ const catalogue = {
   list: () => images,
   resolve: (reference: string) => images.find(({ repoTags }) => repoTags.includes(reference)) ?? assert.fail(reference),
 } as unknown as ImageCatalogue;
-const names = (filters: Record<string, string[]>) => listImages(catalogue, filters).map(({ id }) => id.slice('sha256:'.length));
+const listImages = (filters: Record<string, string[]>) => filterImages(shownImages(catalogue, false), catalogue, filters);
+const names = (filters: Record<string, string[]>) => listImages(filters).map(({ id }) => id.slice('sha256:'.length));
 
-describe('listImages', () => {
+describe('filterImages', () => {
   const cases: readonly (readonly [Record<string, string[]>, readonly string[]])[] = [
     [{}, ['new', 'none', 'old']],
     [{ dangling: ['true'] }, ['none']],
@@ -51,7 +53,7 @@ describe('listImages', () => {
   }
 
   it('shows only the references that were asked for', () => {
-    assert.deepEqual(listImages(catalogue, { reference: ['*:1'] })[0]?.repoTags, ['busybox:1']);
+    assert.deepEqual(listImages({ reference: ['*:1'] })[0]?.repoTags, ['busybox:1']);
   });
 
   it('refuses what it does not know', () => assert.throws(() => names({ name: ['x'] }), { message: "invalid filter 'name'" }));
@@ -67,6 +69,34 @@ describe('imagePruneFilters', () => {
     const ago = Date.now() - (imagePruneFilters({ until: ['1h30m'] }).until?.getTime() ?? 0);
     assert.ok(Math.abs(ago - 90 * 60_000) < 5000);
     assert.equal(imagePruneFilters({ until: ['1700000000'] }).until?.toISOString(), '2023-11-14T22:13:20.000Z');
-    assert.throws(() => imagePruneFilters({ until: ['soon'] }), /invalid value for "until"/);
+    assert.throws(() => imagePruneFilters({ until: ['soon'] }), /failed to parse value as time or duration: "soon"/);
+  });
+});
+
+describe('shownImages', () => {
+  const step = image('step', [], 10);
+  const named = image('named', ['x:1'], 20);
+  const stand = (name: string, parent: Image) => ({ ...image(name, [], 30), parent: parent.id });
+  const family = { list: () => [step, named, stand('one', step), stand('two', named)] } as unknown as ImageCatalogue;
+  const shown = (all: boolean) => shownImages(family, all).map(({ id }) => id.slice('sha256:'.length));
+
+  it('leaves out what nobody named and others stand on', () => assert.deepEqual(shown(false), ['one', 'two', 'named']));
+  it('shows it with all', () => assert.deepEqual(shown(true), ['one', 'two', 'named', 'step']));
+});
+
+describe('sharedBytesOf', () => {
+  const layer = (name: string, sizeBytes: number) => ({ diffId: `sha256:${name}` as DiffId, directory: name, sizeBytes });
+  const layered = (name: string, layers: readonly ReturnType<typeof layer>[]) => ({
+    ...image(name, [`${name}:1`], 1),
+    layers,
+    sizeBytes: layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  });
+
+  it('is what stays when the image goes: a layer that one image has twice is on disk once', () => {
+    const base = layer('base', 100);
+    const twice = layered('twice', [base, layer('own', 7), layer('own', 7)]);
+    const once = layered('once', [base, layer('other', 5)]);
+    assert.deepEqual([...sharedBytesOf([twice, once]).values()], [107, 100]);
+    assert.deepEqual([...sharedBytesOf([twice]).values()], [7]);
   });
 });

@@ -1,22 +1,34 @@
 /** Filters of `GET /images/json`, and those of image prune as the catalogue takes them. */
 import { matchesGlob } from 'node:path/posix';
 import { invalid } from '../base/errors.ts';
+import { parseUntil } from '../base/until.ts';
 import type { Image, ImageCatalogue, PruneFilters } from '../images/catalogue.ts';
 import { booleanFilter, type Filters, requireKnownFilters } from '../wire/filters.ts';
-import { nanosecondsToDate, parseTimestamp } from '../wire/timestamps.ts';
 
 const listKeys = new Set(['before', 'dangling', 'label', 'reference', 'since', 'until']);
 const pruneKeys = new Set(['all', 'dangling', 'label', 'label!', 'until']);
 
-/** Newest first, as people read it. */
-export function listImages(catalogue: ImageCatalogue, filters: Filters): readonly Image[] {
+/** Newest first, as people read it. An image that nobody named and that others stand on is a step on the way to them: it is shown with `all` only. */
+export function shownImages(catalogue: ImageCatalogue, all: boolean): readonly Image[] {
+  const images = catalogue.list();
+  const parents = new Set(all ? [] : images.map(({ parent }) => parent));
+  return images
+    .filter((image) => !(hasNoName(image) && parents.has(image.id)))
+    .sort((a, b) => b.localCreatedAt.getTime() - a.localCreatedAt.getTime());
+}
+
+/** Of those that are shown. */
+export function filterImages(images: readonly Image[], catalogue: ImageCatalogue, filters: Filters): readonly Image[] {
   requireKnownFilters(filters, listKeys);
   const test = imageTest(catalogue, filters);
-  const narrowed = catalogue.list().flatMap((image) => {
-    const shown = withMatchingReferences(image, filters.reference ?? []);
-    return shown !== null && test(shown) ? [shown] : [];
+  return images.flatMap((image) => {
+    const narrowed = withMatchingReferences(image, filters.reference ?? []);
+    return narrowed !== null && test(narrowed) ? [narrowed] : [];
   });
-  return narrowed.sort((a, b) => b.localCreatedAt.getTime() - a.localCreatedAt.getTime());
+}
+
+function hasNoName({ repoTags, repoDigests }: Image): boolean {
+  return repoTags.length === 0 && repoDigests.length === 0;
 }
 
 function imageTest(catalogue: ImageCatalogue, filters: Filters): (image: Image) => boolean {
@@ -26,9 +38,8 @@ function imageTest(catalogue: ImageCatalogue, filters: Filters): (image: Image) 
   const since = Math.max(...bound('since'), Number.NEGATIVE_INFINITY);
   return (image) => {
     const created = image.localCreatedAt.getTime();
-    const isDangling = image.repoTags.length === 0 && image.repoDigests.length === 0;
     return (
-      (dangling === null || dangling === isDangling) &&
+      (dangling === null || dangling === hasNoName(image)) &&
       created < before &&
       created > since &&
       (filters.label ?? []).every((wanted) => hasLabel(image.config.config.Labels ?? {}, wanted))
@@ -68,19 +79,7 @@ export function imagePruneFilters(filters: Filters): PruneFilters {
 function untilOf(filters: Filters): Date | null {
   const values = filters.until ?? [];
   if (values.length > 1) throw invalid('more than one until filter specified');
-  const [text] = values;
-  if (text === undefined) return null;
-  return durationAgo(text) ?? nanosecondsToDate(parseTimestamp(text, 'until'));
-}
-
-const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
-
-/** Go's durations, `24h` or `1h30m`, count back from now; null when the text is none. */
-function durationAgo(text: string): Date | null {
-  if (!/^(?:\d+(?:\.\d+)?(?:h|ms|m|s))+$/.test(text)) return null;
-  let totalMs = 0;
-  for (const [, amount = '0', unit = 's'] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) totalMs += Number(amount) * (unitMs[unit] ?? 0);
-  return new Date(Date.now() - totalMs);
+  return values[0] === undefined ? null : new Date(parseUntil(values[0], Date.now()));
 }
 
 function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {

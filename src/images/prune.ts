@@ -28,8 +28,9 @@ function isCandidate(store: ImageStore, image: ImageRecord, filters: PruneFilter
   const { records } = store;
   if (store.users(image.id).length > 0) return false;
   const references = records.referencesOf(image.id);
-  if (references.length === 0 && childrenOf(records, image.id).length > 0) return false;
   if (filters.dangling && references.some((reference) => !isDigestKey(reference))) return false;
+  // What others stand on goes with the last of them.
+  if ((filters.dangling || references.length === 0) && childrenOf(records, image.id).length > 0) return false;
   // When it got here, not the config's time: that is 1970 in reproducible images.
   if (filters.until && image.createdAt > filters.until) return false;
   const labels = image.config.config.Labels ?? {};

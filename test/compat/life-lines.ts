@@ -373,6 +373,16 @@ export const lifeLines: readonly CompatLine[] = [
       'docker create --name sd busybox >/dev/null; docker system df --format "{{.Type}} {{.TotalCount}} {{.Active}}" | grep -v Images | sort; docker rm sd',
   },
   {
+    name: 'images and what they take: shared, own, and steps that nobody named',
+    script: `make() { c=$(docker run -d $2 sh -c "head -c $4 /dev/zero >/$3"); docker wait $c >/dev/null; docker commit $c $1 >/dev/null; docker rm $c >/dev/null; }
+      rows() { sed -n '/^REPO/,/^$/p' | grep -e ^df- -e '^<none>' | sed 's/  */ /g' | sed -E 's/ [0-9a-f]{12} .* ago / /' | sort; }
+      make df-a busybox x 100000; make df-b df-a y 50000; make df-step busybox s 1000; make df-top df-step t 2000; docker rmi df-step
+      docker create --name df-c df-b >/dev/null; docker system df -v | rows; docker system df --format "{{.Type}} {{.Reclaimable}}" | grep Images
+      docker images -q --filter dangling=true | wc -l; docker images -aq --filter dangling=true | wc -l; docker images --filter since=df-a --filter reference="df-*" --format "{{.Repository}}" | sort
+      docker image prune -f; docker image prune -af --filter until=soon; echo $?
+      docker rm df-c; docker rmi df-top df-b df-a | grep -c Untagged`,
+  },
+  {
     name: 'kill: bad signals',
     script:
       'docker run -d --name kb busybox sleep 100 >/dev/null; docker kill -s BOGUS kb; echo $?; docker kill -s sigkill kb; docker wait kb; docker rm kb',

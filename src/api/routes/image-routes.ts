@@ -1,11 +1,11 @@
 /** Images as things: list, inspect, history, tag, remove, prune, and what they all take on disk. Their bytes are in image-transfer-routes.ts. */
 import { invalid } from '../../base/errors.ts';
 import type { HistoryEntry, ImageCatalogue, RemovedImage } from '../../images/catalogue.ts';
-import { requireKnownFilters } from '../../wire/filters.ts';
+import { booleanFilter, requireKnownFilters } from '../../wire/filters.ts';
 import { unixSeconds } from '../../wire/timestamps.ts';
 import { countByImage, type DiskUsageType, diskUsage, sharedBytesOf } from '../disk-usage.ts';
 import type { Exchange } from '../exchange.ts';
-import { imagePruneFilters, listImages } from '../image-filters.ts';
+import { filterImages, imagePruneFilters, shownImages } from '../image-filters.ts';
 import { imageInspect, imageSummary } from '../image-json.ts';
 import { requirePlatform } from '../platform-parameter.ts';
 import type { Route } from '../route-table.ts';
@@ -61,8 +61,11 @@ export function imageRoutes(services: ApiServices): readonly Route[] {
 
 async function list(exchange: Exchange, services: ApiServices): Promise<void> {
   exchange.refuse(['identity'], 'signatures of images are not checked');
-  const found = listImages(services.images, exchange.filters());
-  const shared = exchange.flag('shared-size') ? sharedBytesOf(services.images.list()) : null;
+  const filters = exchange.filters();
+  // What others stand on is never dangling.
+  const shown = shownImages(services.images, exchange.flag('all') && booleanFilter(filters, 'dangling') !== true);
+  const found = filterImages(shown, services.images, filters);
+  const shared = exchange.flag('shared-size') ? sharedBytesOf(shown) : null;
   // 1.51 counts the containers of an image; before, -1 says that nobody did.
   const counts =
     exchange.apiMinor < 51 ? null : countByImage(await services.containers.list({ all: true, limit: null, size: false, filters: {} }));
