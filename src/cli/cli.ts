@@ -5,6 +5,7 @@
 
 import { nearest } from '../base/near-miss.ts';
 import { parseAddress, type TlsMaterial } from '../client/address.ts';
+import { configDirectory, DockerConfig } from '../client/credentials/docker-config.ts';
 import { GantryClient } from '../client/gantry-client.ts';
 import { buildName, versionName } from './build-name.ts';
 import { CliError, ExitWithCode, UsageError } from './cli-error.ts';
@@ -12,7 +13,6 @@ import type { CliIo } from './cli-io.ts';
 import type { Command, CommandContext } from './command.ts';
 import { type CommandEntry, commandTable, groups, missingCommands } from './command-table.ts';
 import { chooseAddress } from './config/daemon-address.ts';
-import { configDirectory, DockerConfig } from './config/docker-config.ts';
 import { errorMessage } from './error-message.ts';
 import { parseFlags } from './flags/flag-parser.ts';
 import { defineFlags } from './flags/flag-spec.ts';

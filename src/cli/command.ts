@@ -1,7 +1,8 @@
 /** What a command file exports, and what it is run with. */
+
+import type { DockerConfig } from '../client/credentials/docker-config.ts';
 import type { GantryClient } from '../client/gantry-client.ts';
 import type { CliIo } from './cli-io.ts';
-import type { DockerConfig } from './config/docker-config.ts';
 import type { FlagSpecs } from './flags/flag-spec.ts';
 import type { FlagValues } from './flags/flag-values.ts';
 

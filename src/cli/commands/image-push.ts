@@ -14,7 +14,7 @@ export const imagePush: Command = {
 `),
   args: oneArgument,
   async run(context) {
-    const { flags, client, io, config } = context;
+    const { flags, client, io } = context;
     const given = parseReference(context.args[0] ?? '');
     const allTags = flags.bool('all-tags');
     if (given.digest !== null) throw new CliError('cannot push a digest reference');
@@ -24,7 +24,7 @@ export const imagePush: Command = {
     if (!allTags && given.tag === null && !quiet) context.print(`Using default tag: ${reference.tag}\n`);
     const progress = await client.images.push(familiarName(reference), reference.tag ?? '', {
       platform: flags.string('platform'),
-      credentials: await credentialsFor(config, reference.domain),
+      credentials: await credentialsFor(context, reference.domain),
     });
     await showProgress(progress, quiet ? null : io.stdout);
     if (quiet) context.print(`${allTags ? canonicalName(reference) : familiarReference(reference)}\n`);

@@ -1,10 +1,14 @@
-/** `login` and `logout`. What is stored is stored where Docker's client looks for it. */
-import { CliError } from '../cli-error.ts';
+/** `login` and `logout`. What is stored is stored where Docker's client looks for it, and the daemon asks the registry first whether it is right. */
+import { errorText } from '../../base/errors.ts';
+import { ApiError } from '../../client/api-client.ts';
+import { HUB_KEY, registryKey } from '../../client/credentials/registry-key.ts';
+import type { RegistryCredentials } from '../../client/types.ts';
+import { CliError, ExitWithCode } from '../cli-error.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { HUB_KEY, registryKey } from '../config/credentials.ts';
+import { credentialStore } from '../config/credentials.ts';
+import { errorMessage } from '../error-message.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
-import { readLine } from '../terminal/confirm.ts';
-import { enterRawMode } from '../terminal/raw-mode.ts';
+import { LineInput } from '../terminal/line-input.ts';
 
 export const login: Command = {
   usage: '[OPTIONS] [SERVER]',
@@ -15,21 +19,13 @@ export const login: Command = {
 `),
   args: { min: 0, max: 1 },
   async run(context) {
-    const { client, args, config } = context;
-    refuseHelper(context);
-    const key = registryKey(registryHost(args[0] ?? ''));
-    const username = await askUsername(context);
-    const password = await askPassword(context);
-    const { IdentityToken = '', Status = '' } = await client.system.login({ username, password, serveraddress: key });
-    config.update((file) => {
-      file.auths ??= {};
-      file.auths[key] =
-        IdentityToken === ''
-          ? { auth: Buffer.from(`${username}:${password}`).toString('base64') }
-          : { auth: Buffer.from(`${username}:`).toString('base64'), identitytoken: IdentityToken };
-    });
-    context.printError(`WARNING! Your credentials are stored unencrypted in '${config.path}'.\n`);
-    context.print(`${Status}\n`);
+    const key = registryKey(context.args[0] ?? '');
+    const given = await givenByFlags(context);
+    const known = given.username === '' && given.password === '' ? await knownLogin(context, key) : {};
+    const answer =
+      (await tryKnown(context, known)) ?? (await authenticate(context, key, await complete(context, key, given, known.username ?? '')));
+    await keep(context, key, answer);
+    context.print(`${answer.status}\n`);
     return 0;
   },
 };
@@ -39,77 +35,125 @@ export const logout: Command = {
   flags: [],
   args: { min: 0, max: 1 },
   async run(context) {
-    refuseHelper(context);
-    const key = registryKey(registryHost(context.args[0] ?? ''));
-    if (context.config.file.auths?.[key] === undefined) {
-      context.print(`Not logged in to ${key}\n`);
-      return 0;
-    }
+    const key = registryKey(context.args[0] ?? '');
     context.print(`Removing login credentials for ${key}\n`);
-    context.config.update((file) => {
-      delete file.auths?.[key];
-    });
+    try {
+      await credentialStore(context).erase(key);
+    } catch (error) {
+      throw new CliError(`Error erasing credentials: ${errorText(error)}`, 1, { cause: error });
+    }
     return 0;
   },
 };
 
-/** Writing beside a credential store would leave two truths. */
-function refuseHelper({ config }: CommandContext): void {
-  if (config.file.credsStore)
-    throw new CliError(
-      `storing credentials in a credential store (credsStore "${config.file.credsStore}" in ${config.path}) is not supported yet`,
-    );
+/** As a shell says that Ctrl-C ended a program. */
+const INTERRUPTED = 130;
+
+interface Given {
+  readonly username: string;
+  readonly password: string;
 }
 
-function registryHost(server: string): string {
-  return server === HUB_KEY ? '' : server.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+interface Accepted extends Given {
+  readonly identityToken: string;
+  readonly status: string;
 }
 
-async function askUsername(context: CommandContext): Promise<string> {
-  const { flags, io } = context;
-  const given = flags.string('username').trim();
-  if (flags.bool('password-stdin') && given === '') throw new CliError('the --password-stdin option requires --username to be set');
-  if (given !== '') return given;
-  if (io.stdin.isTTY !== true)
-    throw new CliError('cannot perform an interactive login from a non-TTY device: use --username and --password-stdin');
-  context.print('Username: ');
-  const typed = (await readLine(io.stdin)).trim();
-  if (typed === '') throw new CliError('username is required');
-  return typed;
-}
-
-async function askPassword(context: CommandContext): Promise<string> {
-  const { flags, io } = context;
+async function givenByFlags(context: CommandContext): Promise<Given> {
+  const { flags } = context;
+  const username = flags.string('username').trim();
   if (flags.has('password') && flags.bool('password-stdin'))
     throw new CliError('conflicting options: cannot specify both --password and --password-stdin');
-  if (flags.has('password')) {
-    context.printError('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
-    return flags.string('password');
-  }
-  if (flags.bool('password-stdin')) {
-    let text = '';
-    for await (const chunk of io.stdin) text += String(chunk);
-    return text.replace(/\r?\n$/, '');
-  }
-  if (io.stdin.isTTY !== true) throw new CliError('cannot perform an interactive login from a non-TTY device: use --password-stdin');
-  context.print('Password: ');
-  const password = await readHidden(io.stdin);
-  context.print('\n');
-  if (password === '') throw new CliError('password is required');
+  if (flags.has('username') && username === '') throw new CliError('username is empty');
+  if (flags.has('password')) return { username, password: passwordOfFlag(context) };
+  if (!flags.bool('password-stdin')) return { username, password: '' };
+  if (username === '') throw new CliError('the --password-stdin option requires --username to be set');
+  let text = '';
+  for await (const chunk of context.io.stdin) text += String(chunk);
+  return { username, password: text.replace(/\r?\n$/, '') };
+}
+
+function passwordOfFlag(context: CommandContext): string {
+  const password = context.flags.string('password');
+  if (password === '') throw new CliError('password is empty');
+  context.printError('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
   return password;
 }
 
-/** Raw mode does not echo; so the keys that a terminal would handle are handled here. */
-async function readHidden(stdin: CommandContext['io']['stdin']): Promise<string> {
-  using _raw = enterRawMode(stdin, 'input');
-  let text = '';
-  for await (const chunk of stdin) {
-    for (const character of String(chunk)) {
-      if (character === '\r' || character === '\n') return text;
-      if (character === '\x03' || character === '\x04') throw new CliError('login has been cancelled');
-      if (character === '\x7f' || character === '\b') text = text.slice(0, -1);
-      else text += character;
-    }
+/** A login that is broken is no login: this one takes its place. */
+async function knownLogin(context: CommandContext, key: string): Promise<RegistryCredentials> {
+  try {
+    return await credentialStore(context).get(key);
+  } catch (error) {
+    context.printError(`WARNING: ${errorText(error)}\n`);
+    return {};
   }
-  return text;
+}
+
+/** Null: there is nothing to try, or it is not valid any more. */
+async function tryKnown(context: CommandContext, known: RegistryCredentials): Promise<Accepted | null> {
+  const { username = '', password = '', serveraddress = '' } = known;
+  if (username === '' || password === '') return null;
+  context.printError(
+    `Authenticating with existing credentials... [Username: ${username}]\n\n Info -> To login with a different account, run 'gantry logout' followed by 'gantry login'\n\n\n`,
+  );
+  try {
+    return await authenticate(context, serveraddress, { username, password });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    context.printError(`Login did not succeed, error: ${errorMessage(error)}\n`);
+    return null;
+  }
+}
+
+/** What the flags left open is asked for, on a terminal only. */
+async function complete(context: CommandContext, key: string, given: Given, knownUsername: string): Promise<Given> {
+  if (given.username !== '' && given.password !== '') return given;
+  const { stdin } = context.io;
+  if (stdin.isTTY !== true)
+    throw new CliError('Error: Cannot perform an interactive login from a non TTY device: use --username and --password-stdin');
+  using input = new LineInput(stdin);
+  return {
+    username: given.username === '' ? await askUsername(context, input, key, knownUsername) : given.username,
+    password: given.password === '' ? await askPassword(context, input) : given.password,
+  };
+}
+
+async function askUsername(context: CommandContext, input: LineInput, key: string, known: string): Promise<string> {
+  if (key === HUB_KEY && known === '')
+    context.print('Log in with your Docker ID or email address, and your password or a Personal Access Token (PAT), to Docker Hub.\n\n');
+  context.print(known === '' ? 'Username: ' : `Username (${known}): `);
+  const typed = ((await input.readLine()) ?? '').trim() || known;
+  if (typed === '') throw new CliError('Error: Non-null Username Required');
+  return typed;
+}
+
+async function askPassword(context: CommandContext, input: LineInput): Promise<string> {
+  context.print('Password: ');
+  const password = await input.readHiddenLine();
+  context.print('\n');
+  if (password === null) throw new ExitWithCode(INTERRUPTED);
+  if (password === '') throw new CliError('Error: Password Required');
+  return password;
+}
+
+async function authenticate(context: CommandContext, key: string, { username, password }: Given): Promise<Accepted> {
+  const { IdentityToken = '', Status = '' } = await context.client.system.login({ username, password, serveraddress: key });
+  return { username, password, identityToken: IdentityToken, status: Status };
+}
+
+async function keep(context: CommandContext, key: string, { username, password, identityToken }: Accepted): Promise<void> {
+  const store = credentialStore(context);
+  try {
+    const outcome = await store.store(key, identityToken === '' ? { username, password } : { username, identityToken });
+    if (outcome === 'in-the-clear') warnOfClearText(context);
+  } catch (error) {
+    throw new CliError(`Error saving credentials: ${errorText(error)}`, 1, { cause: error });
+  }
+}
+
+function warnOfClearText(context: CommandContext): void {
+  context.printError(
+    `\nWARNING! Your credentials are stored unencrypted in '${context.config.path}'.\nConfigure a credential helper to remove this warning. See\nhttps://docs.docker.com/go/credential-store/\n\n`,
+  );
 }

@@ -1,7 +1,7 @@
 /** Which daemon to talk to: `-H`, then GANTRY_HOST, then DOCKER_HOST, then the context, then this machine's default. */
 import { DEFAULT_ADDRESS } from '../../client/address.ts';
+import type { DockerConfig } from '../../client/credentials/docker-config.ts';
 import { CliError } from '../cli-error.ts';
-import type { DockerConfig } from './docker-config.ts';
 
 export interface AddressChoice {
   readonly hosts: readonly string[];

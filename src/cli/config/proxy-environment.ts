@@ -1,5 +1,5 @@
 /** `proxies` of the configuration file: variables that every new container gets, unless the command line names them. By daemon address, or `default`. */
-import type { DockerConfig } from './docker-config.ts';
+import type { DockerConfig } from '../../client/credentials/docker-config.ts';
 
 const VARIABLES: Readonly<Record<string, string>> = {
   httpProxy: 'HTTP_PROXY',

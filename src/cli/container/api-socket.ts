@@ -6,18 +6,10 @@ import { dirname } from 'node:path';
 import { writeTar } from '../../archive/tar-writer.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
-import { credentialsFor, HUB_KEY } from '../config/credentials.ts';
-import type { DockerConfig } from '../config/docker-config.ts';
+import { credentialStore } from '../config/credentials.ts';
 
 const SOCKET_INSIDE = '/var/run/docker.sock';
 const CONFIG_INSIDE = '/run/secrets/docker/config.json';
-
-interface Credentials {
-  readonly username?: string;
-  readonly password?: string;
-  readonly identitytoken?: string;
-  readonly registrytoken?: string;
-}
 
 /** The body of a create request with the socket mounted, and what to write into the container afterwards (null: nothing). */
 export interface ApiSocketPlan {
@@ -26,14 +18,14 @@ export interface ApiSocketPlan {
 }
 
 export async function planApiSocket(context: CommandContext, body: Record<string, unknown>): Promise<ApiSocketPlan> {
-  const { address, config } = context;
+  const { address } = context;
   if (!address.startsWith('unix://'))
     throw new CliError(`--use-api-socket needs a daemon on a unix socket of its machine, not ${address}`, 125);
   const hostConfig = body.HostConfig as Record<string, unknown>;
   const mount = { Type: 'bind', Source: address.slice('unix://'.length), Target: SOCKET_INSIDE };
   const mounted = { ...body, HostConfig: { ...hostConfig, Mounts: [...((hostConfig.Mounts as unknown[] | undefined) ?? []), mount] } };
   const env = (body.Env as readonly string[] | null) ?? [];
-  const auths = env.some((entry) => entry.startsWith('DOCKER_CONFIG=')) ? {} : await knownCredentials(config);
+  const auths = env.some((entry) => entry.startsWith('DOCKER_CONFIG=')) ? {} : await knownCredentials(context);
   if (Object.keys(auths).length === 0) return { body: mounted, config: null };
   return {
     body: { ...mounted, Env: [...env, `DOCKER_CONFIG=${dirname(CONFIG_INSIDE)}`] },
@@ -46,12 +38,9 @@ export async function writeApiSocketConfig({ client }: CommandContext, id: strin
   await client.containers.writePath(id, '/', writeTar([{ entry, content: Buffer.from(config) }]), false);
 }
 
-async function knownCredentials(config: DockerConfig): Promise<Record<string, unknown>> {
+async function knownCredentials(context: CommandContext): Promise<Record<string, unknown>> {
   const auths: Record<string, unknown> = Object.create(null);
-  for (const server of new Set([...Object.keys(config.file.auths ?? {}), ...Object.keys(config.file.credHelpers ?? {})])) {
-    const known: Credentials = await credentialsFor(config, server === HUB_KEY ? '' : server);
-    const { username, password, identitytoken, registrytoken } = known;
-    if (username === undefined && identitytoken === undefined && registrytoken === undefined) continue;
+  for (const [server, { username, password, identitytoken, registrytoken }] of await credentialStore(context).all()) {
     auths[server] = {
       ...(username === undefined ? {} : { auth: Buffer.from(`${username}:${password ?? ''}`).toString('base64') }),
       ...(identitytoken === undefined ? {} : { identitytoken }),

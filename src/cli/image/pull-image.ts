@@ -26,7 +26,7 @@ export async function pullImage(context: CommandContext, name: string, options: 
     options.allTags ? '' : (reference.digest ?? reference.tag ?? ''),
     {
       platform: options.platform,
-      credentials: await credentialsFor(context.config, reference.domain),
+      credentials: await credentialsFor(context, reference.domain),
     },
   );
   await showProgress(progress, options.quiet ? null : options.output());
