@@ -209,6 +209,8 @@ function sweptLayers(layers: OpenLayerStore, containers: () => ContainerService 
   return {
     unpack: (...parameters) => layers.unpack(...parameters),
     mountOrder: (refs) => layers.mountOrder(refs),
+    verify: (...parameters) => layers.verify(...parameters),
+    has: (layer) => layers.has(layer),
     async sweep(keep) {
       const service = containers();
       if (service !== null) await layers.sweep(keep.union(service.layerDirectories()));

@@ -2,6 +2,7 @@
  * Content-addressed blobs: manifests, configs, layers as they came.
  *
  *     <root>/tmp/<n>            being written, or on the way out; emptied at open
+ *     <root>/partial/<64 hex>   downloads that can be resumed (partial-blobs.ts)
  *     <root>/sha256/<64 hex>    complete: size and digest were checked, the file and its directory entry are on the disk
  *
  * A blob is written in two steps. `stage` writes and hashes the bytes under `tmp`; then whoever staged it looks at digest and size and either
@@ -14,7 +15,9 @@ import type { Readable } from 'node:stream';
 import type { Digest } from '../base/brand.ts';
 import { EngineError, hasErrnoCode, invalid, notFound } from '../base/errors.ts';
 import { digestFromHex, digestHex, digestOf, isDigest } from '../oci/digest.ts';
+import { diskError } from './disk-error.ts';
 import type { Lease } from './leases.ts';
+import { openPartialBlobs, type PartialBlobs } from './partial-blobs.ts';
 import { WorkerCalls } from './worker-call.ts';
 
 export type ByteSource = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -24,6 +27,9 @@ export interface BlobStore {
   stage(source: ByteSource, options?: StageOptions): Promise<StagedBlob>;
   /** A file that somebody else wrote and hashed, on this store's file system: its commit moves it here, its discard removes it. */
   adopt(path: string, info: BlobInfo): StagedBlob;
+  /** Makes files that somebody else wrote and hashed visible and durable, all with one wait for the directory; what is here already stays. */
+  adoptAll(files: readonly (BlobInfo & { readonly path: string })[], lease: Lease): Promise<void>;
+  readonly partials: PartialBlobs;
   /** Digest and size of the plain bytes of a staged tar that may be compressed; hashed in the thread. `invalid` beyond the limit and for damaged streams. */
   measure(staged: StagedBlob, limitBytes: number): Promise<BlobInfo>;
   /** `invalid` when size or digest disagree. */
@@ -97,6 +103,7 @@ class DirectoryBlobStore implements BlobStore {
   readonly #blobs: string;
   readonly #worker: WorkerCalls;
   #lastTemporary = 0;
+  #partials: PartialBlobs | null = null;
 
   constructor(root: string, workerEntry: URL) {
     this.#temporary = join(root, 'tmp');
@@ -112,6 +119,12 @@ class DirectoryBlobStore implements BlobStore {
     // What a killed daemon was writing: nothing can refer to it.
     await rm(this.#temporary, { recursive: true, force: true });
     for (const directory of [this.#temporary, this.#blobs]) await mkdir(directory, { recursive: true, mode: 0o700 });
+    this.#partials = await openPartialBlobs(join(this.#blobs, '..'), (digest) => this.has(digest));
+  }
+
+  get partials(): PartialBlobs {
+    if (this.#partials === null) throw new EngineError('system', 'the blob store is not open');
+    return this.#partials;
   }
 
   async stage(source: ByteSource, options: StageOptions = {}): Promise<StagedBlob> {
@@ -146,6 +159,18 @@ class DirectoryBlobStore implements BlobStore {
 
   adopt(path: string, info: BlobInfo): StagedBlob {
     return this.#staged(path, info);
+  }
+
+  async adoptAll(files: readonly (BlobInfo & { readonly path: string })[], lease: Lease): Promise<void> {
+    for (const { digest } of files) lease.hold(digest);
+    try {
+      const missing = files.filter(({ digest }) => !this.has(digest));
+      await Promise.all(missing.map(({ path }) => sync(path)));
+      for (const { path, digest } of missing) await rename(path, this.path(digest));
+      await sync(this.#blobs);
+    } catch (thrown) {
+      throw diskError(thrown, 'blobs', this.#blobs);
+    }
   }
 
   async measure(staged: StagedBlob, limitBytes: number): Promise<BlobInfo> {
@@ -213,10 +238,10 @@ class DirectoryBlobStore implements BlobStore {
   }
 
   async others() {
-    const [staged, names] = await Promise.all([readdir(this.#temporary), readdir(this.#blobs)]);
+    const [staged, names, strangers] = await Promise.all([readdir(this.#temporary), readdir(this.#blobs), this.partials.strangers()]);
     return {
       staged: staged.map((name) => join(this.#temporary, name)),
-      strangers: names.filter((name) => !isDigest(`sha256:${name}`)).map((name) => join(this.#blobs, name)),
+      strangers: [...strangers, ...names.filter((name) => !isDigest(`sha256:${name}`)).map((name) => join(this.#blobs, name))],
     };
   }
 
@@ -349,10 +374,4 @@ async function sync(path: string): Promise<void> {
 
 function missing(digest: Digest): EngineError {
   return notFound(`blob ${digest} is not in the store`);
-}
-
-function diskError(thrown: unknown, what: string, where: string): unknown {
-  if (!hasErrnoCode(thrown, 'ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 'EFBIG')) return thrown;
-  const why = { ENOSPC: 'no space left on device', EDQUOT: 'disk quota exceeded' }[thrown.code ?? ''] ?? thrown.message;
-  return new EngineError('system', `cannot write ${what} to ${where}: ${why}`, { cause: thrown, details: { errno: thrown.code } });
 }

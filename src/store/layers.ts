@@ -10,6 +10,7 @@
  */
 import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { open, rename, symlink, unlink } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { DiffId, Digest } from '../base/brand.ts';
 import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
@@ -21,7 +22,7 @@ import { dependentName, independentName, isLayerName, type LayerRecord, type Roo
 import { LayerStack } from './layer-stack.ts';
 import type { LayerRef, LayerSource, LayerStore, UnpackProgress } from './layer-store.ts';
 import { SharedJob } from './shared-job.ts';
-import type { UnpackOutcome } from './unpack-layer.ts';
+import type { UnpackJob, UnpackOutcome } from './unpack-layer.ts';
 import { defaultUnpackLimits, type UnpackLimits } from './unpack-limits.ts';
 import { UnpackPool } from './unpack-pool.ts';
 
@@ -30,6 +31,8 @@ export interface LayerStoreOptions {
   readonly root: string;
   readonly blobPath: (digest: Digest) => string;
   readonly limits?: Partial<UnpackLimits>;
+  /** Layers at most that are read while they are being fetched: their threads wait for the network, so they take no place of those that only unpack. Default: 3. */
+  readonly followers?: number;
   /** The bundle's path of `unpack-worker.ts`, where it is not beside this file. */
   readonly workerEntry?: URL | string;
   readonly logger?: Logger;
@@ -59,6 +62,9 @@ interface KnownLayer {
 
 type ProgressListener = (progress: UnpackProgress) => void;
 
+/** `lowers`: directories of the layers below, topmost first; null: by itself. */
+type LayerTask = { readonly kind: 'unpack'; readonly lowers: readonly string[] | null } | { readonly kind: 'verify' };
+
 /** Whether a layer could be unpacked by itself. */
 type FirstPass = 'independent' | 'needs-parents';
 
@@ -70,6 +76,8 @@ class Layers implements OpenLayerStore {
   readonly #limits: UnpackLimits;
   readonly #logger: Logger;
   readonly #pool: UnpackPool;
+  /** For blobs that are on their way. */
+  readonly #followers: UnpackPool;
   readonly #layers = new Map<string, KnownLayer>();
   readonly #jobs = new Map<string, SharedJob<FirstPass, ProgressListener>>();
   /** Layers that an `unpack` in progress counts on: a sweep leaves them alone. */
@@ -83,11 +91,18 @@ class Layers implements OpenLayerStore {
     this.#links = join(options.root, 'l');
     this.#limits = { ...defaultUnpackLimits, ...options.limits };
     this.#logger = options.logger ?? silentLogger;
-    this.#pool = new UnpackPool(options.workerEntry ?? new URL('./unpack-worker.ts', import.meta.url));
+    const entry = options.workerEntry ?? new URL('./unpack-worker.ts', import.meta.url);
+    this.#pool = new UnpackPool(entry, availableParallelism());
+    this.#followers = new UnpackPool(entry, options.followers ?? 3);
     this.#open();
   }
 
-  async unpack(layers: readonly LayerSource[], signal?: AbortSignal, onProgress?: ProgressListener): Promise<readonly LayerRef[]> {
+  async unpack(
+    layers: readonly LayerSource[],
+    signal?: AbortSignal,
+    onProgress?: ProgressListener,
+    onUnpacked: (layer: LayerSource) => void = () => {},
+  ): Promise<readonly LayerRef[]> {
     signal?.throwIfAborted();
     const pins = new Set<string>();
     const names = layers.map((layer) => this.#names(layer));
@@ -100,8 +115,11 @@ class Layers implements OpenLayerStore {
     for (const pass of firstPasses) pass?.catch(() => failure.abort());
     try {
       const stack: LayerRef[] = [];
-      for (const [index, layer] of layers.entries())
+      for (const [index, layer] of layers.entries()) {
         stack.push(await this.#settle(layer, firstPasses[index] ?? null, stack, pins, stop, onProgress));
+        await this.#prove(layer, stop, onProgress);
+        onUnpacked(layer);
+      }
       return stack;
     } catch (error) {
       failure.abort();
@@ -111,6 +129,14 @@ class Layers implements OpenLayerStore {
     } finally {
       for (const name of pins) this.#unpin(name);
     }
+  }
+
+  async verify(layer: LayerSource, signal: AbortSignal = new AbortController().signal): Promise<void> {
+    await this.#run(`verify-${layer.blob}-${layer.diffId}`, layer, { kind: 'verify' }, signal, undefined);
+  }
+
+  has(layer: LayerSource): boolean {
+    return this.#names(layer).some((name) => this.#layers.has(name));
   }
 
   mountOrder(layers: readonly LayerRef[]): { readonly base: string; readonly lowers: readonly string[] } {
@@ -143,7 +169,7 @@ class Layers implements OpenLayerStore {
       links: this.#links,
       initLayer: this.initLayer,
       known,
-      isBusy: () => this.#jobs.size > 0 || !this.#pool.idle,
+      isBusy: () => this.#jobs.size > 0 || !this.#pool.idle || !this.#followers.idle,
       isPinned: (name: string) => this.#pinned.has(name),
       remove: (name: string) => this.#remove([name]),
     };
@@ -154,7 +180,7 @@ class Layers implements OpenLayerStore {
     const jobs = [...this.#jobs.values()];
     for (const job of jobs) job.cancel();
     await Promise.all(jobs.map((job) => job.settled));
-    await this.#pool.close();
+    await Promise.all([this.#pool.close(), this.#followers.close()]);
   }
 
   /** Reads what is there, makes links fit it, and hands what a crash left to a worker. */
@@ -224,13 +250,19 @@ class Layers implements OpenLayerStore {
       if (!this.#pin(independent, pins)) await this.#firstPass(layer, signal, onProgress);
       if (this.#pin(independent, pins) && this.#fits(this.#known(independent).record, below)) return this.#reference(independent);
     }
-    await this.#run(dependent, layer, this.#hostPaths(below), signal, onProgress);
+    await this.#run(dependent, layer, { kind: 'unpack', lowers: this.#hostPaths(below) }, signal, onProgress);
     this.#pin(dependent, pins);
     return this.#reference(dependent);
   }
 
   #firstPass(layer: LayerSource, signal: AbortSignal, onProgress: ProgressListener | undefined): Promise<FirstPass> {
-    return this.#run(independentName(layer.diffId), layer, null, signal, onProgress);
+    return this.#run(independentName(layer.diffId), layer, { kind: 'unpack', lowers: null }, signal, onProgress);
+  }
+
+  /** Of a blob that is on its way: its layer was there already, or came from another blob. */
+  async #prove(layer: LayerSource, signal: AbortSignal, onProgress: ProgressListener | undefined): Promise<void> {
+    if (layer.incoming === undefined || layer.incoming.hasProved(layer.diffId)) return;
+    await this.#run(`verify-${layer.blob}-${layer.diffId}`, layer, { kind: 'verify' }, signal, onProgress);
   }
 
   /** Whiteouts are right only where what they hide can exist. */
@@ -243,7 +275,7 @@ class Layers implements OpenLayerStore {
   async #run(
     name: string,
     layer: LayerSource,
-    lowers: readonly string[] | null,
+    task: LayerTask,
     signal: AbortSignal,
     onProgress: ProgressListener | undefined,
   ): Promise<FirstPass> {
@@ -251,9 +283,7 @@ class Layers implements OpenLayerStore {
     signal.throwIfAborted();
     let job = this.#jobs.get(name);
     if (job === undefined || job.cancelled) {
-      const started = new SharedJob<FirstPass, ProgressListener>((cancel, listeners) =>
-        this.#unpackInto(name, layer, lowers, cancel, listeners),
-      );
+      const started = new SharedJob<FirstPass, ProgressListener>((cancel, listeners) => this.#work(name, layer, task, cancel, listeners));
       job = started;
       this.#jobs.set(name, started);
       void started.settled.then(() => this.#jobs.get(name) === started && this.#jobs.delete(name));
@@ -261,37 +291,56 @@ class Layers implements OpenLayerStore {
     return await job.wait(signal, onProgress);
   }
 
-  async #unpackInto(
+  async #work(
     name: string,
     layer: LayerSource,
-    lowers: readonly string[] | null,
+    task: LayerTask,
     cancel: SharedArrayBuffer,
     listeners: ReadonlySet<ProgressListener>,
   ): Promise<FirstPass> {
-    const temporary = this.#temporaryName();
-    const job = {
-      blobPath: this.#options.blobPath(layer.blob),
+    const { incoming } = layer;
+    for (;;) {
+      const temporary = task.kind === 'verify' ? null : this.#temporaryName();
+      const outcome = await this.#inThread(layer, task, temporary, cancel, listeners);
+      if (temporary !== null && outcome.kind === 'unpacked') await this.#commit(temporary, name, outcome.record);
+      else if (temporary !== null) await this.#remove([temporary]);
+      if (outcome.kind === 'unpacked' || outcome.kind === 'verified') incoming?.proved(layer.diffId);
+      if (outcome.kind === 'needs-parents') return 'needs-parents';
+      if (incoming === undefined || outcome.kind === 'unpacked' || outcome.kind === 'verified') return 'independent';
+      // It came to nothing, and the bytes are to blame: from their beginning again, unless whoever fetches them has had enough.
+      if (outcome.kind === 'wrong-blob') await incoming.again(outcome.epoch, outcome.found);
+      if (outcome.kind === 'ended') await incoming.whole();
+    }
+  }
+
+  async #inThread(
+    layer: LayerSource,
+    task: LayerTask,
+    temporary: string | null,
+    cancel: SharedArrayBuffer,
+    listeners: ReadonlySet<ProgressListener>,
+  ): Promise<UnpackOutcome> {
+    const { incoming } = layer;
+    const job: UnpackJob = {
+      blobPath: incoming?.path ?? this.#options.blobPath(layer.blob),
       blob: layer.blob,
       diffId: layer.diffId,
-      directory: join(this.root, temporary),
-      lowers,
+      directory: temporary === null ? null : join(this.root, temporary),
+      growing: incoming === undefined ? null : { shared: incoming.growth, sizeBytes: incoming.sizeBytes },
+      lowers: task.kind === 'unpack' ? task.lowers : null,
       limits: this.#limits,
     };
-    let outcome: UnpackOutcome | null;
+    const pool = incoming === undefined ? this.#pool : this.#followers;
     try {
-      outcome = await this.#pool.run({ kind: 'unpack', job, cancel }, (doneBytes, totalBytes) => {
+      const outcome = await pool.run({ kind: 'unpack', job, cancel }, (doneBytes, totalBytes) => {
         for (const listener of listeners) listener({ blob: layer.blob, doneBytes, totalBytes });
       });
-      if (outcome?.kind === 'unpacked') {
-        await this.#commit(temporary, name, outcome.record);
-        return 'independent';
-      }
+      if (outcome === null) throw new EngineError('system', 'an unpack worker gave no answer');
+      return outcome;
     } catch (error) {
-      await this.#remove([temporary]);
+      if (temporary !== null) await this.#remove([temporary]);
       throw describe(error, layer.diffId);
     }
-    await this.#remove([temporary]);
-    return 'needs-parents';
   }
 
   async #commit(temporary: string, name: string, record: LayerRecord): Promise<void> {

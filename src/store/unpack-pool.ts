@@ -1,5 +1,4 @@
-/** Worker threads that unpack: started when there is work, as many as cores at most, ended when there has been none for a while. */
-import { availableParallelism } from 'node:os';
+/** Worker threads that unpack: started when there is work, as many as allowed at most, ended when there has been none for a while. */
 import { Worker } from 'node:worker_threads';
 import { EngineError } from '../base/errors.ts';
 import type { UnpackOutcome } from './unpack-layer.ts';
@@ -22,12 +21,14 @@ const IDLE_MS = 5000;
 
 export class UnpackPool {
   readonly #entry: URL | string;
+  readonly #limit: number;
   readonly #threads = new Set<Thread>();
   readonly #queue: Task[] = [];
   #closed = false;
 
-  constructor(entry: URL | string) {
+  constructor(entry: URL | string, limit: number) {
     this.#entry = entry;
+    this.#limit = limit;
   }
 
   run(request: WorkerRequest, onProgress: Task['onProgress'] = () => {}): Promise<UnpackOutcome | null> {
@@ -51,7 +52,7 @@ export class UnpackPool {
   #next(): void {
     const idle = [...this.#threads].find((thread) => thread.task === null);
     if (this.#queue.length === 0) return;
-    const thread = idle ?? (this.#threads.size < availableParallelism() ? this.#start() : null);
+    const thread = idle ?? (this.#threads.size < this.#limit ? this.#start() : null);
     if (thread === null) return;
     const task = this.#queue.shift();
     if (task === undefined) return;
