@@ -171,7 +171,7 @@ const access: Shape<AccessConfiguration> = recordOf({
   token: optional(
     renamed(
       recordOf({
-        service: optional(text, 'gantry-registry'),
+        service: optional(converted(text, serviceName), 'gantry-registry'),
         lifetime: optional(duration, 300_000),
         refreshLifetime: optional(duration, 90 * 86_400_000),
       }),
@@ -335,6 +335,10 @@ function contradictions(read: RegistryConfiguration): string[] {
       if (!access.groups.has(group)) found.push(`${at}.groups[${place}]: there is no group ${JSON.stringify(group)} in access.groups`);
   }
   if (access.rules !== null && access.htpasswd === null) found.push('access.rules: without access.htpasswd nobody can say who he is');
+  if (access.scheme === 'basic' && access.anonymousPull.length > 0)
+    found.push(
+      'access.scheme: with "basic", clients that are asked for a password have no way to do without one: anonymousPull needs "token"',
+    );
   for (const [index, { keepLast, keepYoungerThanMs, keepTags, removeUntaggedAfterMs }] of read.retention.rules.entries())
     if (keepLast === null && keepYoungerThanMs === null && keepTags.length === 0 && removeUntaggedAfterMs === null)
       found.push(
@@ -393,6 +397,12 @@ function publicUrl(given: string): string {
   )
     throw invalid(`${JSON.stringify(given)} is not what clients could call a registry: write https://HOST or https://HOST:PORT`);
   return url.origin;
+}
+
+/** It stands between quotes in a header. */
+function serviceName(given: string): string {
+  if (!/^[\w.:-]{1,200}$/.test(given)) throw invalid(`${JSON.stringify(given)}: write letters, digits, "_", ".", ":" and "-"`);
+  return given;
 }
 
 function webhookUrl(given: string): string {
