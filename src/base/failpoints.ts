@@ -33,7 +33,16 @@ export const failpoints = [
   'volume.recorded',
 ] as const;
 
-export type Failpoint = (typeof failpoints)[number];
+/** Of the registry server, which has its own crash test. */
+export const registryFailpoints = [
+  'registry.upload-hashed',
+  'registry.blob-visible',
+  'registry.blob-linked',
+  'registry.manifest-recorded',
+  'registry.collect-unlinked',
+] as const;
+
+export type Failpoint = (typeof failpoints)[number] | (typeof registryFailpoints)[number];
 
 const armed = process.env.GANTRY_FAILPOINT || null;
 

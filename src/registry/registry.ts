@@ -24,17 +24,36 @@ export interface Registry {
   /** Hashes every blob again, and looks for what manifests name and nobody has. `onFinding` as they come. */
   check(onFinding: (finding: RegistryFinding) => void, signal?: AbortSignal): Promise<{ readonly blobs: number; readonly bytes: number }>;
   stats(): RegistryStats;
+  /** For a daemon that shares the blob store: its own sweep must leave this one. */
+  needsBlob(digest: Digest): boolean;
   close(): Promise<void>;
 }
 
 export interface RegistryRepository {
   readonly name: string;
+  /** It holds a manifest or a blob. */
+  readonly exists: boolean;
+  /** For pages, retention and metrics. Null: no such tag. */
+  tag(name: string): TagInfo | null;
+  /** In no order. */
+  manifests(): readonly ManifestInfo[];
+  /** What its quota counts: each blob and manifest once, what other repositories have too included. */
+  readonly usedBytes: number;
   /** Sorted. A pull-through repository asks its upstream. */
   tags(page: Page): Promise<PageOf<string>>;
   /** By tag or digest; null: not here. A pull-through repository fetches it first. */
   manifest(reference: string): Promise<StoredManifest | null>;
-  /** Null reference: by its digest only. Errors: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, SIZE_INVALID, DENIED (immutable tag), QUOTA… */
-  putManifest(reference: string | null, mediaType: string, bytes: Uint8Array, writer: Writer): Promise<StoredManifest>;
+  /**
+   * By a tag, by its digest (DIGEST_INVALID when it isn't), or by nothing (its digest too); `tags`: more of them, all in one commit. `mediaType`: as announced, may be empty.
+   * Errors: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, SIZE_INVALID, DENIED (a rule keeps the tag where it is), QUOTA_EXCEEDED.
+   */
+  putManifest(
+    reference: string | null,
+    mediaType: string,
+    bytes: Uint8Array,
+    writer: Writer,
+    tags?: readonly string[],
+  ): Promise<StoredManifest>;
   /** False: not here. */
   deleteManifest(digest: Digest, writer: Writer): Promise<boolean>;
   deleteTag(tag: string, writer: Writer): Promise<boolean>;
@@ -43,11 +62,12 @@ export interface RegistryRepository {
   deleteBlob(digest: Digest, writer: Writer): Promise<boolean>;
   /** True: it is linked here now. The caller has checked that the writer may read `from`. */
   mount(digest: Digest, from: string, writer: Writer): Promise<boolean>;
-  beginUpload(writer: Writer): Promise<RegistryUpload>;
+  /** `expectedBytes`: what the client says will come, so that a quota can refuse at once. */
+  beginUpload(writer: Writer, expectedBytes?: number): Promise<RegistryUpload>;
   /** Null: no such upload of this repository. Uploads outlive a restart of the server. */
   upload(id: string): RegistryUpload | null;
-  /** Manifests whose `subject` is this digest. */
-  referrers(subject: Digest): Promise<readonly Descriptor[]>;
+  /** Manifests whose `subject` is this digest, by digest. Empty: none, or no such subject. */
+  referrers(subject: Digest, page: Page & { readonly artifactType: string | null }): Promise<PageOf<ReferrerDescriptor>>;
 }
 
 export interface RegistryUpload {
@@ -78,6 +98,35 @@ export interface StoredBlob {
   readonly path: string | null;
   /** `[start, end)` in bytes. Of a pull-through fetch the first `next()` may end with a refusal (upstream says no): await it before the head of the answer is sent. */
   stream(start: number, end: number): AsyncIterable<Uint8Array>;
+}
+
+export interface ReferrerDescriptor extends Descriptor {
+  readonly artifactType?: string;
+}
+
+export interface TagInfo {
+  readonly digest: Digest;
+  readonly movedAt: Date;
+}
+
+export interface ManifestInfo {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  readonly subject: Digest | null;
+  readonly artifactType: string | null;
+  readonly pushedAt: Date;
+  /** Digests it names: config, layers, manifests of an index. */
+  readonly names: readonly Digest[];
+  readonly tags: readonly string[];
+}
+
+/** What the operator forbids. Asked in the turn in which the change is decided. */
+export interface RegistryRules {
+  /** Text of the refusal, or null. `to` null: the tag, or the manifest it names, is to be deleted. */
+  keepTag?(repository: string, tag: string, from: Digest, to: Digest | null): string | null;
+  /** Null: as much as there is. */
+  quotaBytes?(repository: string): number | null;
 }
 
 /** Who changes something, for events and the audit log. */
