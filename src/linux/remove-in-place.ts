@@ -6,9 +6,9 @@
 import { printableName } from '../base/byte-name.ts';
 import { conflict } from '../base/errors.ts';
 import { DirectoryChain } from './directory-chain.ts';
-import { isErrno } from './ffi.ts';
-import { isMountPoint, removeDirectoryAt, unlinkAt } from './file-calls.ts';
+import { isMountPoint } from './file-calls.ts';
 import { readNames } from './read-names.ts';
+import { removeOne } from './remove-one.ts';
 
 /** Somebody who keeps making files must not keep us here. */
 const MAXIMUM_ROUNDS = 1000;
@@ -47,22 +47,4 @@ export function removeInPlace(parent: number, name: string, checkpoint: () => vo
 
 function refuseMountPoint(parent: number, name: string): void {
   if (isMountPoint(parent, name)) throw conflict(`${printableName(name)} can't be removed: something is mounted there`);
-}
-
-/** False: a directory that holds something. */
-function removeOne(parent: number, name: string): boolean {
-  try {
-    unlinkAt(parent, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return true;
-    if (!isErrno(error, 'EISDIR', 'EPERM')) throw error;
-  }
-  try {
-    removeDirectoryAt(parent, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return false;
-    throw error;
-  }
 }

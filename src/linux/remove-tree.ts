@@ -6,17 +6,8 @@
 import { opendirSync } from 'node:fs';
 import { decodeName } from '../base/byte-name.ts';
 import { isErrno } from './ffi.ts';
-import {
-  closeDescriptor,
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_RDONLY,
-  openAt,
-  RENAME_NOREPLACE,
-  removeDirectoryAt,
-  renameAt,
-  unlinkAt,
-} from './file-calls.ts';
+import { closeDescriptor, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, RENAME_NOREPLACE, removeDirectoryAt, renameAt } from './file-calls.ts';
+import { removeOne } from './remove-one.ts';
 
 const NAMES_AT_ONCE = 4096;
 
@@ -34,24 +25,6 @@ export function removeTree(parent: number, name: string, trash: number): void {
       closeDescriptor(directory);
     }
     removeDirectoryAt(trash, next);
-  }
-}
-
-/** False: a directory that holds something. */
-function removeOne(parent: number, name: string): boolean {
-  try {
-    unlinkAt(parent, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return true;
-    if (!isErrno(error, 'EISDIR', 'EPERM')) throw error;
-  }
-  try {
-    removeDirectoryAt(parent, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return false;
-    throw error;
   }
 }
 
