@@ -23,7 +23,7 @@ export function defaultContainerConfig(given: Partial<ContainerConfig> = {}): Co
 }
 
 export function defaultHostConfig(given: Partial<HostConfig> = {}): HostConfig {
-  return { ...namespacesAndSecurity(), ...resources(), ...storageAndNetwork(), ...given };
+  return { ...namespacesAndSecurity(), ...noResources(), ...storageAndNetwork(), ...given };
 }
 
 function namespacesAndSecurity() {
@@ -48,7 +48,8 @@ function namespacesAndSecurity() {
   };
 }
 
-function resources() {
+/** Neither limits nor devices. */
+export function noResources() {
   return {
     BlkioDeviceReadBps: null,
     BlkioDeviceReadIOps: null,

@@ -12,6 +12,7 @@ import { giveRealtimeBudget } from '../linux/cgroup-realtime.ts';
 import { updateCgroup } from '../linux/cgroups.ts';
 import type { Resources } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
+import { noResources } from './config-defaults.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { cgroupsPathOf } from './container-paths.ts';
@@ -62,21 +63,8 @@ function checked({ host }: ContainerContext, container: Container, update: Conta
   return { hostConfig, warnings: [...warnings, ...validateResources(hostConfig, host, 'update')] };
 }
 
-const limitNames: readonly (keyof UpdatableLimits)[] = [
-  ...([
-    'BlkioWeight',
-    'CpuPeriod',
-    'CpuQuota',
-    'CpuRealtimePeriod',
-    'CpuRealtimeRuntime',
-    'CpuShares',
-    'CpusetCpus',
-    'CpusetMems',
-  ] as const),
-  ...(['Memory', 'MemoryReservation', 'MemorySwap', 'NanoCpus'] as const),
-];
-
 function changedLimits(asked: HostConfig, update: ContainerUpdate): Partial<HostConfig> {
+  const limitNames = Object.keys(update.limits) as (keyof UpdatableLimits)[];
   const given = limitNames.filter(
     (name) => update.limits[name] !== 0 && update.limits[name] !== '' && asked[name] !== 0 && asked[name] !== '',
   );
@@ -113,7 +101,7 @@ function merged(container: Container, changes: Partial<HostConfig>, { restartPol
 
 /** Only what changes is written: a container may have changed the rest itself. Swap is told together with memory, which cgroup v2 needs to know. */
 function kernelLimits(hostConfig: HostConfig, changes: Partial<HostConfig>): Resources {
-  const none: HostConfig = { ...hostConfig, ...noLimits };
+  const none: HostConfig = { ...hostConfig, ...noResources() };
   const memory = changes.Memory !== undefined || changes.MemorySwap !== undefined;
   const asked = { ...none, ...changes, ...(memory ? { Memory: hostConfig.Memory, MemorySwap: hostConfig.MemorySwap } : {}) };
   const { devices: _devices, ...limits } = resourceLimits(asked, [], hostDevices);
@@ -121,27 +109,6 @@ function kernelLimits(hostConfig: HostConfig, changes: Partial<HostConfig>): Res
   const pids = changes.PidsLimit === undefined || changes.PidsLimit === null ? {} : { pids: { limit: changes.PidsLimit } };
   return { ...limits, ...swap, ...pids };
 }
-
-const noLimits: Omit<UpdatableLimits, never> & Partial<HostConfig> = {
-  ...{
-    BlkioWeight: 0,
-    CpuPeriod: 0,
-    CpuQuota: 0,
-    CpuRealtimePeriod: 0,
-    CpuRealtimeRuntime: 0,
-    CpuShares: 0,
-    CpusetCpus: '',
-    CpusetMems: '',
-  },
-  ...{ Memory: 0, MemoryReservation: 0, MemorySwap: 0, NanoCpus: 0, PidsLimit: null, MemorySwappiness: null, OomKillDisable: null },
-  ...{
-    BlkioWeightDevice: null,
-    BlkioDeviceReadBps: null,
-    BlkioDeviceWriteBps: null,
-    BlkioDeviceReadIOps: null,
-    BlkioDeviceWriteIOps: null,
-  },
-};
 
 async function inForce(context: ContainerContext, container: Container, limits: Resources) {
   const path = cgroupsPathOf(context, container);
