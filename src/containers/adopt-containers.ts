@@ -13,10 +13,10 @@
  *   none          runs                         killed
  *   none          a directory                  removed
  */
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
-import { errorText, hasErrnoCode } from '../base/errors.ts';
+import { errorText } from '../base/errors.ts';
 import type { RestoredContainer } from '../network/networks.ts';
 import { silentMonitor } from '../runtime/late-container.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
@@ -34,6 +34,7 @@ import { restoreVolumes } from './container-volumes.ts';
 import { followExec } from './exec-container.ts';
 import { type Exec, probeIdPrefix } from './exec-registry.ts';
 import { endAdoptedProbe } from './health-probe.ts';
+import { namesInDirectory } from './names-in-directory.ts';
 import { removeNotedVolumes } from './new-volumes.ts';
 import { freezerOfKernel } from './pause-container.ts';
 import { removeContainer } from './remove-container.ts';
@@ -243,7 +244,7 @@ async function removeRuntimeEntry(context: ContainerContext, id: ContainerId): P
 }
 
 async function removeStrayDirectories(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
-  for (const name of await namesIn(context.root)) {
+  for (const name of await namesInDirectory(context.root)) {
     if (!idPattern.test(name) || known.has(name)) continue;
     const directory = join(context.root, name);
     await removeNotedVolumes(context, directory);
@@ -254,14 +255,5 @@ async function removeStrayDirectories(context: ContainerContext, known: Readonly
 }
 
 async function containerIdsIn(directory: string): Promise<readonly ContainerId[]> {
-  return (await namesIn(directory)).filter((name): name is ContainerId => idPattern.test(name));
-}
-
-async function namesIn(directory: string): Promise<readonly string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT')) return [];
-    throw error;
-  }
+  return (await namesInDirectory(directory)).filter((name): name is ContainerId => idPattern.test(name));
 }

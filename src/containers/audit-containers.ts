@@ -3,7 +3,7 @@
  *
  * A container in a transition is left alone: what it has is changing. One that is being created is known by its reserved name.
  */
-import { access, mkdir, readdir, rm } from 'node:fs/promises';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
 import { hasErrnoCode } from '../base/errors.ts';
@@ -12,6 +12,7 @@ import { killCgroup } from '../linux/cgroups.ts';
 import { childCgroups } from '../linux/child-cgroups.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { namesInDirectory } from './names-in-directory.ts';
 import { removeDirectory } from './remove-directory.ts';
 
 export async function auditContainers(context: ContainerContext): Promise<readonly Finding[]> {
@@ -69,7 +70,7 @@ async function rows(context: ContainerContext): Promise<readonly Finding[]> {
 
 async function directories(context: ContainerContext): Promise<readonly Finding[]> {
   const found: Finding[] = [];
-  for (const name of await namesIn(context.root)) {
+  for (const name of await namesInDirectory(context.root)) {
     const path = join(context.root, name);
     if (!idPattern.test(name)) found.push({ kind: 'file', what: path, why: 'it is no container: remove it by hand', repair: null });
     else if (isNobodys(context, name)) found.push(strayDirectory(context, name, path));
@@ -120,7 +121,7 @@ async function cgroups(context: ContainerContext): Promise<readonly Finding[]> {
 }
 
 async function runtimeEntries(context: ContainerContext): Promise<readonly Finding[]> {
-  return (await namesIn(context.runtimeEntries))
+  return (await namesInDirectory(context.runtimeEntries))
     .filter((name) => hasEnded(context, name))
     .map((name) => {
       const path = join(context.runtimeEntries, name);
@@ -177,13 +178,4 @@ async function whenEnded(context: ContainerContext, id: string, work: () => Prom
 
 function inLane(container: Container, run: () => Promise<void>): Promise<void> {
   return container.lane.submit({ kind: 'network', force: false, run });
-}
-
-async function namesIn(directory: string): Promise<readonly string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT')) return [];
-    throw error;
-  }
 }

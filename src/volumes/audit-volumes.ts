@@ -3,13 +3,13 @@
  * mount namespace, so every other mount below the data root or the exec root is looked at here too.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasErrnoCode } from '../base/errors.ts';
 import type { Finding } from '../base/finding.ts';
 import { readMountPoints } from '../linux/mount-table.ts';
 import { isPlain } from './local-driver.ts';
 import { STAGED } from './local-paths.ts';
+import { pathExists } from './path-exists.ts';
 import { adoptDirectory } from './repair-volumes.ts';
 import type { VolumeContext } from './volume-context.ts';
 import type { VolumeRecord } from './volume-records.ts';
@@ -30,7 +30,7 @@ async function missingDirectories(context: VolumeContext): Promise<readonly Find
   const mounted = new Set(await readMountPoints());
   for (const record of context.records.all()) {
     if (record.driver !== 'local' || context.queue.isBusy(record.name) || mounted.has(context.paths.data(record.name))) continue;
-    if (await exists(context.paths.data(record.name))) continue;
+    if (await pathExists(context.paths.data(record.name))) continue;
     found.push({
       kind: 'directory',
       what: context.paths.data(record.name),
@@ -43,7 +43,7 @@ async function missingDirectories(context: VolumeContext): Promise<readonly Find
 
 function makeAnew({ queue, records, paths }: VolumeContext, { name }: VolumeRecord): Promise<void> {
   return queue.run(name, async () => {
-    if (records.get(name) === null || (await exists(paths.data(name)))) return;
+    if (records.get(name) === null || (await pathExists(paths.data(name)))) return;
     await mkdir(paths.data(name), { recursive: true });
     await chmod(paths.directory(name), 0o701);
     await chmod(paths.data(name), 0o755);
@@ -140,14 +140,4 @@ function strayVolumeMount(context: VolumeContext, record: VolumeRecord, point: s
 /** Inside a container's, a layer's or the exec root's directories: the roots themselves, and those of volumes, are anybody's to mount on. */
 function isOurPlace(point: string, { dataRoot, execRoot }: MountRoots): boolean {
   return ['containers', 'layers', 'blobs'].some((folder) => point.startsWith(`${dataRoot}/${folder}/`)) || point.startsWith(`${execRoot}/`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR')) return false;
-    throw error;
-  }
 }

@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { errorText, hasErrnoCode } from '../base/errors.ts';
+import { errorText } from '../base/errors.ts';
 import { readMountPoints } from '../linux/mount-table.ts';
 import { type LocalPaths, STAGED, STAGED_INSIDE } from './local-paths.ts';
+import { pathExists } from './path-exists.ts';
 import { finishRename } from './rename-volume.ts';
 import type { VolumeContext } from './volume-context.ts';
 import type { VolumeRecord } from './volume-records.ts';
@@ -33,18 +34,18 @@ export async function repairVolumes(context: RepairContext): Promise<void> {
 
 /** The directory says how far it came. */
 async function settleRename(context: RepairContext, record: VolumeRecord, newName: string): Promise<void> {
-  const moved = !(await exists(context.paths.directory(record.name))) && (await exists(context.paths.directory(newName)));
+  const moved = !(await pathExists(context.paths.directory(record.name))) && (await pathExists(context.paths.directory(newName)));
   if (moved) await finishRename(context, record, newName);
   else await context.records.announceRename(record, null);
 }
 
 async function requireDirectory(context: RepairContext, { name }: VolumeRecord): Promise<void> {
   const { paths, logger } = context;
-  if (await exists(paths.data(name))) return;
-  if (!(await exists(paths.directory(name)))) {
+  if (await pathExists(paths.data(name))) return;
+  if (!(await pathExists(paths.directory(name)))) {
     // A creation that had come to its record; a removal that had not.
     for (const place of [paths.created(name), paths.removed(name)]) {
-      if (!(await exists(join(place, '_data')))) continue;
+      if (!(await pathExists(join(place, '_data')))) continue;
       await rename(place, paths.directory(name));
       return;
     }
@@ -83,14 +84,4 @@ function removeLater(context: RepairContext, parent: string, names: readonly str
   context.threads.trees.run({ kind: 'remove', parent, names }).catch((thrown) => {
     context.logger.warn({ path: basename(parent), names, error: errorText(thrown) }, 'leftovers of volumes could not be removed');
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR')) return false;
-    throw error;
-  }
 }
