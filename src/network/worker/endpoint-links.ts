@@ -48,14 +48,14 @@ export function addEndpointLink(
 /** From a container that runs on. */
 export function removeEndpointLink({ used }: EndpointLinkContext, { route }: OpenNamespace, link: EndpointLink): void {
   if (link.hostIndex !== null) used.retire([link.hostIndex], false);
+  // Gone already, by somebody else's hand: a container may always leave a network.
+  if (link.innerIndex === 0) return;
   // The other end of a veth goes with its group soon; at once it only has to be out of the way: its routes go with `down`, and its name is free for the
   // next network. In this order, because kernels before 6.2 rename nothing that is up.
   const messages =
     link.hostIndex === null
       ? [deleteLink(link.innerIndex)]
       : [changeLink(link.innerIndex, { up: false }), changeLink(link.innerIndex, { name: `old${link.innerIndex}` })];
-  // Gone already, by somebody else's hand: a container may always leave a network.
-  if (link.innerIndex === 0) return;
   carryOut(route, messages, `remove interface ${link.spec.interfaceName}`);
 }
 
