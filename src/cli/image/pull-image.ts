@@ -29,6 +29,8 @@ export async function pullImage(context: CommandContext, name: string, options: 
       credentials: await credentialsFor(context, reference.domain),
     },
   );
-  await showProgress(progress, options.quiet ? null : options.output());
+  await showProgress(progress, options.quiet ? null : options.output(), {
+    onInterrupt: 'Pull cancelled. What has come is kept: the next pull goes on from there.',
+  });
   return reference;
 }

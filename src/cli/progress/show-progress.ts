@@ -1,61 +1,174 @@
 /**
- * The daemon's progress lines (pull, push, load, import). On a terminal each id owns a line that is redrawn in place; elsewhere only the
- * lines without a moving bar are printed. An error in the stream ends the command with its words.
+ * The daemon's progress messages (pull, push, load, import). On a terminal each layer owns a line with bar, rate and time left that is redrawn in place, and a
+ * last line sums up; elsewhere every change of state is a line of its own, as Docker's client prints it. An error in the stream ends the command with its words.
  */
 import type { ProgressMessage } from '../../client/types.ts';
-import { CliError } from '../cli-error.ts';
+import { CliError, ExitWithCode } from '../cli-error.ts';
 import type { CliOutput } from '../cli-io.ts';
-import { humanSize } from '../format/size-text.ts';
-import { writeText } from '../output.ts';
+import { OutputClosed, writeText } from '../output.ts';
+import { LiveBlock } from './live-block.ts';
+import { chooseLayers, finalSummary, layerLine, runningSummary } from './transfer-lines.ts';
+import { TransferProgress } from './transfer-progress.ts';
 
-/** `output` null: nothing is shown, errors still count. `onAux` gets what is meant for programs. */
+export interface ProgressOptions {
+  /** Gets what is meant for programs. */
+  readonly onAux?: (aux: unknown) => void;
+  /** What to say when the person interrupts. */
+  readonly onInterrupt?: string;
+}
+
+const REDRAW_EVERY_MS = 100;
+/** As a shell says that Ctrl-C ended a program. */
+const INTERRUPTED = 130;
+
+/** `output` null: nothing is shown, errors still count. */
 export async function showProgress(
   messages: AsyncIterable<ProgressMessage>,
   output: CliOutput | null,
-  onAux?: (aux: unknown) => void,
+  options: ProgressOptions = {},
 ): Promise<void> {
-  const display = output === null ? null : output.isTTY === true ? new TerminalDisplay(output) : new PlainDisplay(output);
-  for await (const message of messages) {
-    const error = message.errorDetail?.message ?? message.error;
-    if (error !== undefined && error !== '') throw new CliError(error, message.errorDetail?.code || 1);
-    if (message.aux !== undefined) onAux?.(message.aux);
-    else display?.show(message);
+  if (output?.isTTY !== true) return consume(messages, output === null ? null : new PlainDisplay(output), options);
+  using display = new LiveDisplay(output);
+  using interrupt = new Interrupt();
+  await Promise.race([consume(messages, display, options), interrupt.happens]);
+  if (!interrupt.happened) return;
+  display.end();
+  if (options.onInterrupt !== undefined) writeText(output, `${options.onInterrupt}\n`);
+  throw new ExitWithCode(INTERRUPTED);
+}
+
+interface Display {
+  show(message: ProgressMessage): void;
+  /** The stream is over, well or not. */
+  end(): void;
+}
+
+async function consume(messages: AsyncIterable<ProgressMessage>, display: Display | null, { onAux }: ProgressOptions): Promise<void> {
+  try {
+    for await (const message of messages) {
+      const error = message.errorDetail?.message ?? message.error;
+      if (error !== undefined && error !== '') throw new CliError(error, message.errorDetail?.code || 1);
+      if (message.aux !== undefined) onAux?.(message.aux);
+      else display?.show(message);
+    }
+  } finally {
+    display?.end();
   }
 }
 
-class PlainDisplay {
+class PlainDisplay implements Display {
   readonly #output: CliOutput;
+  #progress = new TransferProgress();
+
   constructor(output: CliOutput) {
     this.#output = output;
   }
+
   show(message: ProgressMessage): void {
-    if (progressBar(message, 80) === '') writeText(this.#output, lineText(message));
+    const now = Date.now();
+    const { current = 0, total = 0 } = message.progressDetail ?? {};
+    if (!this.#progress.accept(message, now)) this.#sumUp(now);
+    if (current <= 0 && total <= 0) writeText(this.#output, lineText(message));
+  }
+
+  end(): void {
+    this.#sumUp(Date.now());
+  }
+
+  #sumUp(now: number): void {
+    if (this.#progress.isEmpty || !this.#progress.isSettled) return;
+    const summary = finalSummary(this.#progress.totals(now));
+    this.#progress = new TransferProgress();
+    if (summary !== '') writeText(this.#output, `${summary}\n`);
   }
 }
 
-class TerminalDisplay {
+class LiveDisplay implements Display, Disposable {
+  readonly #block: LiveBlock;
   readonly #output: CliOutput;
-  readonly #lines = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+  #progress = new TransferProgress();
+
   constructor(output: CliOutput) {
     this.#output = output;
+    this.#block = new LiveBlock(output);
+    this.#timer = setInterval(this.#refresh, REDRAW_EVERY_MS);
+    output.on('resize', this.#refresh);
   }
 
   show(message: ProgressMessage): void {
-    const bar = progressBar(message, this.#output.columns ?? 80);
-    if (message.id === undefined || message.id === '' || (message.progressDetail === undefined && !this.#lines.has(message.id))) {
-      // Lines without an owner scroll: those above can't be reached any more.
-      this.#lines.clear();
-      writeText(this.#output, lineText(message));
-      return;
+    const now = Date.now();
+    if (this.#progress.accept(message, now)) return;
+    // What belongs to no layer comes after those that are done, and in front of those that are not.
+    if (this.#progress.isSettled) this.#finish(now);
+    this.#block.print(lineText(message));
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    if (!this.#progress.isEmpty) this.#finish(Date.now());
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#output.off('resize', this.#refresh);
+  }
+
+  /** A reader that went away is noticed with the next message: here nobody could catch it. */
+  readonly #refresh = (): void => {
+    try {
+      this.#redraw();
+    } catch (error) {
+      if (!(error instanceof OutputClosed)) throw error;
+      clearInterval(this.#timer);
     }
-    let line = this.#lines.get(message.id);
-    if (line === undefined) {
-      line = this.#lines.size;
-      this.#lines.set(message.id, line);
-      writeText(this.#output, '\n');
-    }
-    const up = this.#lines.size - line;
-    writeText(this.#output, `\x1b[${up}A\x1b[2K\r${message.id}: ${message.status ?? ''} ${bar}\r\x1b[${up}B`);
+  };
+
+  #redraw(): void {
+    if (this.#progress.isEmpty) return;
+    const now = Date.now();
+    this.#draw(runningSummary(this.#progress.totals(now), this.#block.columns), now);
+  }
+
+  #finish(now: number): void {
+    if (this.#progress.isEmpty) return;
+    this.#draw('', now);
+    this.#block.leave();
+    const summary = this.#progress.isSettled ? finalSummary(this.#progress.totals(now)) : '';
+    if (summary !== '') this.#block.print(`${summary}\n`);
+    this.#progress = new TransferProgress();
+  }
+
+  #draw(summary: string, now: number): void {
+    const layers = this.#progress.layers(now);
+    const { columns, rows } = this.#block;
+    const { shown, hidden } = chooseLayers(layers, summary === '' ? rows : rows - 1);
+    const lines = shown.map((layer) => layerLine(layer, columns));
+    if (hidden > 0) lines.push(`… and ${hidden} more`);
+    this.#block.draw(summary === '' ? lines : [...lines, summary]);
+  }
+}
+
+/** Ctrl-C, while somebody looks at it: the display is put in order before the command ends. */
+class Interrupt implements Disposable {
+  readonly #happens = Promise.withResolvers<void>();
+  happened = false;
+
+  constructor() {
+    process.once('SIGINT', this.#onSignal);
+  }
+
+  get happens(): Promise<void> {
+    return this.#happens.promise;
+  }
+
+  readonly #onSignal = (): void => {
+    this.happened = true;
+    this.#happens.resolve();
+  };
+
+  [Symbol.dispose](): void {
+    process.off('SIGINT', this.#onSignal);
   }
 }
 
@@ -64,18 +177,4 @@ function lineText(message: ProgressMessage): string {
   const from = message.from === undefined || message.from === '' ? '' : `(from ${message.from}) `;
   if (message.stream !== undefined && message.stream !== '') return `${id}${from}${message.stream}`;
   return `${id}${from}${message.status ?? ''}\n`;
-}
-
-const BAR_WIDTH = 50;
-
-/** `[=====>     ]  1.2MB/4.26MB`; empty when the message has no progress. */
-export function progressBar(message: ProgressMessage, columns: number): string {
-  const { current = 0, total = 0, units = '', hidecounts } = message.progressDetail ?? {};
-  if (current <= 0 && total <= 0) return '';
-  const amount = (value: number): string => (units === '' ? humanSize(value) : `${value} ${units}`);
-  if (total <= 0) return amount(current).padStart(8);
-  const done = Math.min(BAR_WIDTH, Math.trunc((current / total) * BAR_WIDTH));
-  const bar = columns > 110 ? `[${'='.repeat(done)}>${' '.repeat(Math.max(0, BAR_WIDTH - done))}] ` : '';
-  if (hidecounts === true) return bar;
-  return `${bar}${amount(current).padStart(8)}${current <= total ? `/${amount(total)}` : ''}`;
 }
