@@ -38,7 +38,8 @@ import { placeOf } from './entry-path.ts';
 import type { LayerRecord, RootAttributes } from './layer-record.ts';
 import { isWhiteout, type LayerStack } from './layer-stack.ts';
 import { copyUp, MergedWalk, NeedsParents } from './merged-walk.ts';
-import { type OpenDirectory, type OwnTree, setOwnerAndMode, setTimesOfDirectory } from './own-tree.ts';
+import type { OpenDirectory } from './open-directories.ts';
+import { type OwnTree, setOwnerAndMode, setTimesOfDirectory } from './own-tree.ts';
 import type { UnpackLimits } from './unpack-limits.ts';
 
 export type LayerFacts = Omit<LayerRecord, 'diffId'>;

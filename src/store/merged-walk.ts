@@ -21,7 +21,8 @@ import {
   setTimesAt,
 } from '../linux/file-calls.ts';
 import { componentsOf, type Found, hostPath, isWhiteout, type LayerStack, readLink } from './layer-stack.ts';
-import { type OpenDirectory, type OwnTree, setOwnerAndMode } from './own-tree.ts';
+import type { OpenDirectory } from './open-directories.ts';
+import { type OwnTree, setOwnerAndMode } from './own-tree.ts';
 
 /** The layer cannot be unpacked by itself: it says something about what is below. Not an error to be shown. */
 export class NeedsParents extends Error {

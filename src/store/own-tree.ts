@@ -2,9 +2,7 @@
  * The directory tree that a layer (or an archive of a volume) is unpacked into, and how a hostile archive is kept inside it: every parent directory is resolved by the kernel below the
  * pinned root (openat2), then everything is done relative to its descriptor with a single name that is never followed.
  *
- * Open parents are cached: archives list a directory's files one after the other. Whatever removes or replaces an entry empties the cache, as what a path
- * leads to may have changed. Descriptors that left the cache are closed only by `settle`, between entries: a closed number that is still in use would be
- * another file's soon.
+ * Open parents are cached (`OpenDirectories`); whatever removes or replaces an entry empties the cache.
  */
 import { fchmodSync, fchownSync, lstatSync, readlinkSync, type Stats } from 'node:fs';
 import type { Timestamp } from '../archive/tar-entry.ts';
@@ -29,23 +27,15 @@ import {
   setTimes,
 } from '../linux/file-calls.ts';
 import { removeTree } from '../linux/remove-tree.ts';
+import { OpenDirectories, type OpenDirectory } from './open-directories.ts';
 
-/** An open directory of the tree, good until the next `settle`. */
-export interface OpenDirectory {
-  readonly fd: number;
-  /** Without links; the root's is empty. */
-  readonly path: readonly string[];
-}
-
-const MAXIMUM_OPEN = 32;
 const CONTAINED = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 
 export class OwnTree {
   readonly root: OpenDirectory;
   readonly #trash: number;
   readonly #rootPath: string;
-  readonly #open = new Map<string, OpenDirectory>();
-  #retired: number[] = [];
+  readonly #open = new OpenDirectories();
   readonly #maximumPathBytes: number;
   readonly #what: string;
 
@@ -60,13 +50,11 @@ export class OwnTree {
 
   /** Between entries: nobody holds a directory now. */
   settle(): void {
-    for (const fd of this.#retired) closeDescriptor(fd);
-    this.#retired = [];
+    this.#open.settle();
   }
 
   close(): void {
-    this.#forget();
-    this.settle();
+    this.#open.close();
   }
 
   /** Follows links of the tree inside the tree. Null: a part is missing (which may be there in a layer below). */
@@ -76,10 +64,10 @@ export class OwnTree {
     const cached = this.#open.get(path);
     if (cached !== undefined) return cached;
     const plain = this.#tryOpen(path, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-    if (typeof plain === 'number') return this.#keep(path, { fd: plain, path: components });
+    if (typeof plain === 'number') return this.#open.keep(path, { fd: plain, path: components });
     if (plain === 'missing') return null;
     const followed = this.#tryOpen(path, RESOLVE_IN_ROOT);
-    if (typeof followed === 'number') return this.#keep(path, { fd: followed, path: this.#resolvedPath(followed) });
+    if (typeof followed === 'number') return this.#open.keep(path, { fd: followed, path: this.#resolvedPath(followed) });
     if (followed === 'missing') return null;
     throw invalid(`${this.#what} has an entry below ${printableName(path)}, which is not a directory`);
   }
@@ -126,7 +114,7 @@ export class OwnTree {
 
   /** Makes room for something else. */
   remove(parent: OpenDirectory, name: string): void {
-    this.#forget();
+    this.#open.forget();
     removeTree(parent.fd, name, this.#trash);
   }
 
@@ -165,17 +153,6 @@ export class OwnTree {
       if (isErrno(error, 'ELOOP', 'ENOTDIR', 'EXDEV')) return 'blocked';
       throw error;
     }
-  }
-
-  #keep(key: string, directory: OpenDirectory): OpenDirectory {
-    if (this.#open.size >= MAXIMUM_OPEN) this.#forget();
-    this.#open.set(key, directory);
-    return directory;
-  }
-
-  #forget(): void {
-    for (const directory of this.#open.values()) this.#retired.push(directory.fd);
-    this.#open.clear();
   }
 
   #resolvedPath(fd: number): readonly string[] {

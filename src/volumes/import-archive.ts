@@ -35,7 +35,8 @@ import {
   setTimesAt,
   unlinkAt,
 } from '../linux/file-calls.ts';
-import { type OpenDirectory, OwnTree, setOwnerAndMode } from '../store/own-tree.ts';
+import type { OpenDirectory } from '../store/open-directories.ts';
+import { OwnTree, setOwnerAndMode } from '../store/own-tree.ts';
 
 const limits = {
   ...defaultTarLimits,

@@ -20,20 +20,17 @@ import {
   pathAt,
 } from '../../linux/file-calls.ts';
 import { removeInPlace } from '../../linux/remove-in-place.ts';
-import type { OpenDirectory } from '../../store/own-tree.ts';
+import { OpenDirectories, type OpenDirectory } from '../../store/open-directories.ts';
 import { type ArchiveTree, importNameBytes } from '../../volumes/import-archive.ts';
 import { type ContainerTree, openDirectoryOf, type Place } from './container-tree.ts';
 import { showsKernel } from './kernel-file-systems.ts';
-
-const MAXIMUM_OPEN = 32;
 
 export class ContainerTarget implements ArchiveTree {
   readonly #tree: ContainerTree;
   readonly #at: readonly string[];
   readonly #root: OpenDirectory;
   readonly #checkpoint: () => void;
-  readonly #open = new Map<string, OpenDirectory>();
-  #retired: number[] = [];
+  readonly #open = new OpenDirectories();
 
   /** Takes over `at`, a directory. The tree stays the caller's. */
   constructor(tree: ContainerTree, at: Place, checkpoint: () => void) {
@@ -45,13 +42,11 @@ export class ContainerTarget implements ArchiveTree {
   }
 
   settle(): void {
-    for (const fd of this.#retired) closeDescriptor(fd);
-    this.#retired = [];
+    this.#open.settle();
   }
 
   close(): void {
-    this.#forget();
-    this.settle();
+    this.#open.close();
     closeDescriptor(this.#root.fd);
   }
 
@@ -72,10 +67,7 @@ export class ContainerTarget implements ArchiveTree {
       throw notDirectory(key);
     }
     this.#refuseReadOnly(place.path);
-    if (this.#open.size >= MAXIMUM_OPEN) this.#forget();
-    const directory = { fd: place.fd, path: place.path };
-    this.#open.set(key, directory);
-    return directory;
+    return this.#open.keep(key, { fd: place.fd, path: place.path });
   }
 
   openExact(path: readonly string[]): number | null {
@@ -101,7 +93,7 @@ export class ContainerTarget implements ArchiveTree {
     const path = [...parent.path, name];
     if (this.#tree.hasMountAtOrBelow(path))
       throw conflict(`${printableName(`/${path.join('/')}`)} can't be removed: something is mounted there`);
-    this.#forget();
+    this.#open.forget();
     removeInPlace(parent.fd, name, this.#checkpoint);
   }
 
@@ -128,17 +120,12 @@ export class ContainerTarget implements ArchiveTree {
     if (mounted !== null) return mounted.fd;
     if (!isMountPoint(parent.fd, name)) return null;
     const fd = openAt(parent.fd, name, O_PATH | O_NOFOLLOW);
-    this.#retired.push(fd);
+    this.#open.retire(fd);
     return fd;
   }
 
   #refuseReadOnly(path: readonly string[]): void {
     if (this.#tree.mountOf(path)?.readOnly === true) throw readOnlyMount();
-  }
-
-  #forget(): void {
-    for (const { fd } of this.#open.values()) this.#retired.push(fd);
-    this.#open.clear();
   }
 }
 
