@@ -47,6 +47,8 @@ export type RegistryCredentials =
 
 export interface Repository {
   readonly name: RepositoryName;
+  /** Attempts in a row without progress before a transfer is given up (`RegistrySettings.maxAttempts`). */
+  readonly maxAttempts: number;
   /** By tag or digest, with the bytes as they came. `not-found` in Docker's words: `manifest for R:T not found: manifest unknown: …`. */
   manifest(reference: string, signal?: AbortSignal): Promise<FetchedManifest>;
   /** Only what it is (HEAD, GET where that is not answered); null when there is none. */

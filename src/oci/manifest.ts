@@ -38,6 +38,10 @@ export interface Descriptor {
   readonly size: number;
   readonly platform?: Platform;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Of what is no image; in lists of referrers. */
+  readonly artifactType?: string;
+  /** Where a foreign layer is, which registries do not keep. */
+  readonly urls?: readonly string[];
 }
 
 export interface ImageManifest {
@@ -64,6 +68,11 @@ export function parseManifest(bytes: Uint8Array, announced: string | null, what 
     ['schemaVersion', 'mediaType', 'config', 'layers', 'manifests', 'annotations', 'artifactType', 'subject'],
     what,
   );
+  if (document.schemaVersion === 1) {
+    throw invalid(
+      `${what} is a Docker Image manifest version 2, schema 1, which is not supported: ask its author to push it again as an OCI image or Docker schema 2`,
+    );
+  }
   if (document.schemaVersion !== 2) {
     throw invalid(`${what} has schemaVersion ${JSON.stringify(document.schemaVersion) ?? 'missing'}, only 2 is supported`);
   }
@@ -100,7 +109,22 @@ export function parseDescriptor(value: unknown, what: string): Descriptor {
   const platform = parsePlatformField(value.platform, what);
   const annotations = parseAnnotations(value.annotations, what);
   const digest = parseDigest(value.digest, what);
-  return { mediaType, digest, size, ...(platform ? { platform } : {}), ...(annotations ? { annotations } : {}) };
+  const { artifactType } = value;
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(platform ? { platform } : {}),
+    ...(annotations ? { annotations } : {}),
+    ...(typeof artifactType === 'string' && artifactType ? { artifactType } : {}),
+    ...parseUrls(value.urls, what),
+  };
+}
+
+function parseUrls(value: unknown, what: string): { readonly urls?: readonly string[] } {
+  if (value === undefined || value === null) return {};
+  if (!Array.isArray(value) || !value.every((url) => typeof url === 'string')) throw invalid(`${what}: urls is not a list of strings`);
+  return value.length === 0 ? {} : { urls: value };
 }
 
 function agreedMediaType(document: JsonObject, announced: string | null, what: string): string {
