@@ -199,6 +199,11 @@ export const commandTable: readonly CommandEntry[] = [
     summary: 'Upload an image to a registry',
     load: async () => (await import('./commands/image-push.ts')).imagePush,
   },
+  {
+    paths: ['search'],
+    summary: 'Search Docker Hub, or another registry, for images',
+    load: async () => (await import('./commands/search.ts')).search,
+  },
   { paths: ['image prune'], summary: 'Remove unused images', load: async () => (await import('./commands/prune.ts')).imagePrune },
   {
     paths: ['network create'],
@@ -334,6 +339,6 @@ export const groups: Readonly<Record<string, string>> = {
 export const missingCommands: readonly string[] = [
   'build', 'builder', 'buildx', 'checkpoint', 'compose', 'config',
   'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'image build', 'manifest',
-  'node', 'plugin', 'search', 'secret', 'service', 'stack', 'swarm', 'trust',
+  'node', 'plugin', 'secret', 'service', 'stack', 'swarm', 'trust',
   'volume update',
 ]; // biome-ignore format: a list of words

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { type ApiClient, pathName } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import { jsonValues } from './json-lines.ts';
-import type { Filters, HistoryItem, ImageSummary, ProgressMessage, PruneAnswer, RegistryCredentials, RemovedItem } from './types.ts';
+import type { Filters, FoundImage, HistoryItem, ImageSummary, ProgressMessage, PruneAnswer, RegistryCredentials, RemovedItem } from './types.ts';
 
 /** `linux/arm64/v8` as the JSON object that API 1.48 and newer read in `platform` parameters of load, save, history and push. */
 export function platformJson(platform: string): string {
@@ -101,6 +101,12 @@ export class ImageApi {
     return progress(response.body);
   }
 
+  async search({ term, limit, filters, credentials }: SearchQuery): Promise<readonly FoundImage[]> {
+    const query = { term, limit: limit === 0 ? null : limit, filters: encodeFilters(filters) };
+    const headers = { 'X-Registry-Auth': encodeCredentials(credentials) };
+    return (await this.#client.json<FoundImage[] | null>('GET', '/images/search', { query, headers })) ?? [];
+  }
+
   async push(
     repository: string,
     tag: string,
@@ -112,6 +118,15 @@ export class ImageApi {
     });
     return progress(response.body);
   }
+}
+
+export interface SearchQuery {
+  /** `[HOST/]WORDS` */
+  readonly term: string;
+  /** 0: as many as the registry likes. */
+  readonly limit: number;
+  readonly filters: Filters;
+  readonly credentials: RegistryCredentials;
 }
 
 export interface ImportQuery {

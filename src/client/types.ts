@@ -95,6 +95,13 @@ export interface ImageSummary {
   readonly Labels: Readonly<Record<string, string>> | null;
 }
 
+export interface FoundImage {
+  readonly name: string;
+  readonly description: string;
+  readonly star_count: number;
+  readonly is_official: boolean;
+}
+
 export interface HistoryItem {
   readonly Id: string;
   readonly Created: number;

@@ -10,7 +10,9 @@ import { tmpdir } from 'node:os';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { runCli } from '../../src/cli/cli.ts';
+import { registryKey } from '../../src/client/credentials/registry-key.ts';
 import { edgeLines, refusedOptionLines, verbLines } from './request-lines.ts';
+import { refusedTransferLines, transferLines } from './transfer-request-lines.ts';
 
 const docker = ['/usr/local/bin/docker', '/usr/bin/docker'].find((path) => existsSync(path));
 
@@ -188,7 +190,23 @@ interface Captured {
   readonly method: string | undefined;
   readonly url: string;
   readonly body: unknown;
+  /** What the registry shall be shown. */
+  readonly credentials?: unknown;
 }
+
+const auth = (login: string): string => Buffer.from(login).toString('base64');
+
+const clientConfig = {
+  proxies: { default: { httpProxy: 'http://p:1', noProxy: 'a,b' } },
+  auths: {
+    'https://index.docker.io/v1/': { auth: auth('hub:secret') },
+    'known:5000': { auth: auth('me:se:cret') },
+    'https://spelled.example/v1/': { auth: auth('me:x') },
+    'token.example': { auth: auth('me:'), identitytoken: 'T' },
+    'plain.example': { username: 'me', password: 'x' },
+    'empty.example': {},
+  },
+};
 
 const FILES: Readonly<Record<string, string>> = {
   ENVFILE: 'env',
@@ -210,7 +228,7 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
     writeFileSync(`${folder}/labels`, 'a=b\nc\n# x\n d=e f\n');
     writeFileSync(`${folder}/profile.json`, '{ "defaultAction" : "SCMP_ACT_ALLOW" }');
     mkdirSync(`${folder}/.docker`);
-    writeFileSync(`${folder}/.docker/config.json`, '{"proxies":{"default":{"httpProxy":"http://p:1","noProxy":"a,b"}}}');
+    writeFileSync(`${folder}/.docker/config.json`, JSON.stringify(clientConfig));
     server = createServer((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -220,7 +238,13 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
         const url = (request.url ?? '').replace(/^\/v[\d.]+/, '');
         if (url === '/_ping') return void response.end('OK');
         const body = Buffer.concat(chunks).toString();
-        captured.push({ method: request.method, url, body: body === '' ? null : JSON.parse(body) });
+        const auth = request.headers['x-registry-auth'];
+        captured.push({
+          method: request.method,
+          url,
+          body: body.trim() === '' ? null : JSON.parse(body),
+          ...(typeof auth === 'string' ? { credentials: credentialsOf(auth) } : {}),
+        });
         response.writeHead(request.method === 'DELETE' ? 204 : 200, { 'content-type': 'application/json' });
         response.end(request.method === 'DELETE' ? '' : `${JSON.stringify(answerTo(url))}\n`);
       });
@@ -246,7 +270,7 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
     });
   }
 
-  for (const line of [...otherLines, ...edgeLines, ...verbLines]) {
+  for (const line of [...otherLines, ...edgeLines, ...verbLines, ...transferLines]) {
     it(line, async () => {
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
       const theirs = await runDocker(withFiles(line), env, folder);
@@ -256,7 +280,7 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
     });
   }
 
-  for (const line of [...refusedLines, ...refusedOptionLines]) {
+  for (const line of [...refusedLines, ...refusedOptionLines, ...refusedTransferLines]) {
     it(`${line}: refused`, async () => {
       const env = { ...process.env, HOME: folder, DOCKER_HOST: `unix://${socket}` };
       const theirs = await runDocker(words(line), env, folder);
@@ -334,15 +358,23 @@ function answerTo(url: string): unknown {
   }
   if (url.startsWith('/containers/c/top')) return { Titles: ['PID'], Processes: [['1']] };
   if (/^\/(containers|images)\/json|^\/images\/x\/history/.test(url)) return [];
+  if (/^\/images\/(create|.*\/push)/.test(url)) return { status: 'on its way' };
+  if (url === '/auth') return { Status: 'Login Succeeded', IdentityToken: '' };
+  if (url.startsWith('/images/search')) return [];
   if (url === '/volumes' || url.startsWith('/volumes?')) return { Volumes: [], Warnings: null };
   if (url === '/networks' || url.startsWith('/networks?')) return [];
   return { Id: 'ab'.repeat(32), Name: 'x', Warning: '', Warnings: null };
 }
 
-function comparable({ method, url, body }: Captured): Captured {
+function comparable({ method, url, body, credentials }: Captured): Captured {
   const [path = '', query = ''] = url.split('?');
   const parameters = [...new URLSearchParams(query)].filter(([, value]) => value !== '' && value !== 'false').map(comparableParameter);
-  return { method, url: `${path} ${parameters.sort().join(' ')}`, body: withoutZeros(sortUnordered(body)) };
+  return {
+    method,
+    url: `${path} ${parameters.sort().join(' ')}`,
+    body: withoutZeros(sortUnordered(body)),
+    credentials: withoutZeros(credentials),
+  };
 }
 
 /** Docker writes filters in any order, and some booleans as words. */
@@ -350,6 +382,12 @@ function comparableParameter([name, value]: readonly [string, string]): string {
   if (name !== 'filters') return `${name}=${value === 'true' ? '1' : value}`;
   const entries = Object.entries(JSON.parse(value) as Record<string, object>);
   return `${name}=${JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)))}`;
+}
+
+/** Docker names the registry as the file does, we as the command line does. */
+function credentialsOf(header: string): unknown {
+  const { serveraddress, ...shown } = JSON.parse(Buffer.from(header, 'base64url').toString()) as { serveraddress?: string };
+  return { ...shown, server: serveraddress === undefined ? '' : registryKey(serveraddress) };
 }
 
 /** Splits like a shell, as far as these lines need it. */

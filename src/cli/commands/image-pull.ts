@@ -2,6 +2,7 @@ import { canonicalName, canonicalReference } from '../../oci/reference.ts';
 import { type Command, oneArgument } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { pullImage } from '../image/pull-image.ts';
+import { wantedPlatform } from '../parse/platform-option.ts';
 
 export const imagePull: Command = {
   usage: '[OPTIONS] NAME[:TAG|@DIGEST]',
@@ -15,7 +16,7 @@ export const imagePull: Command = {
     const { flags, io } = context;
     const allTags = flags.bool('all-tags');
     const reference = await pullImage(context, context.args[0] ?? '', {
-      platform: flags.string('platform'),
+      platform: wantedPlatform(flags, io.env),
       allTags,
       quiet: flags.bool('quiet'),
       tellsTag: true,

@@ -1,8 +1,9 @@
-import { canonicalName, familiarName, familiarReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
+import { canonicalName, canonicalReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { CliError } from '../cli-error.ts';
 import { type Command, oneArgument } from '../command.ts';
 import { credentialsFor } from '../config/credentials.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
+import { parsePlatformOption } from '../parse/platform-option.ts';
 import { showProgress } from '../progress/show-progress.ts';
 
 export const imagePush: Command = {
@@ -22,12 +23,14 @@ export const imagePush: Command = {
     const reference = allTags ? given : withDefaultTag(given);
     const quiet = flags.bool('quiet');
     if (!allTags && given.tag === null && !quiet) context.print(`Using default tag: ${reference.tag}\n`);
-    const progress = await client.images.push(familiarName(reference), reference.tag ?? '', {
-      platform: flags.string('platform'),
+    const progress = await client.images.push(canonicalName(reference), reference.tag ?? '', {
+      platform: parsePlatformOption(flags.string('platform')),
       credentials: await credentialsFor(context, reference.domain),
     });
-    await showProgress(progress, quiet ? null : io.stdout);
-    if (quiet) context.print(`${allTags ? canonicalName(reference) : familiarReference(reference)}\n`);
+    await showProgress(progress, quiet ? null : io.stdout, {
+      onInterrupt: 'Push cancelled. Layers that have arrived stay in the registry: the next push skips them.',
+    });
+    if (quiet) context.print(`${allTags ? canonicalName(reference) : canonicalReference(reference)}\n`);
     return 0;
   },
 };

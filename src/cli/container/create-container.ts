@@ -7,7 +7,7 @@ import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
 import { fileErrorText } from '../file-error.ts';
 import { isLocalhostDns } from '../parse/host-options.ts';
-import { parsePlatformOption } from '../parse/platform-option.ts';
+import { parsePlatformOption, wantedPlatform } from '../parse/platform-option.ts';
 
 const PULL_POLICIES = ['always', 'missing', 'never'];
 
@@ -19,7 +19,7 @@ export async function createContainer(context: CommandContext, body: Record<stri
   warnOfLocalhostDns(context);
   using idFile = openIdFile(flags.string('cidfile'));
   parseAnyReference(image);
-  const query = { name: flags.string('name'), platform: parsePlatformOption(flags.string('platform')) };
+  const query = { name: flags.string('name'), platform: parsePlatformOption(wantedPlatform(flags, context.io.env)) };
   if (policy === 'always') await pullTold(context, image);
   // Loaded only here: few runs ask for it.
   const socket = flags.bool('use-api-socket') ? await import('./api-socket.ts') : null;
@@ -58,7 +58,7 @@ async function pullTold(context: CommandContext, image: string): Promise<void> {
   // Loaded only here: most runs have their image.
   const { pullImage } = await import('../image/pull-image.ts');
   await pullImage(context, image, {
-    platform: flags.string('platform'),
+    platform: wantedPlatform(flags, io.env),
     allTags: false,
     tellsTag: false,
     quiet: flags.bool('quiet'),

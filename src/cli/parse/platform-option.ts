@@ -1,5 +1,12 @@
 /** `--platform os[/architecture[/variant]]` → the full form that is sent: what the daemon's machine would be is filled in by our own. */
 import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
+import type { CliIo } from '../cli-io.ts';
+import type { FlagValues } from '../flags/flag-values.ts';
+
+/** `--platform`, or what DOCKER_DEFAULT_PLATFORM says for all commands that take an image from somewhere. */
+export function wantedPlatform(flags: FlagValues, env: CliIo['env']): string {
+  return flags.has('platform') ? flags.string('platform') : (env.DOCKER_DEFAULT_PLATFORM ?? '');
+}
 
 const SYSTEMS = ['aix', 'android', 'darwin', 'dragonfly', 'freebsd', 'illumos', 'ios', 'js', 'linux', 'macos', 'netbsd', 'openbsd', 'plan9', 'solaris', 'windows']; // biome-ignore format: a list of words
 
