@@ -22,6 +22,7 @@ import { repositoryScope } from './scopes.ts';
 
 const chunkBytes = 16 * 1024 * 1024;
 const mountsTried = 4;
+const binary = { 'content-type': 'application/octet-stream' };
 
 interface OpenUpload {
   readonly at: Hop;
@@ -94,7 +95,7 @@ async function sendAll(target: Target, mounted: OpenUpload | null): Promise<void
   for (let failures = 0; ; ) {
     try {
       open ??= await begin(target);
-      if (isWhole && open.offset === 0) await putWhole(target, open);
+      if (isWhole && open.offset === 0) await finish(target, open.at, bodyOf(target, 0, upload.sizeBytes), binary);
       else await sendChunks(target, open, (further) => (open = further));
       return;
     } catch (thrown) {
@@ -142,19 +143,12 @@ async function begin(target: Target): Promise<OpenUpload> {
   throw new RegistryError(error.code, error.message, { ...error.failure, status: answer.status === 404 ? 400 : answer.status });
 }
 
-async function putWhole(target: Target, { at }: OpenUpload): Promise<void> {
-  const { session, upload, signal } = target;
-  await finish(target, at, bodyOf(target, 0, upload.sizeBytes), { 'content-type': 'application/octet-stream' });
-  signal?.throwIfAborted();
-  void session;
-}
-
 async function sendChunks(target: Target, start: OpenUpload, onTaken: (further: OpenUpload) => void): Promise<void> {
   const { session, name, upload, signal } = target;
   let open = start;
   while (open.offset < upload.sizeBytes) {
     const size = Math.min(Math.max(chunkBytes, open.leastChunkBytes), upload.sizeBytes - open.offset);
-    const headers = { 'content-type': 'application/octet-stream', 'content-range': `${open.offset}-${open.offset + size - 1}` };
+    const headers = { ...binary, 'content-range': `${open.offset}-${open.offset + size - 1}` };
     const body = bodyOf(target, open.offset, size);
     const answer = await session.send({ method: 'PATCH', path: open.at, headers, body, scopes: pushScopes(name), signal });
     if (answer.status !== 202) throw await session.failure(answer);
@@ -234,5 +228,8 @@ function bodyOf({ upload }: Target, offset: number, sizeBytes: number) {
 
 function sentCounter(upload: BlobUpload, offset: number): (bytes: number) => void {
   let sent = offset;
-  return (bytes) => upload.onProgress?.((sent += bytes));
+  return (bytes) => {
+    sent += bytes;
+    upload.onProgress?.(sent);
+  };
 }

@@ -40,8 +40,9 @@ async function byIndex(session: EndpointSession, term: string, { limit, signal }
   });
   const isJson = (answer.headers['content-type'] ?? '').includes('json');
   if (answer.status !== 200 || !isJson) {
-    if (answer.status === 404 || answer.status === 405 || answer.status === 400 || answer.status === 200) return discard(answer), null;
-    throw await session.failure(answer);
+    if (![200, 400, 404, 405].includes(answer.status)) throw await session.failure(answer);
+    discard(answer);
+    return null;
   }
   const document = parseJsonObject(
     await readWhole(answer, answerLimitBytes, session.settings.stallMs, 'the search result'),
