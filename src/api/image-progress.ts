@@ -32,6 +32,10 @@ function progressJson(progress: ImageProgress, apiMinor: number): object {
       return { stream: progress.text };
     case 'status':
       return { status: progress.text, ...(progress.id === undefined ? {} : { id: progress.id }) };
+    case 'step':
+      return { status: progress.text, progressDetail: {}, id: progress.id };
+    case 'pushed':
+      return { progressDetail: {}, aux: { Tag: progress.tag, Digest: progress.digest, Size: progress.sizeBytes } };
     case 'progress': {
       const { id, status, current, total } = progress;
       // Clients of old drew nothing themselves.

@@ -42,7 +42,10 @@ export const registryFailpoints = [
   'registry.collect-unlinked',
 ] as const;
 
-export type Failpoint = (typeof failpoints)[number] | (typeof registryFailpoints)[number];
+/** Of a pull, which needs a registry: its crash test is its own too. */
+export const pullFailpoints = ['pull.layers-unpacked', 'pull.layers-adopted', 'pull.blobs-written', 'pull.recorded'] as const;
+
+export type Failpoint = (typeof failpoints)[number] | (typeof registryFailpoints)[number] | (typeof pullFailpoints)[number];
 
 const armed = process.env.GANTRY_FAILPOINT || null;
 

@@ -10,18 +10,19 @@ import { invalid } from '../base/errors.ts';
 import { chainIds } from '../oci/digest.ts';
 import { type ImageConfig, parseImageConfig } from '../oci/image-config.ts';
 import { type Descriptor, encodeManifest, mediaTypes } from '../oci/manifest.ts';
-import type { LayerRef, LayerSource, UnpackProgress } from '../store/layer-store.ts';
+import type { IncomingBlob, LayerRef, LayerSource, UnpackProgress } from '../store/layer-store.ts';
 import type { Lease } from '../store/leases.ts';
 import type { ImageRecord, ImageTarget, RecordChange } from './image-records.ts';
 import type { ImageStore } from './image-store.ts';
-import { verifyLayerBlob } from './verify-layer-blob.ts';
+import { knownLayerBlobs, pairOf } from './known-layer-blobs.ts';
 
 export interface IncomingImage {
   readonly config: Descriptor;
   readonly configBytes: Uint8Array;
   readonly target: ImageTarget;
-  /** Bottom first, committed. */
+  /** Bottom first, committed or on their way. */
   readonly layerBlobs: readonly Digest[];
+  readonly incoming?: ReadonlyMap<Digest, IncomingBlob>;
   readonly parent?: ImageId | null;
 }
 
@@ -32,6 +33,9 @@ export interface AdmitOptions {
   readonly what: string;
   readonly signal?: AbortSignal | undefined;
   readonly onLayerProgress?: (source: LayerSource, progress: UnpackProgress) => void;
+  readonly onLayer?: (source: LayerSource) => void;
+  /** Every digest agreed; the record comes next. */
+  readonly beforeRecord?: () => Promise<void>;
 }
 
 export interface Admitted {
@@ -41,29 +45,36 @@ export interface Admitted {
 }
 
 export async function admitImage(store: ImageStore, image: IncomingImage, options: AdmitOptions): Promise<Admitted> {
+  const { signal } = options;
   const config = parseImageConfig(image.configBytes, options.what);
-  const sources = layerSources(config, image.layerBlobs, options.what);
+  const sources = layerSources(config, image, options.what);
   return await store.sweeper.whileArriving(async () => {
     const bySource = new Map(sources.map((source) => [source.blob, source]));
-    const unpacked = new Set<LayerSource>();
-    const layers = await store.layers.unpack(sources, options.signal, (progress) => {
+    const read = new Set<LayerSource>();
+    const onProgress = (progress: UnpackProgress) => {
       const source = bySource.get(progress.blob);
       if (source === undefined) return;
-      unpacked.add(source);
+      read.add(source);
       options.onLayerProgress?.(source, progress);
-    });
-    if (!isKnown(store, image)) {
-      for (const source of sources.filter((each) => !unpacked.has(each)))
-        await verifyLayerBlob(source, store.blobs.path(source.blob), options.signal);
-    }
-    options.signal?.throwIfAborted();
+    };
+    const layers = await store.layers.unpack(sources, signal, onProgress, options.onLayer);
+    await verifyUnread(
+      store,
+      sources.filter((source) => !read.has(source) && source.incoming === undefined),
+      signal,
+    );
+    signal?.throwIfAborted();
+    await options.beforeRecord?.();
     return await store.exclusive(() => record(store, image, config, layers, options.references));
   });
 }
 
-/** Everything that its manifest names was verified when it came. */
-function isKnown({ records }: ImageStore, { config, target }: IncomingImage): boolean {
-  return records.get(config.digest as string as ImageId)?.targets.has(target.descriptor.digest) === true;
+/** One whose layer is there already is not unpacked again, and its bytes would come out of a `save` or push unseen. */
+async function verifyUnread(store: ImageStore, sources: readonly LayerSource[], signal: AbortSignal | undefined): Promise<void> {
+  const unknown = sources.filter(({ blob, diffId }) => (blob as string) !== (diffId as string));
+  if (unknown.length === 0) return;
+  const known = await knownLayerBlobs(store, unknown);
+  for (const source of unknown) if (!known.has(pairOf(source))) await store.layers.verify(source, signal);
 }
 
 /** Writes the manifest of an image that came without one: the same config and layers always get the same. */
@@ -78,7 +89,11 @@ export async function makeManifest(
   return { descriptor: manifest, manifest, blobs: [digest, config.digest, ...layers.map((layer) => layer.digest)] };
 }
 
-function layerSources(config: ImageConfig, blobs: readonly Digest[], what: string): readonly LayerSource[] {
+export function layerSources(
+  config: ImageConfig,
+  { layerBlobs: blobs, incoming }: Pick<IncomingImage, 'layerBlobs' | 'incoming'>,
+  what: string,
+): readonly LayerSource[] {
   const diffIds = config.rootfs.diff_ids;
   if (config.os !== 'linux') throw invalid(`image operating system ${JSON.stringify(config.os)} cannot be used on this platform (${what})`);
   if (diffIds.length !== blobs.length) {
@@ -88,7 +103,8 @@ function layerSources(config: ImageConfig, blobs: readonly Digest[], what: strin
   return diffIds.map((diffId, index) => {
     const [blob, chainId] = [blobs[index], chain[index]];
     if (blob === undefined || chainId === undefined) throw invalid(`layer ${index} of ${what} is missing`);
-    return { blob, diffId, chainId };
+    const coming = incoming?.get(blob);
+    return coming === undefined ? { blob, diffId, chainId } : { blob, diffId, chainId, incoming: coming };
   });
 }
 

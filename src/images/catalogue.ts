@@ -1,6 +1,6 @@
 /** The image catalogue: what `containers` and `api` may ask of images. Identity is Docker's classic one (DESIGN.md section 4): an image ID is the digest of its config. */
 import type { Readable } from 'node:stream';
-import type { DiffId, ImageId } from '../base/brand.ts';
+import type { DiffId, Digest, ImageId } from '../base/brand.ts';
 import type { ImageConfig, ImageRunConfig } from '../oci/image-config.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 
@@ -24,6 +24,10 @@ export interface Image {
 export type ImageProgress =
   | { readonly kind: 'status'; readonly text: string; readonly id?: string }
   | { readonly kind: 'stream'; readonly text: string }
+  /** Of one layer. */
+  | { readonly kind: 'step'; readonly id: string; readonly text: string }
+  /** What was pushed, for programs. */
+  | { readonly kind: 'pushed'; readonly tag: string; readonly digest: Digest; readonly sizeBytes: number }
   | { readonly kind: 'progress'; readonly id: string; readonly status: string; readonly current: number; readonly total: number };
 
 export interface ImageCatalogue {
