@@ -89,7 +89,7 @@ export class RegistryAccess implements AccessControl {
     const user = identity.kind === 'known' ? identity.user : null;
     this.#onIdentified(user);
     if (user !== null && request.isListEntry !== true) this.#countRequest(user);
-    if (!this.#allows(user, scope, identity.kind))
+    if (!this.#allows(user, scope, identity.kind === 'known' || request.isBrowser === true))
       return user === null
         ? this.#challenge(request, scope, 'authentication required', null)
         : { kind: 'denied', message: `requested access to the resource is denied: ${JSON.stringify(user)} may not do that here` };
@@ -133,12 +133,13 @@ export class RegistryAccess implements AccessControl {
     return this.#parts.configuration.htpasswd !== null;
   }
 
-  #allows(user: string | null, scope: AccessScope, kind: 'known' | 'none'): boolean {
+  #allows(user: string | null, scope: AccessScope, wasAsked: boolean): boolean {
     const { configuration } = this.#parts;
     if (scope.kind === 'repository') return scope.actions.every((action) => mayDo(configuration, user, scope.name, action));
     if (scope.kind === 'catalogue') return user !== null || servesAnybody(configuration);
-    // `docker login` asks for nothing else: without a challenge here it would take any password for right. A token without a user is an answer to it.
-    return user !== null || (kind === 'known' && servesAnybody(configuration));
+    // `docker login` asks for nothing else: without a challenge here it would take any password for right. A token without a user is an answer to it, and the page has
+    // a place of its own to log in.
+    return user !== null || (wasAsked && servesAnybody(configuration));
   }
 
   async #identify(request: AccessRequest): Promise<Identity> {
@@ -201,7 +202,7 @@ export class RegistryAccess implements AccessControl {
 
   #grant(user: string | null, entry: ScopeEntry): ScopeEntry {
     const { configuration } = this.#parts;
-    if (entry.type === 'registry') return { ...entry, actions: this.#allows(user, { kind: 'catalogue' }, 'known') ? entry.actions : [] };
+    if (entry.type === 'registry') return { ...entry, actions: this.#allows(user, { kind: 'catalogue' }, true) ? entry.actions : [] };
     const actions = entry.actions.filter((action) => mayDo(configuration, user, entry.name, action as 'pull'));
     return { ...entry, actions };
   }

@@ -207,7 +207,7 @@ const retentionRule: Shape<RetentionRule> = renamed(
     keepLast: maybe(wholeNumber(0)),
     keepYoungerThan: maybe(duration),
     keepTags: optional(oneOrMore(tags), []),
-    removeUntaggedAfter: maybe(duration),
+    removeUntaggedAfter: maybe(converted(duration, longerThanAPush)),
   }),
   ({ keepYoungerThan, removeUntaggedAfter, ...rest }) => ({
     ...rest,
@@ -397,6 +397,12 @@ function publicUrl(given: string): string {
   )
     throw invalid(`${JSON.stringify(given)} is not what clients could call a registry: write https://HOST or https://HOST:PORT`);
   return url.origin;
+}
+
+/** The parts of an index come before it, without a tag. */
+function longerThanAPush(milliseconds: number): number {
+  if (milliseconds < 600_000) throw invalid('must be "10m" or more: while an index is being pushed, its parts have no tag');
+  return milliseconds;
 }
 
 /** It stands between quotes in a header. */
