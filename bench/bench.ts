@@ -10,6 +10,7 @@ import { loadBusybox } from '../test/harness/images.ts';
 import { familyOf, type Peer, peerMissing, startPeer } from '../test/harness/peer.ts';
 import { readOrEmpty } from '../test/harness/tolerant-read.ts';
 import { EngineClient } from './engine-client.ts';
+import { imageRows } from './image-rows.ts';
 import { compare, keep, record, root, selected, succeed } from './measure.ts';
 import { networkRows } from './network-rows.ts';
 
@@ -29,6 +30,7 @@ try {
   await logThroughput();
   await idleMemory(peer, gantry);
   await networkRows({ gantry, peer });
+  await imageRows(peer);
 } finally {
   await gantry.dispose();
   await peer.stop();

@@ -35,6 +35,8 @@ export interface Both {
   readonly peer: () => Promise<unknown>;
   /** The same work without any engine. */
   readonly limit?: () => Promise<unknown>;
+  /** Before each round of a side; not counted. */
+  readonly prepare?: (side: 'ours' | 'peer') => Promise<unknown>;
 }
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -53,6 +55,7 @@ export async function compare(name: string, aim: number | null, samples: number,
     for (const side of ['ours', 'peer', 'limit'] as const) {
       const one = work[side];
       if (one === undefined) continue;
+      if (side !== 'limit') await work.prepare?.(side);
       const milliseconds = await timed(one);
       if (round >= 0) times[side].push(milliseconds);
     }

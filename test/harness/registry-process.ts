@@ -27,6 +27,8 @@ export interface DebianRegistryOptions {
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** It is a pull-through cache of this registry. */
   readonly proxyOf?: string;
+  /** Where it keeps its data, instead of in its own directory: outlives it, and another one may use it. */
+  readonly storage?: string;
   /** Ends in what takes a command line: `nsenter`, …. */
   readonly wrapper?: readonly string[];
 }
@@ -49,7 +51,7 @@ export async function startDebianRegistry(options: DebianRegistryOptions = {}): 
   return registry;
 }
 
-function configuration(directory: string, { htpasswd, tls, proxyOf }: DebianRegistryOptions): string {
+function configuration(directory: string, { htpasswd, tls, proxyOf, storage = join(directory, 'data') }: DebianRegistryOptions): string {
   if (htpasswd !== undefined) writeFileSync(join(directory, 'htpasswd'), htpasswd);
   const http = { addr: '127.0.0.1:0', ...(tls === undefined ? {} : { tls: { certificate: tls.certificate, key: tls.key } }) };
   // JSON is YAML.
@@ -57,7 +59,7 @@ function configuration(directory: string, { htpasswd, tls, proxyOf }: DebianRegi
     version: '0.1',
     log: { level: 'info', accesslog: { disabled: true } },
     storage: {
-      filesystem: { rootdirectory: join(directory, 'data') },
+      filesystem: { rootdirectory: storage },
       delete: { enabled: true },
       maintenance: { uploadpurging: { enabled: false } },
     },
