@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { dockerOutput } from '../harness/running-containers.ts';
 import { residueOf } from './residue.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
@@ -15,11 +15,7 @@ const crashes = 4;
 suite('FAULT daemon SIGKILLed while containers restart', { skip }, () => {
   let daemon: GantryDaemon;
 
-  async function ok(...args: string[]): Promise<string> {
-    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const ok = (...args: string[]) => dockerOutput(daemon.host, ...args);
 
   const countOf = async (name: string): Promise<number> => Number(await ok('inspect', '-f', '{{.RestartCount}}', name));
   const directoryOf = (name: string): string => join(daemon.directory, name);

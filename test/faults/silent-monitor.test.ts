@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandResult, runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { dockerOutput } from '../harness/running-containers.ts';
 import { type InspectedState, inspectState } from './engine-request.ts';
 import { launcherOf, parentOf, residueOf } from './residue.ts';
 
@@ -13,11 +14,7 @@ suite('FAULT a monitor or launcher that does not answer', { skip }, () => {
   let daemon: GantryDaemon;
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args], { timeoutMs: 60_000 });
 
-  async function ok(...args: string[]): Promise<string> {
-    const { status, stdout, stderr } = await docker(...args);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const ok = (...args: string[]) => dockerOutput(daemon.host, ...args);
 
   async function stateOf(name: string): Promise<InspectedState> {
     const state = await inspectState(daemon.host, name);

@@ -12,6 +12,7 @@ import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { peerMissing, startPeer } from '../harness/peer.ts';
+import { output } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
@@ -29,12 +30,6 @@ suite('commit', { skip, timeout: 300_000 }, () => {
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args]);
   const gantry = (...args: string[]): Promise<CommandResult> =>
     runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
-
-  async function output(result: Promise<CommandResult>): Promise<string> {
-    const { status, stdout, stderr } = await result;
-    assert.equal(status, 0, stderr);
-    return stdout;
-  }
 
   const run = (image: string, script: string, ...options: string[]): Promise<string> =>
     output(docker('run', '--rm', '--network', 'none', ...options, image, 'sh', '-c', script));

@@ -28,6 +28,7 @@ import { type EngineReply, engineRequest } from '../faults/engine-request.ts';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { output } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
@@ -49,13 +50,6 @@ suite("containers' files", { skip, timeout: 300_000 }, () => {
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args]);
   const gantry = (...args: string[]): Promise<CommandResult> =>
     runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
-
-  /** Of a command that must succeed. */
-  async function output(result: Promise<CommandResult>): Promise<string> {
-    const { status, stdout, stderr } = await result;
-    assert.equal(status, 0, stderr);
-    return stdout;
-  }
 
   async function refused(result: Promise<CommandResult>, text: RegExp): Promise<void> {
     const { status, stderr } = await result;

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { output } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
@@ -21,13 +22,6 @@ suite('volumes in containers', { skip, timeout: 300_000 }, () => {
     runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
   const run = (...args: string[]): Promise<CommandResult> => docker('run', '--rm', '--network', 'none', ...args);
   const gantryRun = (...args: string[]): Promise<CommandResult> => gantry('run', '--rm', '--network', 'none', ...args);
-
-  /** Of a command that must succeed. */
-  async function output(result: Promise<CommandResult>): Promise<string> {
-    const { status, stdout, stderr } = await result;
-    assert.equal(status, 0, stderr);
-    return stdout;
-  }
 
   async function refused(result: Promise<CommandResult>, text: RegExp): Promise<void> {
     const { status, stderr } = await result;

@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { dockerOutput } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -15,13 +16,9 @@ interface Health {
 
 suite('health checks', { skip }, () => {
   let daemon: GantryDaemon;
-  const docker = (...args: string[]) => runCommand(['docker', '-H', daemon.host, ...args]);
+  const _docker = (...args: string[]) => runCommand(['docker', '-H', daemon.host, ...args]);
 
-  async function ok(...args: string[]): Promise<string> {
-    const { status, stdout, stderr } = await docker(...args);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const ok = (...args: string[]) => dockerOutput(daemon.host, ...args);
 
   const run = (name: string, ...args: string[]) =>
     ok('run', '-d', '--name', name, '--network', 'none', ...args, 'busybox', 'sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done');

@@ -4,18 +4,11 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node
 import { after, before, suite, test } from 'node:test';
 import { limitSupport } from '../../src/linux/cgroup-facts.ts';
 import { cgroupHost } from '../../src/linux/cgroup-host.ts';
-import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { cgroupText, containersMissing, dockerOutput } from '../harness/running-containers.ts';
 
-const skip =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : !existsSync('/bin/busybox')
-      ? 'needs busybox (apt-get install busybox-static)'
-      : (await runCommand(['docker', '--version'])).status !== 0
-        ? 'needs the docker command line'
-        : false;
+const skip = await containersMissing();
 
 const host = skip === false ? cgroupHost() : null;
 const ownParent = `/gantry-limits-${process.pid}`;
@@ -64,29 +57,13 @@ suite('limits', { skip }, () => {
     await daemon.dispose();
   });
 
-  async function docker(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
-
-  /** The text of the file for the container of that process; null: the kernel's version has none. */
-  function kernelText(pid: string, controller: string, v1File: string | null, v2File: string | null): string | null {
-    const mountPoint = host?.v1.get(controller);
-    const file = mountPoint === undefined ? v2File : v1File;
-    const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
-    const line = lines.find((each) =>
-      mountPoint === undefined ? each.startsWith('0::') : each.split(':')[1]?.split(',').includes(controller),
-    );
-    const path = `${mountPoint ?? host?.unified}${line?.split(':').slice(2).join(':')}/${file}`;
-    return file === null || !existsSync(path) ? null : readFileSync(path, 'utf8').trim();
-  }
+  const docker = (...args: readonly string[]) => dockerOutput(daemon.host, ...args);
 
   for (const [flags, controller, v1File, v2File, expected] of rows) {
     test(`run ${flags.join(' ')}`, { skip: whyNot(flags, disk) }, async () => {
       const given = flags.map((flag) => flag.replace('DISK', disk?.path ?? ''));
       const id = await docker('run', '-d', '--network', 'none', ...given, 'busybox', 'sleep', '1000');
-      const text = kernelText(await docker('inspect', '-f', '{{.State.Pid}}', id), controller, v1File, v2File);
+      const text = cgroupText(await docker('inspect', '-f', '{{.State.Pid}}', id), controller, v1File, v2File);
       await docker('rm', '-f', id);
       if (text !== null) assert.match(text, new RegExp(expected.source.replace('DEV', disk?.numbers ?? ''), expected.flags));
     });
@@ -173,7 +150,7 @@ suite('limits', { skip }, () => {
     await daemon.restart();
     await docker('pause', 'below');
     await docker('update', '--pids-limit', '8', 'below');
-    assert.equal(kernelText(await docker('inspect', '-f', '{{.State.Pid}}', 'below'), 'pids', 'pids.max', 'pids.max'), '8');
+    assert.equal(cgroupText(await docker('inspect', '-f', '{{.State.Pid}}', 'below'), 'pids', 'pids.max', 'pids.max'), '8');
     await docker('unpause', 'below');
     await docker('rm', '-f', 'below');
   });

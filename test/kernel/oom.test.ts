@@ -1,27 +1,18 @@
 /** The kernel's OOM killer in containers: told at once, and truthfully afterwards. Needs root and the docker command line. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cgroupFacts } from '../../src/linux/cgroup-facts.ts';
 import { cgroupHost } from '../../src/linux/cgroup-host.ts';
 import { createCgroup, removeCgroup } from '../../src/linux/cgroups.ts';
 import { armFile, makeEventPoll, waitForEvents } from '../../src/linux/event-poll.ts';
-import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { containersMissing, dockerOutput } from '../harness/running-containers.ts';
 
-const skip =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : !existsSync('/bin/busybox')
-      ? 'needs busybox (apt-get install busybox-static)'
-      : (await runCommand(['docker', '--version'])).status !== 0
-        ? 'needs the docker command line'
-        : !cgroupFacts().memoryLimit
-          ? 'needs memory limits'
-          : false;
+const skip = (await containersMissing()) || (cgroupFacts().memoryLimit ? false : 'needs memory limits');
 
 const limit = ['--network', 'none', '-m', '16m', '--memory-swap', '16m'];
 const devour = 'head -c 200m /dev/zero | tail -c 100m >/dev/null';
@@ -51,11 +42,7 @@ suite('oom', { skip }, () => {
     await daemon.dispose();
   });
 
-  async function docker(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const docker = (...args: readonly string[]) => dockerOutput(daemon.host, ...args);
 
   async function untilSeen(line: string): Promise<void> {
     const deadline = Date.now() + 20_000;

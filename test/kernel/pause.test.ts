@@ -1,25 +1,18 @@
 /** Pause and unpause on this kernel, through the docker command line. Needs root and writable cgroups. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { kernelFiles } from '../../src/linux/cgroup-files.ts';
 import { freezeCgroup, isFrozen, thawCgroup } from '../../src/linux/cgroup-freezer.ts';
 import { cgroupHost } from '../../src/linux/cgroup-host.ts';
 import { createCgroup, removeCgroup } from '../../src/linux/cgroups.ts';
-import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { containersMissing, dockerOutput } from '../harness/running-containers.ts';
 
-const skip =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : !existsSync('/bin/busybox')
-      ? 'needs busybox (apt-get install busybox-static)'
-      : (await runCommand(['docker', '--version'])).status !== 0
-        ? 'needs the docker command line'
-        : false;
+const skip = await containersMissing();
 
 suite('pause', { skip }, () => {
   let daemon: GantryDaemon;
@@ -33,11 +26,7 @@ suite('pause', { skip }, () => {
     await daemon.dispose();
   });
 
-  async function docker(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const docker = (...args: readonly string[]) => dockerOutput(daemon.host, ...args);
 
   const state = (name: string) => docker('inspect', '-f', '{{.State.Status}} {{.State.Running}} {{.State.Paused}}', name);
   /** Grows by a line every 10 ms while the container runs. */

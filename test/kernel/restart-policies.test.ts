@@ -6,6 +6,7 @@ import { ownCgroups } from '../faults/residue.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { endMachine } from '../harness/machine-restart.ts';
+import { dockerOutput } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -26,11 +27,7 @@ suite('restart policies', { skip }, () => {
   let daemon: GantryDaemon;
   const docker = (...args: string[]) => runCommand(['docker', '-H', daemon.host, ...args]);
 
-  async function ok(...args: string[]): Promise<string> {
-    const { status, stdout, stderr } = await docker(...args);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const ok = (...args: string[]) => dockerOutput(daemon.host, ...args);
 
   const run = (name: string, policy: string, script: string) =>
     ok('run', '-d', '--name', name, '--network', 'none', '--restart', policy, 'busybox', 'sh', '-c', script);

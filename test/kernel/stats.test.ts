@@ -1,6 +1,5 @@
 /** What containers use, as the docker command line and the API tell it on this kernel. Needs root and the docker command line. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { GantryClient } from '../../src/client/gantry-client.ts';
@@ -8,15 +7,9 @@ import type { StatsAnswer } from '../../src/client/usage-types.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { containersMissing, dockerOutput } from '../harness/running-containers.ts';
 
-const skip =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : !existsSync('/bin/busybox')
-      ? 'needs busybox (apt-get install busybox-static)'
-      : (await runCommand(['docker', '--version'])).status !== 0
-        ? 'needs the docker command line'
-        : false;
+const skip = await containersMissing();
 
 suite('stats', { skip }, () => {
   let daemon: GantryDaemon;
@@ -36,11 +29,7 @@ suite('stats', { skip }, () => {
     await daemon.dispose();
   });
 
-  async function docker(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const docker = (...args: readonly string[]) => dockerOutput(daemon.host, ...args);
 
   async function take(name: string, count: number): Promise<readonly StatsAnswer[]> {
     const abort = new AbortController();

@@ -1,20 +1,13 @@
 /** New limits for containers that run, in this kernel's cgroups. Needs root and the docker command line. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { cgroupHost } from '../../src/linux/cgroup-host.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { cgroupText, containersMissing, dockerOutput } from '../harness/running-containers.ts';
 
-const skip =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : !existsSync('/bin/busybox')
-      ? 'needs busybox (apt-get install busybox-static)'
-      : (await runCommand(['docker', '--version'])).status !== 0
-        ? 'needs the docker command line'
-        : false;
+const skip = await containersMissing();
 
 const host = skip === false ? cgroupHost() : null;
 const isV1 = host?.v1.has('memory') ?? false;
@@ -34,11 +27,7 @@ suite('update', { skip }, () => {
     await daemon.dispose();
   });
 
-  async function docker(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
-    assert.equal(status, 0, `docker ${args.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
+  const docker = (...args: readonly string[]) => dockerOutput(daemon.host, ...args);
 
   async function refused(...args: readonly string[]): Promise<string> {
     const { status, stderr } = await runCommand(['docker', '-H', daemon.host, ...args]);
@@ -47,15 +36,7 @@ suite('update', { skip }, () => {
   }
 
   /** What the kernel says: the file of cgroup v1, or that of v2. */
-  function value(controller: string, v1File: string, v2File: string): string {
-    const mountPoint = host?.v1.get(controller);
-    const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
-    const line = lines.find((each) =>
-      mountPoint === undefined ? each.startsWith('0::') : each.split(':')[1]?.split(',').includes(controller),
-    );
-    const path = line?.split(':').slice(2).join(':') ?? '';
-    return readFileSync(`${mountPoint ?? host?.unified}${path}/${mountPoint === undefined ? v2File : v1File}`, 'utf8').trim();
-  }
+  const value = (controller: string, v1File: string, v2File: string) => cgroupText(pid, controller, v1File, v2File) ?? '';
 
   test('limits of a running container are in force at once, and stored', async () => {
     await docker('update', '-m', '100m', '--memory-swap', '200m', '--cpus', '0.5', '--cpuset-cpus', '0', '--pids-limit', '30', 'box');
