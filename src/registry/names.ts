@@ -38,6 +38,13 @@ export function checkTag(text: string): string {
   );
 }
 
+const anyDigest = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,}$/;
+
+/** A digest of an algorithm that is not kept here: nothing can be found by it. */
+export function isForeignDigest(text: string): boolean {
+  return anyDigest.test(text) && !text.startsWith('sha256:');
+}
+
 /** Throws DIGEST_INVALID. */
 export function checkDigest(text: string): Digest {
   if (isDigest(text)) return text;

@@ -41,6 +41,8 @@ const kinds: Readonly<Record<RefusalCode, readonly [status: number, code: ErrorC
   UNAVAILABLE: [503, 'unavailable'],
 };
 
+export const refusalCodes = Object.keys(kinds) as readonly RefusalCode[];
+
 export class RegistryRefusal extends EngineError {
   override readonly name = 'RegistryRefusal';
   readonly refusal: RefusalCode;

@@ -28,6 +28,7 @@ export class Upload implements RegistryUpload {
   readonly #owner: UploadOwner;
   #sizeBytes: number;
   #busy = false;
+  #writer: { replace(): Promise<void> } | null = null;
   #gone = false;
   #usedAt: number;
 
@@ -47,14 +48,24 @@ export class Upload implements RegistryUpload {
     return this.#busy ? Date.now() : this.#usedAt;
   }
 
-  async append(source: AsyncIterable<Uint8Array>, startsAt: number, signal?: AbortSignal): Promise<void> {
+  async append(source: AsyncIterable<Uint8Array>, startsAt: number, signal?: AbortSignal, onReplaced?: () => void): Promise<void> {
+    await this.#writer?.replace();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const replace = (): Promise<void> => {
+      onReplaced?.();
+      return promise;
+    };
     await this.#alone(async () => {
+      this.#writer = onReplaced === undefined ? null : { replace };
       if (startsAt !== this.#sizeBytes) {
         throw new RegistryRefusal('RANGE_INVALID', `the next byte of this upload is ${this.#sizeBytes}, not ${startsAt}`);
       }
       await this.#owner.files.append(this.id, this.#admitted(source, signal), (bytes) => {
         this.#sizeBytes += bytes;
       });
+    }).finally(() => {
+      if (this.#writer?.replace === replace) this.#writer = null;
+      resolve();
     });
   }
 

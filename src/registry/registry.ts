@@ -29,6 +29,9 @@ export interface Registry {
   close(): Promise<void>;
 }
 
+/** For whoever only looks: the web page. */
+export type RegistryView = Pick<Registry, 'repositories' | 'repository'>;
+
 export interface RegistryRepository {
   readonly name: string;
   /** It holds a manifest or a blob. */
@@ -74,8 +77,11 @@ export interface RegistryUpload {
   readonly id: string;
   /** Bytes that are there. */
   readonly sizeBytes: number;
-  /** `startsAt` must be `sizeBytes`, else RANGE_INVALID. One at a time: a second writer is refused. What came before a cut stays. */
-  append(source: AsyncIterable<Uint8Array>, startsAt: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * `startsAt` must be `sizeBytes`, else RANGE_INVALID. What came before a cut stays. One at a time: a second writer replaces the first, whose `onReplaced` must end its source
+   * (a client whose connection broke comes again before the server has noticed); one without is not replaced: the second is refused then.
+   */
+  append(source: AsyncIterable<Uint8Array>, startsAt: number, signal?: AbortSignal, onReplaced?: () => void): Promise<void>;
   /** DIGEST_INVALID removes the upload. */
   finish(digest: Digest, writer: Writer): Promise<StoredBlob>;
   cancel(): Promise<void>;

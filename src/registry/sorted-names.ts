@@ -1,4 +1,5 @@
-/** A sorted set of names with pages: what tag lists and the catalogue are cut from. Insertion into 100 000 names costs some 20 µs. Order: by code unit (ASCII order). */
+/** A sorted set of names with pages: what tag lists and the catalogue are cut from. Insertion into 100 000 names costs some 20 µs. Order: the specification's for tags,
+ * without regard to case; names that differ by case only follow by code unit. */
 import type { Page, PageOf } from './registry.ts';
 
 export class SortedNames {
@@ -51,6 +52,8 @@ export class SortedNames {
   }
 }
 
-function compare(a: string, b: string): number {
+function compare(left: string, right: string): number {
+  const [a, b] = [left.toLowerCase(), right.toLowerCase()];
+  if (a === b) return left < right ? -1 : left > right ? 1 : 0;
   return a < b ? -1 : a > b ? 1 : 0;
 }

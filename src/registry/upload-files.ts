@@ -54,7 +54,9 @@ export class UploadFiles {
     const ahead: Promise<void>[] = [];
     try {
       for await (const bytes of batches(source)) {
-        const sent = this.#call({ op: 'append', session: id, bytes }, [bytes.buffer]).then(() => grown(bytes.byteLength));
+        // The buffer changes threads: it has no length here any more.
+        const sizeBytes = bytes.length;
+        const sent = this.#call({ op: 'append', session: id, bytes }, [bytes.buffer]).then(() => grown(sizeBytes));
         sent.catch(() => {});
         ahead.push(sent);
         if (ahead.length >= batchesAhead) await ahead.shift();

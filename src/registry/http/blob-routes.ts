@@ -22,7 +22,12 @@ export async function getBlob(exchange: Exchange, repository: RegistryRepository
   const part = byteRange(ifRange === undefined || ifRange === tag ? range : undefined, blob.sizeBytes);
   if (part.kind === 'unsatisfiable') {
     response.setHeader('Content-Range', `bytes */${blob.sizeBytes}`);
-    throw new RegistryRefusal('RANGE_INVALID', `blob ${digest} has ${blob.sizeBytes} bytes: there are none in the range asked for`);
+    throw new RegistryRefusal(
+      'UNSUPPORTED',
+      `blob ${digest} has ${blob.sizeBytes} bytes: there are none in the range asked for`,
+      null,
+      416,
+    );
   }
   const whole = part.kind === 'whole';
   const [start, end] = whole ? [0, blob.sizeBytes] : [part.start, part.end];

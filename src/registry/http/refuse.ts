@@ -1,12 +1,15 @@
 /** Any thrown value as the answer that the specification asks for ("Error Codes"). What is a defect of ours or the disk's is told to the log, not to the client. */
 import { EngineError, type ErrorCode } from '../../base/errors.ts';
-import { RegistryRefusal } from '../registry-refusal.ts';
+import { type RefusalCode, RegistryRefusal } from '../registry-refusal.ts';
 
 export interface Refusal {
   readonly status: number;
   readonly body: string;
   readonly unexpected: boolean;
 }
+
+/** The specification allows only its own codes in a 4xx; the message says the rest. */
+const wireCodes: Partial<Readonly<Record<RefusalCode, string>>> = { RANGE_INVALID: 'BLOB_UPLOAD_INVALID', QUOTA_EXCEEDED: 'DENIED' };
 
 const statuses: Readonly<Record<ErrorCode, readonly [status: number, code: string]>> = {
   invalid: [400, 'UNSUPPORTED'],
@@ -22,7 +25,7 @@ const statuses: Readonly<Record<ErrorCode, readonly [status: number, code: strin
 export function refusalOf(thrown: unknown): Refusal {
   if (thrown instanceof RegistryRefusal) {
     const { refusal, message, detail, status } = thrown;
-    return { status, body: errorBody(refusal, message, detail), unexpected: false };
+    return { status, body: errorBody(wireCodes[refusal] ?? refusal, message, detail), unexpected: false };
   }
   if (!(thrown instanceof EngineError))
     return { status: 500, body: errorBody('UNKNOWN', 'internal error; the log of the registry says more', null), unexpected: true };

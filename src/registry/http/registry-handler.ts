@@ -4,6 +4,7 @@
  *     request ─▶ path ─▶ admission (rate) ─▶ access (401, 403) ─▶ read-only (405) ─▶ route ─▶ observer
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hasErrnoCode } from '../../base/errors.ts';
 import type { AccessControl, AccessRequest, AccessScope, RepositoryAction } from '../access.ts';
 import type { Registry } from '../registry.ts';
 import { RegistryRefusal } from '../registry-refusal.ts';
@@ -107,7 +108,7 @@ class RequestTurn {
   async #serve(): Promise<void> {
     let unreadable: unknown = null;
     try {
-      this.#endpoint = readPath(this.#path);
+      this.#endpoint = readPath(this.#path, this.#request.method === 'GET' || this.#request.method === 'HEAD');
     } catch (thrown) {
       unreadable = thrown;
     }
@@ -217,6 +218,7 @@ class RequestTurn {
     const [request, response] = [this.#request, this.#response];
     // A client that is gone hears nothing, and an answer that has begun can only be cut.
     if (response.headersSent || response.destroyed) {
+      if (!hasErrnoCode(thrown, 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE', 'ABORT_ERR')) this.#options.onError?.(thrown, request);
       response.destroy();
       return;
     }

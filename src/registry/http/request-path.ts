@@ -8,7 +8,7 @@
  *     /v2/<name>/manifests/<reference>      /v2/<name>/referrers/<digest>
  */
 import type { Digest } from '../../base/brand.ts';
-import { checkDigest, checkRepositoryName, checkTag } from '../names.ts';
+import { checkDigest, checkRepositoryName, checkTag, isForeignDigest } from '../names.ts';
 import { RegistryRefusal } from '../registry-refusal.ts';
 
 export type RegistryPath =
@@ -25,8 +25,11 @@ const uploadId = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** A name, a digest and the words between; more is nothing of ours. */
 const pathLimit = 1024;
 
-/** `path`: without the query. Null: not an endpoint. Throws NAME_INVALID, DIGEST_INVALID, MANIFEST_INVALID, BLOB_UPLOAD_UNKNOWN. */
-export function readPath(path: string): RegistryPath | null {
+/**
+ * `path`: without the query. Null: not an endpoint. Throws NAME_INVALID, DIGEST_INVALID, MANIFEST_INVALID, BLOB_UPLOAD_UNKNOWN; when it reads, 404 for digests of
+ * other algorithms than sha256, by which nothing is found.
+ */
+export function readPath(path: string, reads: boolean): RegistryPath | null {
   if (path === '/v2/' || path === '/v2') return { kind: 'base' };
   if (path === '/v2/_catalog') return { kind: 'catalogue' };
   if (!path.startsWith('/v2/') || path.length > pathLimit) return null;
@@ -39,9 +42,11 @@ export function readPath(path: string): RegistryPath | null {
   if (third === 'blobs' && second === 'uploads' && segments.length > 3) return { kind: 'upload', name: name(3), id: checkUploadId(last) };
   if (segments.length < 3) return null;
   if (second === 'blobs' && last === 'uploads') return { kind: 'uploads', name: name(2) };
-  if (second === 'blobs') return { kind: 'blob', name: name(2), digest: checkDigest(last) };
-  if (second === 'manifests')
-    return { kind: 'manifest', name: name(2), reference: last.includes(':') ? checkDigest(last) : checkTag(last) };
+  if (second === 'blobs') return { kind: 'blob', name: name(2), digest: digestIn(last, reads, 'BLOB_UNKNOWN') };
+  if (second === 'manifests') {
+    const reference = last.includes(':') ? digestIn(last, reads, 'MANIFEST_UNKNOWN') : checkTag(last);
+    return { kind: 'manifest', name: name(2), reference };
+  }
   if (second === 'referrers') return { kind: 'referrers', name: name(2), digest: checkDigest(last) };
   if (second === 'tags' && last === 'list') return { kind: 'tags', name: name(2) };
   return null;
@@ -56,6 +61,15 @@ function decoded(path: string): string {
   } catch {
     throw new RegistryRefusal('NAME_INVALID', 'invalid path: its percent-encoding cannot be read');
   }
+}
+
+function digestIn(text: string, reads: boolean, unknown: 'BLOB_UNKNOWN' | 'MANIFEST_UNKNOWN'): Digest {
+  if (reads && isForeignDigest(text)) {
+    throw new RegistryRefusal(unknown, `${text.slice(0, text.indexOf(':'))} digests are not kept here, only sha256`, {
+      digest: text.slice(0, 200),
+    });
+  }
+  return checkDigest(text);
 }
 
 function checkUploadId(text: string): string {

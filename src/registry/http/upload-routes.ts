@@ -79,7 +79,7 @@ async function append({ request, response, signal }: Exchange, repository: Regis
   }
   if (lengthBytes === 0 || (lengthBytes === null && request.headers['transfer-encoding'] === undefined)) return;
   const start = upload.sizeBytes;
-  await upload.append(bodyOf(request), start, signal);
+  await upload.append(bodyOf(request), start, signal, () => request.destroy());
   const came = upload.sizeBytes - start;
   if (chunk === null || came === chunk.end - chunk.start) return;
   throw new RegistryRefusal('SIZE_INVALID', `${came} bytes came where Content-Range announced ${chunk.end - chunk.start}`);
