@@ -1,15 +1,9 @@
 /** A repository of a registry, as the source or the destination of a copy. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../base/brand.ts';
-import { invalid } from '../../base/errors.ts';
 import type { Repository } from '../../distribution/registry-client.ts';
-import { RegistryError } from '../../distribution/registry-error.ts';
 import type { Descriptor } from '../../oci/manifest.ts';
+import { resumedBlob } from '../resumed-blob.ts';
 import type { BlobCopy, BlobOutcome, FetchedDocument, ImageDestination, ImageSource } from './image-place.ts';
-
-const attempts = 5;
-const firstPauseMs = 500;
-const longestPauseMs = 60_000;
 
 export class RegistryPlace implements ImageSource, ImageDestination {
   readonly #repository: Repository;
@@ -31,36 +25,8 @@ export class RegistryPlace implements ImageSource, ImageDestination {
     return { descriptor, bytes };
   }
 
-  /** Goes on where it was cut: whoever reads this sends it elsewhere, and would have to begin again. */
-  async *open(blob: Descriptor, offsetBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    let at = offsetBytes;
-    for (let failures = 0; at < blob.size; ) {
-      try {
-        for await (const chunk of this.#from(blob, at, signal)) {
-          at += chunk.length;
-          failures = 0;
-          yield chunk;
-        }
-        if (at !== blob.size) throw invalid(`${this.name}: blob ${blob.digest} has ${at} bytes where ${blob.size} were announced`);
-      } catch (thrown) {
-        if (!(thrown instanceof RegistryError && thrown.failure.retryable) || ++failures >= attempts) throw thrown;
-        await sleep(Math.min(thrown.failure.retryAfterMs ?? firstPauseMs * 2 ** (failures - 1), longestPauseMs), undefined, { signal });
-      }
-    }
-  }
-
-  async *#from(blob: Descriptor, offsetBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const { startsAt, bytes } = await this.#repository.blob(blob, offsetBytes, signal);
-    // A registry without ranges begins at the beginning.
-    let skip = offsetBytes - startsAt;
-    for await (const chunk of bytes) {
-      if (skip >= chunk.length) {
-        skip -= chunk.length;
-        continue;
-      }
-      yield skip === 0 ? chunk : chunk.subarray(skip);
-      skip = 0;
-    }
+  open(blob: Descriptor, offsetBytes: number, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return resumedBlob(this.#repository, blob, offsetBytes, signal);
   }
 
   tags(signal: AbortSignal): AsyncIterable<string> {

@@ -1,5 +1,5 @@
 /** The first page: the repositories that its reader may read, some at a time, found by a part of their name. */
-import type { Registry } from '../registry.ts';
+import type { RegistryView } from '../registry.ts';
 import { type Html, html } from './html.ts';
 import { countText } from './words.ts';
 
@@ -16,7 +16,7 @@ export interface Listing {
 
 /** One page of names that hold `text` and pass `mayRead`. */
 export async function listRepositories(
-  registry: Registry,
+  registry: RegistryView,
   { after, text }: { readonly after: string | null; readonly text: string },
   mayRead: (name: string) => Promise<boolean>,
 ): Promise<Listing> {
@@ -35,7 +35,7 @@ export async function listRepositories(
 }
 
 export async function catalogueView(
-  registry: Registry,
+  registry: RegistryView,
   listing: Listing,
   { after, text }: { readonly after: string | null; readonly text: string },
 ): Promise<Html> {
@@ -52,7 +52,7 @@ ${
 ${pageLinks('/', text, after, listing.next)}`;
 }
 
-async function repositoryRow(registry: Registry, name: string): Promise<Html> {
+async function repositoryRow(registry: RegistryView, name: string): Promise<Html> {
   const { entries, more } = await registry.repository(name).tags({ after: null, limit: countedTags });
   const count = more ? `more than ${countedTags}` : String(entries.length);
   return html`<tr><td><a href="/browse/${name}">${name}</a></td><td class="number">${count}</td></tr>

@@ -11,7 +11,7 @@
 import { EngineError } from '../../base/errors.ts';
 import { isDigest } from '../../oci/digest.ts';
 import type { AccessControl, AccessDecision, AccessScope } from '../access.ts';
-import type { Registry } from '../registry.ts';
+import type { RegistryView } from '../registry.ts';
 import { RegistryRefusal } from '../registry-refusal.ts';
 import { catalogueView, listRepositories } from './catalogue-view.ts';
 import { html } from './html.ts';
@@ -23,7 +23,7 @@ import { repositoryView } from './repository-view.ts';
 
 export interface RegistryPageOptions {
   /** Of a pull-through cache: what it holds (`kept`); looking at a page must fetch nothing. */
-  readonly registry: Registry;
+  readonly registry: RegistryView;
   readonly access: AccessControl;
   /** There are users: who is not logged in is offered to. */
   readonly hasUsers: boolean;
@@ -79,14 +79,14 @@ async function answer({ registry, access, hasUsers }: RegistryPageOptions, reque
   return await (place.reference === null ? tagsOf(registry, viewer, place.name) : imageOf(registry, viewer, place.name, place.reference));
 }
 
-async function catalogue(registry: Registry, viewer: Viewer, mayRead: (name: string) => Promise<boolean>): Promise<PageResponse> {
+async function catalogue(registry: RegistryView, viewer: Viewer, mayRead: (name: string) => Promise<boolean>): Promise<PageResponse> {
   const page = pageOf(viewer);
   const listing = await listRepositories(registry, page, mayRead);
   const content = await catalogueView(registry, listing, page);
   return framed({ ...frameOf(viewer), title: 'Repositories', search: { action: '/', text: page.text, label: 'Part of a name' }, content });
 }
 
-async function tagsOf(registry: Registry, viewer: Viewer, name: string): Promise<PageResponse> {
+async function tagsOf(registry: RegistryView, viewer: Viewer, name: string): Promise<PageResponse> {
   const repository = registry.repository(name);
   if (!repository.exists) return notFound();
   const page = pageOf(viewer);
@@ -99,7 +99,7 @@ async function tagsOf(registry: Registry, viewer: Viewer, name: string): Promise
   });
 }
 
-async function imageOf(registry: Registry, viewer: Viewer, name: string, reference: string): Promise<PageResponse> {
+async function imageOf(registry: RegistryView, viewer: Viewer, name: string, reference: string): Promise<PageResponse> {
   const repository = registry.repository(name);
   const manifest = await readManifest(repository, reference);
   if (manifest === null) return notFound();
