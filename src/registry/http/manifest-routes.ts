@@ -69,10 +69,17 @@ function headOf(manifest: StoredManifest): Headers {
       'Docker-Content-Digest': manifest.digest,
       ETag: `"${manifest.digest}"`,
       Vary: 'Accept',
+      ...freshness(manifest),
     };
     heads.set(manifest, head);
   }
   return head;
+}
+
+/** RFC 9111: how long ago upstream said so (5.1); 110 is "Response is Stale" (obsolete there, and still the only way to say it). */
+function freshness({ cached }: StoredManifest): Headers {
+  if (cached === undefined) return {};
+  return { Age: cached.ageSeconds, ...(cached.isStale ? { Warning: '110 - "Response is Stale"' } : {}) };
 }
 
 function sendManifest(response: ServerResponse, head: Headers, bytes: Buffer | null): void {

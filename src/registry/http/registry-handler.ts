@@ -83,6 +83,7 @@ class RequestTurn {
   readonly #startedAt = performance.now();
   #endpoint: RegistryPath | null = null;
   #user: string | null = null;
+  #sentBytes = 0;
 
   constructor(options: RegistryHandlerOptions, request: IncomingMessage, response: ServerResponse, url: string) {
     this.#options = options;
@@ -167,6 +168,9 @@ class RequestTurn {
       query: new URLSearchParams(this.#query),
       writer: { user: this.#user, address: this.#address, userAgent: request.headers['user-agent'] ?? '' },
       signal: gone.signal,
+      countSent: (bytes) => {
+        this.#sentBytes += bytes;
+      },
     };
   }
 
@@ -224,6 +228,7 @@ class RequestTurn {
     }
     const { status, body, unexpected } = refusalOf(thrown);
     if (unexpected) this.#options.onError?.(thrown, request);
+    if (thrown instanceof RegistryRefusal && thrown.retryAfterSeconds !== null) response.setHeader('Retry-After', thrown.retryAfterSeconds);
     // The rest of a body that nobody wants: the connection ends after the answer.
     if (!request.complete) response.setHeader('Connection', 'close');
     response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
@@ -240,7 +245,7 @@ class RequestTurn {
         repository: this.#endpoint !== null && 'name' in this.#endpoint ? this.#endpoint.name : null,
         status: this.#response.statusCode,
         requestBytes: socket.bytesRead - readBefore,
-        responseBytes: socket.bytesWritten - writtenBefore,
+        responseBytes: socket.bytesWritten - writtenBefore + this.#sentBytes,
         durationMs: performance.now() - this.#startedAt,
         user: this.#user,
         address: this.#address,
