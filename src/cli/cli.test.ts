@@ -81,7 +81,6 @@ describe('runCli without a daemon', () => {
     ['-H unix:///nonexistent/s run x', 125, /^gantry: Cannot connect/],
     ['-H unix://relative ps', 1, /must be absolute/],
     ['--context nope ps', 1, /context "nope" not found/],
-    ['images --tree', 1, /--tree is not supported: an image is kept for one platform/],
     ['run --ttl soon x', 125, /invalid argument "soon" for "--ttl" flag: time: invalid duration "soon"/],
     ['create --ttl -1s x', 125, /"--ttl" flag: it must be above zero/],
     ['inspect --diff a', 2, /--diff compares two objects: gantry inspect --diff A B/],

@@ -204,6 +204,21 @@ export const commandTable: readonly CommandEntry[] = [
     summary: 'Search Docker Hub, or another registry, for images',
     load: async () => (await import('./commands/search.ts')).search,
   },
+  {
+    paths: ['image verify'],
+    summary: 'Read images again and tell what is damaged or missing (beyond Docker)',
+    load: async () => (await import('./commands/image-verify.ts')).imageVerify,
+  },
+  {
+    paths: ['image diff'],
+    summary: 'Show which files and layers differ between two images (beyond Docker)',
+    load: async () => (await import('./commands/image-diff.ts')).imageDiff,
+  },
+  {
+    paths: ['image why'],
+    summary: 'Show who needs a layer or another blob (beyond Docker)',
+    load: async () => (await import('./commands/image-why.ts')).imageWhy,
+  },
   { paths: ['image prune'], summary: 'Remove unused images', load: async () => (await import('./commands/prune.ts')).imagePrune },
   {
     paths: ['network create'],

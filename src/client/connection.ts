@@ -155,6 +155,8 @@ class Exchange {
     this.#outcome = outcome;
     this.#signal = signal;
     this.#body = new Readable({ read: () => void this.#socket.resume(), destroy: (error, done) => this.#bodyDestroyed(error, done) });
+    // It may break before anybody reads it; whoever does is told then.
+    this.#body.on('error', () => {});
     this.#parser = new ResponseParser(
       { requestMethod: request.method, expectUpgrade: request.upgrade },
       {

@@ -1,8 +1,18 @@
 import type { Readable } from 'node:stream';
 import { type ApiClient, pathName } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
+import type { DigestUse, ImageDifference, ImageTree, ImageVerification } from './image-study-types.ts';
 import { jsonValues } from './json-lines.ts';
-import type { Filters, FoundImage, HistoryItem, ImageSummary, ProgressMessage, PruneAnswer, RegistryCredentials, RemovedItem } from './types.ts';
+import type {
+  Filters,
+  FoundImage,
+  HistoryItem,
+  ImageSummary,
+  ProgressMessage,
+  PruneAnswer,
+  RegistryCredentials,
+  RemovedItem,
+} from './types.ts';
 
 /** `linux/arm64/v8` as the JSON object that API 1.48 and newer read in `platform` parameters of load, save, history and push. */
 export function platformJson(platform: string): string {
@@ -24,6 +34,26 @@ export class ImageApi {
 
   inspectRaw(name: string, query: { readonly platform?: string } = {}): Promise<string> {
     return this.#client.text('GET', `${image(name)}/json`, { query: { platform: platformJson(query.platform ?? '') } });
+  }
+
+  /** Beyond Docker: every image with its platforms, layers and containers. */
+  tree(): Promise<readonly ImageTree[]> {
+    return this.#client.json('GET', '/images/tree');
+  }
+
+  /** Beyond Docker: everything is read again, which takes its time. */
+  verify(name: string): Promise<ImageVerification> {
+    return this.#client.json('POST', `${image(name)}/verify`);
+  }
+
+  /** Beyond Docker. `limit` bounds the changes that are listed, not those that are counted. */
+  diff(from: string, to: string, limit: number): Promise<ImageDifference> {
+    return this.#client.json('GET', `${image(from)}/diff`, { query: { with: to, limit: String(limit) } });
+  }
+
+  /** Beyond Docker: who needs a layer, a manifest or a config. */
+  why(digest: string): Promise<DigestUse> {
+    return this.#client.json('GET', '/images/why', { query: { digest } });
   }
 
   history(name: string, platform: string): Promise<HistoryItem[]> {

@@ -1,5 +1,6 @@
+import type { Filters } from '../../client/types.ts';
 import { CliError } from '../cli-error.ts';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { formatRows } from '../format/row-format.ts';
 import { addFilter, collectFilters } from '../parse/filter-option.ts';
@@ -14,15 +15,16 @@ export const imageLs: Command = {
       --format string   Format output: table, table TEMPLATE, json, or a Go template for each line
       --no-trunc        Don't truncate output
   -q, --quiet           Only show image IDs
-      --tree            List multi-platform images as a tree
+      --tree            List images with their platforms and who uses them
+      --layers          With --tree: show the layers too, and which other images have them (beyond Docker)
 `),
   args: { min: 0, max: 1 },
   async run(context) {
     const { flags, client, config, args } = context;
-    if (flags.bool('tree'))
-      throw new CliError('--tree is not supported: an image is kept for one platform here, so there is no tree of platforms to show');
     const filters = collectFilters(flags);
     if (args[0] !== undefined) addFilter(filters, 'reference', args[0]);
+    if (flags.bool('tree')) return showTree(context, filters);
+    if (flags.bool('layers')) throw new CliError('--layers needs --tree');
     const quiet = flags.bool('quiet');
     const format = flags.string('format') || (quiet ? '' : (config.file.imagesFormat ?? ''));
     const images = await client.images.list({ all: flags.bool('all'), filters });
@@ -34,3 +36,22 @@ export const imageLs: Command = {
     return 0;
   },
 };
+
+async function showTree(context: CommandContext, filters: Filters): Promise<number> {
+  const { flags, client } = context;
+  const odd = ['quiet', 'digests', 'format'].find((name) => flags.has(name));
+  if (odd !== undefined) throw new CliError(`--${odd} is not supported with --tree`);
+  const [listed, all, containers] = await Promise.all([
+    client.images.list({ all: flags.bool('all'), filters }),
+    client.images.tree(),
+    client.containers.list({ all: true }),
+  ]);
+  // Filters are those of the list; it has their order, too.
+  const trees = new Map(all.map((image) => [image.Id, image]));
+  const names = new Map(containers.map(({ Id, Names }) => [Id, (Names?.[0] ?? '').replace(/^\//, '')]));
+  const { imageTreeText } = await import('../views/image-tree.ts');
+  const options = { layers: flags.bool('layers'), truncate: !flags.bool('no-trunc'), now: Date.now(), names };
+  const chosen = listed.flatMap(({ Id }) => trees.get(Id) ?? []);
+  context.print(imageTreeText(chosen, all, options));
+  return 0;
+}
