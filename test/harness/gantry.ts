@@ -128,7 +128,7 @@ function spawnDaemon(directory: string, host: string, options: GantryOptions, fa
 
 async function launch(directory: string, host: string, options: GantryOptions, failpoint?: string): Promise<ChildProcess> {
   const child = spawnDaemon(directory, host, options, failpoint);
-  for (let attempt = 0; attempt < 300; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     if (existsSync(`${directory}/g.sock`) && (await runCommand(['docker', '-H', host, 'version'])).status === 0) return child;
     if (child.exitCode !== null) break;
     await delay(50);

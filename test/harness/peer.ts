@@ -39,7 +39,7 @@ export async function startPeer(): Promise<Peer> {
     pids: () => familyOf(child.pid ?? -1),
     stop: () => stopPeer(child, directory),
   };
-  for (let attempt = 0; attempt < 300; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     if (existsSync(socket) && (await runCommand(['docker', '-H', peer.host, 'version'])).status === 0) return peer;
     if (child.exitCode !== null) break;
     await delay(100);
