@@ -12,9 +12,13 @@ export type NativeArgument = number | bigint | Uint8Array | null;
 export type NativeCall = (...values: readonly NativeArgument[]) => number;
 
 interface Koffi {
-  load(path: string | null): { func(name: string, result: string, parameters: readonly string[]): NativeCall };
+  load(path: string | null): { func(name: string, result: string, parameters: readonly string[]): KoffiFunction };
   errno(): number;
 }
+
+type KoffiFunction = NativeCall & {
+  async(...parameters: readonly (NativeArgument | ((failure: Error | null, result: number) => void))[]): void;
+};
 
 let koffi: Koffi | null = null;
 let library: ReturnType<Koffi['load']> | null = null;
@@ -37,6 +41,25 @@ export function bind(symbol: string, result: string, parameters: readonly string
       call = library.func(symbol, result, parameters);
     }
     return call(...values);
+  };
+}
+
+/** In a thread of libuv's pool. The result alone comes back: errno stays in that thread. */
+export function bindAsync(
+  symbol: string,
+  result: string,
+  parameters: readonly string[],
+): (...values: readonly NativeArgument[]) => Promise<number> {
+  let call: KoffiFunction | null = null;
+  return (...values) => {
+    if (call === null) {
+      library ??= load().load('libc.so.6');
+      call = library.func(symbol, result, parameters);
+    }
+    const bound = call;
+    return new Promise((resolve, reject) => {
+      bound.async(...values, (failure, value) => (failure === null ? resolve(value) : reject(failure)));
+    });
   };
 }
 

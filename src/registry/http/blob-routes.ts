@@ -1,7 +1,9 @@
 /** Blobs that are there: end-2, end-10 of the specification, with ranges. */
+import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Digest } from '../../base/brand.ts';
 import { hasErrnoCode } from '../../base/errors.ts';
+import { sendFilePart } from '../../store/file-to-socket.ts';
 import type { RegistryRepository, StoredBlob } from '../registry.ts';
 import { RegistryRefusal } from '../registry-refusal.ts';
 import { byteRange } from './byte-range.ts';
@@ -51,21 +53,35 @@ function unknownBlob(name: string, digest: Digest): RegistryRefusal {
   return new RegistryRefusal('BLOB_UNKNOWN', `blob unknown to registry: repository ${name} has no ${digest}`, { digest });
 }
 
-async function sendBytes(
-  { response }: Exchange,
+async function sendBytes(exchange: Exchange, blob: StoredBlob, start: number, end: number, status: number, head: Headers): Promise<void> {
+  if (blob.path === null) await sendStream(exchange, blob.stream(start, end), status, head);
+  else await sendFile(exchange, blob, blob.path, start, end, status, head);
+}
+
+async function sendFile(
+  exchange: Exchange,
   blob: StoredBlob,
+  path: string,
   start: number,
   end: number,
   status: number,
   head: Headers,
 ): Promise<void> {
-  const source = blob.stream(start, end)[Symbol.asyncIterator]();
-  // The first bytes before the head: a file that is gone or cannot be read is still an error then.
-  const first = await source.next().catch((thrown: unknown) => {
+  const { response } = exchange;
+  // Opened before the head: a file that is gone or cannot be read is still an error then.
+  await using file = await open(path).catch((thrown: unknown) => {
     throw hasErrnoCode(thrown, 'ENOENT')
       ? new RegistryRefusal('BLOB_UNKNOWN', 'blob unknown to registry', { digest: blob.digest })
       : thrown;
   });
+  response.writeHead(status, head);
+  exchange.countSent(await sendFilePart(response, file, start, end));
+  response.end();
+}
+
+async function sendStream({ response }: Exchange, bytes: AsyncIterable<Uint8Array>, status: number, head: Headers): Promise<void> {
+  const source = bytes[Symbol.asyncIterator]();
+  const first = await source.next();
   response.writeHead(status, head);
   await pipeline(async function* () {
     if (!first.done) yield first.value;

@@ -7,6 +7,8 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly writer: Writer;
+  /** For the observer: bytes of the body that went past the socket's own count. */
+  countSent(bytes: number): void;
   /** The client is gone. */
   readonly signal: AbortSignal;
 }
