@@ -7,9 +7,9 @@ import { runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
+import { programEntry } from '../harness/program.ts';
 
 const guide = readFileSync(fileURLToPath(new URL('../../docs/migration.md', import.meta.url)), 'utf8');
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 const skip = peerMissing() ?? false;
 
 suite('docs/migration.md', { skip }, () => {
@@ -42,7 +42,7 @@ suite('docs/migration.md', { skip }, () => {
       [
         'set -e',
         `old="docker -H ${peer.host}"`,
-        `new="${process.execPath} --no-warnings ${entry} -H ${gantry.host}"`,
+        `new="${process.execPath} --no-warnings ${programEntry} -H ${gantry.host}"`,
         'container=web',
         ...commands(),
       ].join('\n'),

@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { runCommand } from './command.ts';
 import { fsckFindings } from './fsck.ts';
+import { programEntry, programPath } from './program.ts';
 
 /** GANTRY_TEST_RUNTIME=runc: any suite with a daemon of ours runs its containers by that runtime. */
 const testRuntime = process.env.GANTRY_TEST_RUNTIME ?? 'native';
@@ -20,8 +20,6 @@ function testRuntimeFlags(directory: string): readonly string[] {
   });
   return ['--add-runtime', `${testRuntime}=${wrapper}`, '--default-runtime', testRuntime];
 }
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface GantryDaemon {
   readonly host: string;
@@ -49,7 +47,7 @@ export interface GantryDaemon {
 
 export interface GantryOptions {
   readonly flags?: readonly string[];
-  /** Runs the bundle in build/ instead of the source, as users do. */
+  /** Runs the bundle in build/, as users do, also where tests start the source. */
   readonly bundled?: boolean;
   /** A command that the daemon's own command line is appended to; it must end in exec. `$DATA_ROOT` is set. */
   readonly wrapper?: readonly string[];
@@ -105,7 +103,7 @@ export async function startGantry(options: GantryOptions = {}): Promise<GantryDa
 }
 
 function spawnDaemon(directory: string, host: string, options: GantryOptions, failpoint = ''): ChildProcess {
-  const entry = options.bundled ? join(root, 'build/gantry.cjs') : join(root, 'src/main/main.ts');
+  const entry = options.bundled === true ? programPath({ bundle: true }) : programEntry;
   const script = 'exec "$@" >>"$LOG" 2>&1';
   const flags = [
     '-H',

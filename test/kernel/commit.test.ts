@@ -6,16 +6,15 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { engineRequest } from '../faults/engine-request.ts';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { peerMissing, startPeer } from '../harness/peer.ts';
+import { programEntry } from '../harness/program.ts';
 import { output } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 
 /** All kinds of changes: files, links, special files, removals, a directory made anew, one in the place of a file and the other way round. */
 const changes = [
@@ -29,7 +28,7 @@ suite('commit', { skip, timeout: 300_000 }, () => {
   let daemon: GantryDaemon;
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args]);
   const gantry = (...args: string[]): Promise<CommandResult> =>
-    runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
+    runCommand([process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...args]);
 
   const run = (image: string, script: string, ...options: string[]): Promise<string> =>
     output(docker('run', '--rm', '--network', 'none', ...options, image, 'sh', '-c', script));

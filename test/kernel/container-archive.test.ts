@@ -21,17 +21,16 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { encodeTarHeader, endOfArchive, type NewTarEntry } from '../../src/archive/tar-writer.ts';
 import { type EngineReply, engineRequest } from '../faults/engine-request.ts';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 import { output } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 const swapNames = join(import.meta.dirname, 'swap-names.ts');
 
 /** An archive of these entries; text is the content of a file. */
@@ -49,7 +48,7 @@ suite("containers' files", { skip, timeout: 300_000 }, () => {
   let local: string;
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args]);
   const gantry = (...args: string[]): Promise<CommandResult> =>
-    runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
+    runCommand([process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...args]);
 
   async function refused(result: Promise<CommandResult>, text: RegExp): Promise<void> {
     const { status, stderr } = await result;

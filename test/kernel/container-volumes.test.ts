@@ -6,20 +6,19 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 import { output } from '../harness/running-containers.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 
 suite('volumes in containers', { skip, timeout: 300_000 }, () => {
   let daemon: GantryDaemon;
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', '-H', daemon.host, ...args]);
   const gantry = (...args: string[]): Promise<CommandResult> =>
-    runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
+    runCommand([process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...args]);
   const run = (...args: string[]): Promise<CommandResult> => docker('run', '--rm', '--network', 'none', ...args);
   const gantryRun = (...args: string[]): Promise<CommandResult> => gantry('run', '--rm', '--network', 'none', ...args);
 

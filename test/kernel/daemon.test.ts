@@ -10,8 +10,8 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../harness/command.ts';
+import { programEntry } from '../harness/program.ts';
 
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 const launcher = fileURLToPath(new URL('../../build/native/gantry-launcher', import.meta.url));
 const skip =
   process.getuid?.() !== 0
@@ -39,7 +39,7 @@ function launch(own: string, flags: readonly string[] = [], environment: NodeJS.
   mkdirSync(directory, { recursive: true });
   const roots = ['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'run')];
   const host = flags.includes('-H') ? [] : ['-H', `unix://${directory}/g.sock`];
-  const child = spawn(process.execPath, ['--no-warnings', entry, 'daemon', ...host, ...roots, ...flags], {
+  const child = spawn(process.execPath, ['--no-warnings', programEntry, 'daemon', ...host, ...roots, ...flags], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -308,7 +308,7 @@ describe('where a daemon may be', { skip }, () => {
       'os.execv(sys.argv[1], sys.argv[1:])',
     ].join('\n');
     const roots = ['--data-root', join(base, 'data'), '--exec-root', join(base, 'run')];
-    const child = spawn('python3', ['-c', pass, process.execPath, '--no-warnings', entry, 'daemon', '-H', 'fd://', ...roots], {
+    const child = spawn('python3', ['-c', pass, process.execPath, '--no-warnings', programEntry, 'daemon', '-H', 'fd://', ...roots], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     started.push(child);

@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { type CommandResult, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -12,7 +13,7 @@ suite('events', { skip }, () => {
   const run = (script: string): Promise<CommandResult> =>
     shell(script, { timeoutMs: 60_000, env: { ...process.env, DOCKER_HOST: daemon.host } });
   const events = (cli: string, flags: string) => run(`${cli} events --since 1 --until $(($(date +%s) + 1)) ${flags}`);
-  const gantry = `${process.execPath} --no-warnings src/main/main.ts`;
+  const gantry = `${process.execPath} --no-warnings ${programEntry}`;
   const steps = (text: string) => text.trim().split('\n');
 
   before(async () => {

@@ -4,21 +4,20 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, wr
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { createContainer, engineCall } from '../faults/engine-request.ts';
 import { globalNameOf, ownCgroups } from '../faults/residue.ts';
 import { runCommand } from '../harness/command.ts';
 import { fsckFindings, fsckOnce } from '../harness/fsck.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 const nobody = 'ab'.repeat(32);
 
 suite('system fsck', { skip }, () => {
   let daemon: GantryDaemon;
-  const gantry = (...args: string[]) => runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
+  const gantry = (...args: string[]) => runCommand([process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...args]);
 
   before(async () => {
     daemon = await startGantry();

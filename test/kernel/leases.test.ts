@@ -7,19 +7,18 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
-const main = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 
 suite('leases and debug', { skip }, () => {
   let daemon: GantryDaemon;
   const env = () => ({ ...process.env, GANTRY_HOST: daemon.host, DOCKER_HOST: daemon.host });
   const gantry = (...args: string[]): Promise<CommandResult> =>
-    runCommand([process.execPath, '--no-warnings', '--', main, ...args], { env: env() });
+    runCommand([process.execPath, '--no-warnings', '--', programEntry, ...args], { env: env() });
   const docker = (...args: string[]): Promise<CommandResult> => runCommand(['docker', ...args], { env: env() });
 
   const left = async (): Promise<string> => {
@@ -60,7 +59,7 @@ suite('leases and debug', { skip }, () => {
   test('what a leased program makes through any client goes with it, however it ends', async () => {
     const script = `docker run -d --name held --network none -l of=test busybox sleep 1000 && docker volume create --label of=test lv &&
       docker network create --label of=test ln && echo made && sleep 1000`;
-    const args = ['--no-warnings', '--', main, 'lease', '--grace', '500ms', 'sh', '-c', script];
+    const args = ['--no-warnings', '--', programEntry, 'lease', '--grace', '500ms', 'sh', '-c', script];
     const child = spawn(process.execPath, args, { env: env(), stdio: ['ignore', 'pipe', 'inherit'], detached: true });
     let output = '';
     child.stdout.on('data', (chunk) => {
@@ -99,7 +98,7 @@ suite('leases and debug', { skip }, () => {
       'hostname; cat /proc/1/comm; ls /target; ip -4 -o addr show dev eth0 | wc -l; exit 5',
     );
     assert.deepEqual(seen, { status: 5, stdout: 'barehost\nsleep\ndev\netc\nproc\nsleep\nsys\n1\n', stderr: '' });
-    const piped = await runCommand([process.execPath, '--no-warnings', '--', main, 'debug', '-i', 'bare', 'cat'], {
+    const piped = await runCommand([process.execPath, '--no-warnings', '--', programEntry, 'debug', '-i', 'bare', 'cat'], {
       env: env(),
       input: 'in',
     });

@@ -7,6 +7,7 @@ import { until } from '../../src/containers/logging/receivers.ts';
 import { type CommandResult, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -108,7 +109,7 @@ suite('logs', { skip }, () => {
   });
 
   test('gantry logs of several containers, by name and by filter, also those that come later', async () => {
-    const gantry = `${process.execPath} --no-warnings src/main/main.ts -H ${daemon.host}`;
+    const gantry = `${process.execPath} --no-warnings ${programEntry} -H ${daemon.host}`;
     const run = (name: string, script: string) =>
       `docker run -d --name ${name} --label set=several --network none busybox sh -c '${script}'`;
     await docker(run('first', 'echo 1; sleep 0.6; echo 3; sleep 1000'));

@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { ownCgroups, processesOf } from '../faults/residue.ts';
 import { runCommand } from '../harness/command.ts';
 import { startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 
 suite('system reset', { skip }, () => {
   test('asks, then removes everything that the daemon has, in the kernel and on the disk', async () => {
@@ -19,7 +18,18 @@ suite('system reset', { skip }, () => {
       const docker = (...args: string[]) => runCommand(['docker', '-H', daemon.host, ...args]);
       const reset = (input: string, ...args: string[]) =>
         runCommand(
-          [process.execPath, '--no-warnings', entry, '-H', daemon.host, 'system', 'reset', '--pidfile', `${daemon.directory}/pid`, ...args],
+          [
+            process.execPath,
+            '--no-warnings',
+            programEntry,
+            '-H',
+            daemon.host,
+            'system',
+            'reset',
+            '--pidfile',
+            `${daemon.directory}/pid`,
+            ...args,
+          ],
           { input },
         );
       await docker('network', 'create', 'n');

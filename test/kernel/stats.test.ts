@@ -1,12 +1,12 @@
 /** What containers use, as the docker command line and the API tell it on this kernel. Needs root and the docker command line. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { GantryClient } from '../../src/client/gantry-client.ts';
 import type { StatsAnswer } from '../../src/client/usage-types.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 import { containersMissing, dockerOutput } from '../harness/running-containers.ts';
 
 const skip = await containersMissing();
@@ -75,8 +75,15 @@ suite('stats', { skip }, () => {
   });
 
   test('gantry top: all containers and their processes, the busiest first', async () => {
-    const main = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
-    const { stdout, stderr, status } = await runCommand([process.execPath, '--no-warnings', main, '-H', daemon.host, 'top', '--no-stream']);
+    const { stdout, stderr, status } = await runCommand([
+      process.execPath,
+      '--no-warnings',
+      programEntry,
+      '-H',
+      daemon.host,
+      'top',
+      '--no-stream',
+    ]);
     assert.equal(status, 0, stderr);
     const [containers = '', processes = ''] = stdout.split('\n\n').slice(1);
     assert.match(containers, /^CONTAINER .*\nbusy +[1-9][\d.]*% .*\nidle +0\./);

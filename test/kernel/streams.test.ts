@@ -5,12 +5,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const megabytes = Number(process.env.GANTRY_STREAM_MEGABYTES ?? 256);
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
@@ -18,7 +17,7 @@ suite('streams', { skip }, () => {
   let daemon: GantryDaemon;
   const clis: readonly (readonly [string, () => string])[] = [
     ['docker', () => `docker -H ${daemon.host}`],
-    ['gantry', () => `${process.execPath} --no-warnings ${root}src/main/main.ts -H ${daemon.host}`],
+    ['gantry', () => `${process.execPath} --no-warnings ${programEntry} -H ${daemon.host}`],
   ];
 
   before(async () => {

@@ -3,14 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { readHostFacts } from '../../src/containers/host-facts.ts';
 import { askedIds, requireUserNamespaces } from '../../src/containers/id-ranges.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
-
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
+import { programEntry } from '../harness/program.ts';
 
 function whyNot(): string | false {
   if (process.getuid?.() !== 0) return 'needs root';
@@ -24,7 +22,7 @@ function whyNot(): string | false {
 
 suite('ids of its own for a container', { skip: whyNot(), timeout: 120_000 }, () => {
   let daemon: GantryDaemon;
-  const gantry = (...args: string[]) => runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
+  const gantry = (...args: string[]) => runCommand([process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...args]);
   const docker = (...args: string[]) => runCommand(['docker', '-H', daemon.host, ...args]);
   const run = (...args: string[]) => gantry('run', '--rm', '--network', 'none', '--userns', 'auto', ...args);
   const sh = async (script: string, ...flags: string[]): Promise<string> => {

@@ -1,16 +1,15 @@
 /** `gantry run --wait` and `gantry wait --condition`: health, ports and log lines of real containers. Needs root. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
+import { programEntry } from '../harness/program.ts';
 
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
 suite('waiting for containers', { skip }, () => {
   let daemon: GantryDaemon;
-  const gantry = (...args: string[]) => runCommand([process.execPath, '--no-warnings', entry, '-H', daemon.host, ...args]);
+  const gantry = (...args: string[]) => runCommand([process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...args]);
   const run = (name: string, args: readonly string[], script: string) =>
     gantry('run', '--name', name, '--network', 'none', ...args, 'busybox', 'sh', '-c', script);
 
