@@ -18,6 +18,9 @@ const workersBesideUs: Plugin = {
     hook.onResolve({ filter: /\/daemon\/daemon\.ts$/ }, ({ kind }) =>
       kind === 'dynamic-import' ? { path: './gantryd.cjs', external: true } : undefined,
     );
+    hook.onResolve({ filter: /\/registry-server\/registry-command\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './gantry-registry.cjs', external: true } : undefined,
+    );
     hook.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
       const { readFile } = await import('node:fs/promises');
       const text = await readFile(path, 'utf8');
@@ -58,6 +61,7 @@ rmSync(join(out, 'stamp'), { force: true });
 await Promise.all([
   bundle(join(root, 'src/main/main.ts'), 'gantry-main'),
   bundle(join(root, 'src/daemon/daemon.ts'), 'gantryd'),
+  bundle(join(root, 'src/daemon/registry-server/registry-command.ts'), 'gantry-registry'),
   ...workerEntries(join(root, 'src')).map((entry) => bundle(entry, relative(dirname(entry), entry).replace(/\.ts$/, ''))),
 ]);
 

@@ -22,6 +22,7 @@ export function groupHelp(group: string): string {
 /** Commands that this program does not run itself: the daemon is another one, and the script `gantry` installs. */
 const elsewhere = [
   ['daemon', 'Run the daemon in the foreground'],
+  ['registry', 'Run a registry, or work on one: serve, gc, check, …'],
   ['install', 'Run the daemon at every boot, by systemd, and put gantry in the PATH'],
   ['uninstall', 'Take back what install did'],
 ] as const;

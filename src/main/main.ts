@@ -1,8 +1,12 @@
-/** Dispatch only: `gantry daemon` becomes the daemon, everything else goes to the command line. The daemon's code is loaded when asked for. */
+/** Dispatch only: `gantry daemon` becomes the daemon, `gantry registry …` what works on registries, everything else goes to the command line. Their code is loaded when asked for. */
 import { runCli } from '../cli/cli.ts';
 import type { CliIo } from '../cli/cli-io.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === 'registry') {
+    const { runRegistryCommand } = await import('../daemon/registry-server/registry-command.ts');
+    return runRegistryCommand(argv.slice(1), process.env);
+  }
   if (argv[0] !== 'daemon') {
     return runCli(argv, processIo());
   }
@@ -35,7 +39,7 @@ async function end(argv: readonly string[]): Promise<void> {
   try {
     const code = await main(argv);
     // The command line has flushed its output: leaving now saves 3 ms of waiting for handles to close. The daemon closes its own.
-    if (argv[0] === 'daemon') process.exitCode = code;
+    if (argv[0] === 'daemon' || argv[0] === 'registry') process.exitCode = code;
     else process.exit(code);
   } catch (thrown) {
     process.stderr.write(`gantry: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);

@@ -43,11 +43,7 @@ export class PasswordCheck {
     this.#decoy = decoyFor(users);
     this.#now = options.now ?? (() => performance.now());
     this.#failures = new TokenBuckets(failures, this.#now);
-    this.#worker = new WorkerCalls(options.workerEntry ?? new URL('./bcrypt-worker.ts', import.meta.url), {
-      name: 'bcrypt',
-      idleMs: 60_000,
-      toError: ({ message }) => new EngineError('system', `a password could not be checked: ${message}`),
-    });
+    this.#worker = bcryptWorker(options.workerEntry ?? new URL('./bcrypt-worker.ts', import.meta.url));
   }
 
   /** Of a file that was read again: whoever is no longer in it, or has another hash, is asked anew. */
@@ -116,6 +112,24 @@ export class PasswordCheck {
     const oldest = this.#remembered.keys().next();
     if (this.#remembered.size > maxRemembered && !oldest.done) this.#remembered.delete(oldest.value);
   }
+}
+
+/** For a password file. */
+export async function hashPassword(password: string): Promise<string> {
+  const worker = bcryptWorker(new URL('./bcrypt-worker.ts', import.meta.url));
+  try {
+    return await worker.call<string>({ op: 'hash', password, cost: 10 });
+  } finally {
+    await worker.close();
+  }
+}
+
+function bcryptWorker(entry: URL): WorkerCalls {
+  return new WorkerCalls(entry, {
+    name: 'bcrypt',
+    idleMs: 60_000,
+    toError: ({ message }) => new EngineError('system', `a password could not be checked: ${message}`),
+  });
 }
 
 /** A hash that no password has: its digest is all zero bits. */
