@@ -10,6 +10,7 @@ import { imageRoutes } from './routes/image-routes.ts';
 import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
 import { leaseRoutes } from './routes/lease-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
+import { registryRoutes } from './routes/registry-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
 import { unbuiltRoutes } from './routes/unbuilt-routes.ts';
 import { usageRoutes } from './routes/usage-routes.ts';
@@ -27,6 +28,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...execRoutes(services),
     ...imageRoutes(services),
     ...imageTransferRoutes(services),
+    ...registryRoutes(services),
     ...networkRoutes(services),
     ...volumeRoutes(services),
     ...leaseRoutes(services),

@@ -3,7 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Leases } from '../containers/leases/leases.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
-import type { EmbeddedImages } from '../images/embedded.ts';
+import type { Transfers } from '../images/transfers.ts';
 import type { Networks } from '../network/networks.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { EngineEvents } from './engine-events.ts';
@@ -20,7 +20,8 @@ export interface LeaseSocket {
 export interface ApiServices {
   readonly containers: Containers;
   readonly images: ImageCatalogue;
-  readonly embedded: EmbeddedImages;
+  /** To and from registries. */
+  readonly transfers: Transfers;
   readonly events: EngineEvents;
   readonly system: SystemFacts;
   readonly networks: Networks;

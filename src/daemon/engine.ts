@@ -19,9 +19,12 @@ import type { Logger } from '../base/log.ts';
 import { type ContainerService, createContainers } from '../containers/container-service.ts';
 import { leasedWorld } from '../containers/leases/leased-world.ts';
 import { Leases } from '../containers/leases/leases.ts';
+import { downloadBlob } from '../distribution/download-blob.ts';
+import { createRegistryClient } from '../distribution/http-registry-client.ts';
 import { auditImages } from '../images/audit-images.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
+import { createTransfers } from '../images/image-transfers.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
 import { removeNamedCgroups } from '../linux/named-hierarchies.ts';
@@ -40,6 +43,7 @@ import type { LayerStore } from '../store/layer-store.ts';
 import { createLayerStore, type OpenLayerStore } from '../store/layers.ts';
 import { createVolumes } from '../volumes/volume-service.ts';
 import type { Volumes } from '../volumes/volumes.ts';
+import { engineVersion } from './build-facts.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
 import { createFsck } from './fsck.ts';
@@ -60,6 +64,9 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** Layers at most that are unpacked while they come: each has a thread of some 10 MB. */
+const mostFollowers = 8;
+
 const busyboxPaths = ['/bin/busybox', '/usr/bin/busybox'];
 
 export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, logger: Logger): Promise<Engine> {
@@ -75,8 +82,9 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   };
   closeLater(cleanup, opening.volumes, (volumes) => volumes.close());
   closeLater(cleanup, opening.networks, (networks) => networks.close(containersRun));
-  const images = await openImages(dataRoot, database, logger);
+  const images = await openImages(options, dataRoot, database, logger);
   cleanup.defer(() => images.layers.close());
+  cleanup.defer(() => images.client.close());
   cleanup.defer(() => (containersRun ? undefined : removeIdleCgroups(dataRoot)));
   const runtime = await startRuntime(options, dataRoot, logger);
   const weaknesses: string[] = [];
@@ -134,7 +142,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     leases,
     leaseSockets,
     images: images.catalogue,
-    embedded: images.embedded,
+    transfers: images.transfers,
     events,
     system,
     networks,
@@ -149,6 +157,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     stopContainers: (timeoutSeconds) => stopAll(containers, timeoutSeconds, logger),
     reloaded(options) {
       Object.assign(system, liveFacts(options));
+      images.transfers.configure(options.registries);
       events.publish({ type: 'daemon', action: 'reload', id: dataRoot.daemonId, attributes: reloadAttributes(options, system.hostname) });
     },
     isContainerAddress: (address) => networks.hasAddress(address),
@@ -182,9 +191,10 @@ function closeLater<T>(cleanup: AsyncDisposableStack, opening: Promise<T>, close
   });
 }
 
-async function openImages(dataRoot: DataRoot, database: Database, logger: Logger) {
+async function openImages(options: DaemonOptions, dataRoot: DataRoot, database: Database, logger: Logger) {
   const blobs = await createBlobStore({ root: join(dataRoot.path, 'blobs') });
-  const layers = createLayerStore({ root: join(dataRoot.path, 'layers'), blobPath: (digest) => blobs.path(digest), logger });
+  const followers = Math.min(options.registries.maxConcurrentDownloads, mostFollowers);
+  const layers = createLayerStore({ root: join(dataRoot.path, 'layers'), blobPath: (digest) => blobs.path(digest), followers, logger });
   let containers: ContainerService | null = null;
   const swept = sweptLayers(layers, () => containers);
   const { catalogue, store } = await createImageCatalogue({ database, blobs, layers: swept, log: logger });
@@ -192,11 +202,13 @@ async function openImages(dataRoot: DataRoot, database: Database, logger: Logger
     helloWorld: nativeProgram('hello-world'),
     busybox: busyboxPaths.find(existsSync) ?? null,
   });
+  const client = createRegistryClient(options.registries.settings, { userAgent: `gantry/${engineVersion}`, logger });
   return {
     catalogue,
     store,
     layers,
-    embedded,
+    client,
+    transfers: createTransfers({ ...options.registries, store, client, download: downloadBlob, embedded }),
     async sweepBeside(service: ContainerService) {
       containers = service;
       await store.sweeper.sweep();

@@ -29,6 +29,8 @@ export interface IncomingImage {
 export interface AdmitOptions {
   /** Canonical tags (or digest references) that name it from now on. */
   readonly references: readonly string[];
+  /** The references are a registry's word: they change nothing about when somebody tagged the image. */
+  readonly isPull?: boolean;
   /** For error messages. */
   readonly what: string;
   readonly signal?: AbortSignal | undefined;
@@ -65,7 +67,7 @@ export async function admitImage(store: ImageStore, image: IncomingImage, option
     );
     signal?.throwIfAborted();
     await options.beforeRecord?.();
-    return await store.exclusive(() => record(store, image, config, layers, options.references));
+    return await store.exclusive(() => record(store, image, config, layers, options));
   });
 }
 
@@ -113,7 +115,7 @@ async function record(
   image: IncomingImage,
   config: ImageConfig,
   layers: readonly LayerRef[],
-  references: readonly string[],
+  { references, isPull = false }: AdmitOptions,
 ): Promise<Admitted> {
   const { records } = store;
   const id = image.config.digest as string as ImageId;
@@ -137,7 +139,7 @@ async function record(
     const before = records.reference(reference);
     return before && before.id !== id ? [{ reference, from: before.id }] : [];
   });
-  for (const reference of references) changes.push({ kind: 'refer', entry: { reference, id, target }, at });
+  for (const reference of references) changes.push({ kind: 'refer', entry: { reference, id, target }, at: isPull ? null : at });
   await records.apply(changes);
   return { record: records.get(id) ?? added, moved };
 }

@@ -52,7 +52,8 @@ export interface ReferenceEntry {
 export type RecordChange =
   | { readonly kind: 'add'; readonly record: ImageRecord }
   | { readonly kind: 'add-target'; readonly id: ImageId; readonly target: ImageTarget }
-  | { readonly kind: 'refer'; readonly entry: ReferenceEntry; readonly at: Date }
+  /** `at`: when somebody tagged it; null: a registry calls it so, which is no tagging. */
+  | { readonly kind: 'refer'; readonly entry: ReferenceEntry; readonly at: Date | null }
   | { readonly kind: 'unrefer'; readonly reference: string }
   | { readonly kind: 'delete'; readonly id: ImageId };
 
@@ -154,7 +155,7 @@ export class ImageRecords {
       case 'refer':
         this.#dropReference(change.entry.reference, change.entry);
         this.#setReference(change.entry);
-        this.#update(change.entry.id, (record) => ({ ...record, lastTagTime: change.at }));
+        if (change.at !== null) this.#update(change.entry.id, (record) => ({ ...record, lastTagTime: change.at }));
         return;
       case 'unrefer':
         this.#dropReference(change.reference);
@@ -216,7 +217,7 @@ function statementsOf(change: RecordChange): readonly Statement[] {
       return [
         ...dropReferenceStatements(reference, change.entry),
         { sql: 'INSERT INTO image_references (reference, image_id, target) VALUES (?, ?, ?)', params: [reference, id, target] },
-        { sql: 'UPDATE images SET last_tag_at = ? WHERE id = ?', params: [change.at.getTime(), id] },
+        ...(change.at === null ? [] : [{ sql: 'UPDATE images SET last_tag_at = ? WHERE id = ?', params: [change.at.getTime(), id] }]),
       ];
     }
     case 'unrefer':

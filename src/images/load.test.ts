@@ -182,7 +182,7 @@ test('SEC-24 load: manifests and layers in one document, another media type in t
     [{ manifests: [] }, /both manifests and layers/],
     [{ mediaType: 'application/vnd.oci.image.index.v1+json' }, /was announced as/],
     [{ Layers: [] }, /differs from "layers" only by case/],
-    [{ schemaVersion: 1 }, /schemaVersion 1/],
+    [{ schemaVersion: 1 }, /schema 1, which is not supported/],
   ];
   for (const [change, message] of cases) {
     const layout = new LayoutBuilder();

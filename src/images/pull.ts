@@ -8,10 +8,9 @@
  * fetched of layers stays as partial files, and the next pull goes on there.
  */
 import type { Digest, ImageId } from '../base/brand.ts';
-import { EngineError, invalid } from '../base/errors.ts';
+import { EngineError } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import type { BlobDescriptor, RegistryClient, RegistryCredentials, Repository } from '../distribution/registry-client.ts';
-import { digestOf } from '../oci/digest.ts';
 import { imageConfigLimitBytes, parseImageConfig } from '../oci/image-config.ts';
 import type { Descriptor, ImageManifest } from '../oci/manifest.ts';
 import { formatPlatform, type Platform, parsePlatform, runsOn } from '../oci/platform.ts';
@@ -28,6 +27,7 @@ import type { Lease } from '../store/leases.ts';
 import { type Admitted, admitImage, type IncomingImage, layerSources } from './admit.ts';
 import type { BlobFetches, DownloadBlob, FetchTicket } from './blob-fetches.ts';
 import type { ImageProgress } from './catalogue.ts';
+import { fetchSmall } from './fetch-small.ts';
 import type { ImageRecord } from './image-records.ts';
 import type { ImageStore } from './image-store.ts';
 import { LayerLines } from './layer-lines.ts';
@@ -169,6 +169,7 @@ class Pull {
     for (const { incoming: coming } of tickets.values()) coming.whole().catch((error) => failure.abort(error));
     const admitted = await admitImage(store, incomingImage, {
       references: this.#references(target.digest),
+      isPull: true,
       what,
       signal,
       onLayerProgress: ({ blob }, { doneBytes, totalBytes }) => this.#extracting(blob, doneBytes, totalBytes),
@@ -250,20 +251,8 @@ class Pull {
 
   async #config(descriptor: Descriptor, signal: AbortSignal): Promise<Buffer> {
     const { store, download } = this.#parts;
-    if (descriptor.size > imageConfigLimitBytes)
-      throw invalid(`the config of the image has ${descriptor.size} bytes, more than ${imageConfigLimitBytes}`);
     if (store.blobs.has(descriptor.digest)) return await store.blobs.readSmall(descriptor.digest, imageConfigLimitBytes);
-    for (let attempt = 1; ; attempt++) {
-      const sink = memorySink(descriptor.size);
-      await download(this.#repository, descriptor, sink, { signal });
-      const bytes = sink.bytes();
-      const found = digestOf(bytes);
-      if (found === descriptor.digest && bytes.length === descriptor.size) return bytes;
-      if (attempt === 2)
-        throw invalid(
-          `image config verification failed for digest ${descriptor.digest}: the registry served other bytes twice (their digest is ${found})`,
-        );
-    }
+    return await fetchSmall(download, this.#repository, descriptor, { limitBytes: imageConfigLimitBytes, what: 'image config', signal });
   }
 
   #references(target: Digest): readonly string[] {
@@ -298,24 +287,4 @@ async function together<A, B>(failure: AbortController, works: readonly [Promise
   const [first, second] = await Promise.allSettled(works);
   if (first.status === 'fulfilled' && second.status === 'fulfilled') return [first.value, second.value];
   throw failure.signal.reason;
-}
-
-function memorySink(limitBytes: number) {
-  let chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  return {
-    get sizeBytes() {
-      return sizeBytes;
-    },
-    async append(bytes: Uint8Array) {
-      sizeBytes += bytes.length;
-      if (sizeBytes > limitBytes) throw invalid(`the registry sent more than the ${limitBytes} bytes that were announced`);
-      chunks.push(bytes);
-    },
-    async restart() {
-      chunks = [];
-      sizeBytes = 0;
-    },
-    bytes: () => Buffer.concat(chunks),
-  };
 }

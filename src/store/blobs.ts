@@ -38,6 +38,8 @@ export interface BlobStore {
   readSmall(digest: Digest, limitBytes: number): Promise<Buffer>;
   /** Not verified again: the digest was, when it was written. */
   stream(digest: Digest): Readable;
+  /** From that byte on. */
+  streamFrom(digest: Digest, offsetBytes: number): Readable;
   path(digest: Digest): string;
   has(digest: Digest): boolean;
   sizeBytes(digest: Digest): number;
@@ -193,7 +195,11 @@ class DirectoryBlobStore implements BlobStore {
   }
 
   stream(digest: Digest): Readable {
-    return createReadStream(this.path(digest), { highWaterMark: batchBytes });
+    return this.streamFrom(digest, 0);
+  }
+
+  streamFrom(digest: Digest, offsetBytes: number): Readable {
+    return createReadStream(this.path(digest), { highWaterMark: batchBytes, start: offsetBytes });
   }
 
   path(digest: Digest): string {

@@ -1,8 +1,9 @@
-/** Images as bytes: load, save, import, and the pull that only knows embedded images so far. */
+/** Images as bytes: load, save, import and pull. */
 import { invalid, notImplemented } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { withProgress } from '../image-progress.ts';
 import { requirePlatform } from '../platform-parameter.ts';
+import { registryCredentials } from '../registry-auth.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 import { tagTarget } from './image-routes.ts';
@@ -72,20 +73,13 @@ async function importTar(exchange: Exchange, { images }: ApiServices, source: st
   });
 }
 
-/** A client that runs an unknown image asks for it here, so the answer has to read well under `docker run`. */
-async function pull(exchange: Exchange, { embedded }: ApiServices): Promise<void> {
+async function pull(exchange: Exchange, { transfers }: ApiServices): Promise<void> {
   const image = exchange.text('fromImage') ?? '';
   if (image === '') throw invalid('images/create needs fromImage or fromSrc');
   const tag = exchange.text('tag') ?? '';
   const reference = tag === '' ? image : `${image}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
-  const platform = exchange.text('platform') || null;
-  if (!embedded.has(reference, platform)) {
-    throw notImplemented(
-      `cannot pull ${reference}${platform === null ? '' : ` for ${platform}`}: pulling from registries is not built yet (issue 6). ` +
-        'Load the image with "docker load" or "docker import" instead; hello-world (and busybox, where busybox-static is installed) come with Gantry',
-    );
-  }
+  const credentials = registryCredentials(exchange);
   await withProgress(exchange, async (report) => {
-    await embedded.ensure(reference, report);
+    await transfers.pull({ reference, platform: exchange.text('platform') || null, credentials }, report, exchange.signal);
   });
 }

@@ -10,16 +10,12 @@ import type { ApiServices } from '../services.ts';
 
 const comesWith = {
   wholeLife: "it comes with a container's whole life (issue 5)",
-  registries: 'it comes with the registry client (issue 6)',
   builder: 'it comes with the builder (issue 7)',
 } as const;
 
 /** method, pattern, the operation in words, what brings it */
 const unbuilt: readonly (readonly [Method, string, string, string])[] = [
-  ['POST', '/images/{name:*}/push', 'pushing an image to a registry', comesWith.registries],
-  ['GET', '/images/search', 'searching a registry for images', comesWith.registries],
-  ['GET', '/images/{name:*}/attestations', 'attestations of an image', comesWith.registries],
-  ['GET', '/distribution/{name:*}/json', 'asking a registry about an image', comesWith.registries],
+  ['GET', '/images/{name:*}/attestations', 'showing attestations of an image', comesWith.builder],
   ['POST', '/build', 'building an image', comesWith.builder],
   ['POST', '/build/cancel', 'cancelling a build', comesWith.builder],
   ['GET', '/plugins/privileges', 'plugins', 'nothing plans them yet'],
