@@ -4,7 +4,7 @@ import { chmod, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { hasErrnoCode, invalid } from '../../base/errors.ts';
 import { parseHtpasswd } from '../../registry/access/htpasswd.ts';
 import { hashPassword } from '../../registry/access/password-check.ts';
-import type { RegistrySubcommand } from './registry-command.ts';
+import type { RegistrySubcommand } from './registry-subcommand.ts';
 
 export const htpasswdCommand: RegistrySubcommand = {
   name: 'htpasswd',

@@ -2,20 +2,8 @@
 import { EngineError, errorText } from '../../base/errors.ts';
 import { nearest } from '../../base/near-miss.ts';
 import { exitNow } from '../../linux/exit-now.ts';
-import { parseRegistryFlags, type RegistryFlag, type RegistryFlags, registryFlagHelp } from './registry-flags.ts';
-
-export interface RegistrySubcommand {
-  readonly name: string;
-  readonly summary: string;
-  /** After the name. */
-  readonly usage: string;
-  readonly flags: readonly RegistryFlag[];
-  readonly maxArgs?: number;
-  /** Below the options, in its help. */
-  readonly more?: string;
-  /** The exit code. What a person can cause is thrown as an `EngineError`. */
-  run(flags: RegistryFlags, environment: NodeJS.ProcessEnv): Promise<number>;
-}
+import { parseRegistryFlags, registryFlagHelp } from './registry-flags.ts';
+import type { RegistrySubcommand } from './registry-subcommand.ts';
 
 const subcommands: Readonly<Record<string, () => Promise<RegistrySubcommand>>> = {
   serve: async () => (await import('./serve-command.ts')).serveCommand,

@@ -1,7 +1,7 @@
 /** `gantry registry serve`: in the foreground, until a signal. */
 
-import type { RegistrySubcommand } from './registry-command.ts';
 import { readMaterial } from './registry-material.ts';
+import type { RegistrySubcommand } from './registry-subcommand.ts';
 import { serveRegistry } from './serve.ts';
 import { readServeOptions, serveFlags } from './serve-options.ts';
 

@@ -2,9 +2,9 @@
 import { silentLogger } from '../../base/log.ts';
 import { askServer } from './control-socket.ts';
 import { openRegistry } from './open-registry.ts';
-import type { RegistrySubcommand } from './registry-command.ts';
 import type { RegistryFlag, RegistryFlags } from './registry-flags.ts';
 import { openRegistryRoot } from './registry-root.ts';
+import type { RegistrySubcommand } from './registry-subcommand.ts';
 import { RegistryWork, type WorkLine, type WorkName } from './registry-work.ts';
 import { placeFlags, readConfigurationOf, readRoot } from './serve-options.ts';
 
