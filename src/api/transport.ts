@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { createSecureContext, Server as TlsServer } from 'node:tls';
 import { EngineError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { isForeignHost } from './host-header.ts';
@@ -15,10 +16,17 @@ export interface LocalTransport {
 
 export const localTransport: LocalTransport = { kind: 'local' };
 
+/** PEM. Clients need a certificate of `authority`. */
+export interface TlsMaterial {
+  readonly authority: Buffer;
+  readonly certificate: Buffer;
+  readonly key: Buffer;
+}
+
 export interface TcpTransport {
   readonly kind: 'tcp';
-  /** PEM. Clients need a certificate of `authority`; null: plain, for loopback. */
-  readonly tls: { readonly authority: Buffer; readonly certificate: Buffer; readonly key: Buffer } | null;
+  /** Null: plain, for loopback. */
+  readonly tls: TlsMaterial | null;
   /** Names that a request may use as `Host`, in small letters. */
   readonly ownNames: ReadonlySet<string>;
   /** Containers may not talk to the API over the network at all (CVE-2025-9074). */
@@ -41,9 +49,20 @@ export function createTransportServer(transport: Transport, options: HttpOptions
 const handshakeMs = 10_000;
 
 /** Half-open, like the plain one: the end of a client's stdin is not the end of its output. */
-function createTls({ authority, certificate, key }: NonNullable<TcpTransport['tls']>, options: HttpOptions): Server {
-  const tls = { ca: authority, cert: certificate, key, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
-  return createTlsServer({ ...options, ...tls, allowHalfOpen: true, handshakeTimeout: handshakeMs });
+function createTls(material: TlsMaterial, options: HttpOptions): Server {
+  const clients = { requestCert: true, rejectUnauthorized: true };
+  return createTlsServer({ ...options, ...contextOf(material), ...clients, allowHalfOpen: true, handshakeTimeout: handshakeMs });
+}
+
+/** From the next handshake on; who is connected stays. Throws, and changes nothing, when key and certificates do not go together. */
+export function renewTls(server: Server, material: TlsMaterial): void {
+  if (!(server instanceof TlsServer)) throw new Error('defect: a listener without TLS has no certificate');
+  createSecureContext(contextOf(material));
+  server.setSecureContext(contextOf(material));
+}
+
+function contextOf({ authority, certificate, key }: TlsMaterial) {
+  return { ca: authority, cert: certificate, key, minVersion: 'TLSv1.2' } as const;
 }
 
 /** Before a byte of theirs is read. */

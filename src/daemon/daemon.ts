@@ -60,6 +60,7 @@ async function serveUntilStopped(argv: readonly string[], options: DaemonOptions
   process.stdout.write(`ready ${listeners.map(({ address }) => address).join(' ')}\n`);
   notify('READY=1');
   logger.info({ dataRoot: dataRoot.path, execRoot: dataRoot.execRoot, version: engineVersion, build: buildName }, 'the daemon is ready');
+  process.on('SIGHUP', () => renewCertificates(listeners, logger));
   const current = reloadOnHangUp((before) => reloadOptions(argv, before, environment), options, engine, logger);
   const signal = await stop;
   notify('STOPPING=1');
@@ -128,6 +129,17 @@ function reloadOnHangUp(
     }
   });
   return () => current;
+}
+
+/** Certificates expire while containers run: a reload takes over what lies in their files now. */
+function renewCertificates(listeners: readonly Listener[], logger: Logger): void {
+  for (const { address, renew } of listeners) {
+    try {
+      renew();
+    } catch (error) {
+      logger.error({ address, error: errorText(error) }, 'the certificate could not be read again: the one of before is shown on');
+    }
+  }
 }
 
 function stopSignal(): Promise<NodeJS.Signals> {

@@ -8,7 +8,7 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import type { LocalTransport, TcpTransport } from '../api/transport.ts';
+import { type LocalTransport, renewTls, type TcpTransport, type TlsMaterial } from '../api/transport.ts';
 import { conflict, errorText, hasErrnoCode, invalid } from '../base/errors.ts';
 import { tcpHostOf } from '../linux/socket-name.ts';
 import type { DaemonOptions } from './daemon-options.ts';
@@ -20,7 +20,12 @@ export type MakeServer = (transport: LocalTransport | Omit<TcpTransport, 'isCont
 export interface Listener {
   readonly server: Server;
   readonly address: string;
+  /** Reads the files of TLS again, for connections to come. Throws, and changes nothing, when they cannot be used. */
+  renew(): void;
 }
+
+/** Where there is no TLS. */
+const nothingToRenew = (): void => {};
 
 /** A socket that was passed in may be several. */
 export async function listenOn(
@@ -33,7 +38,7 @@ export async function listenOn(
     case 'unix':
       return [await listenOnPath(make({ kind: 'local' }), address.path, options.group)];
     case 'tcp':
-      return [await listenOnTcp(address, make(tcpTransport(options.tls)), options.tls !== null)];
+      return [await listenOnTcp(address, tcpServer(make, options.tls), options.tls !== null)];
     case 'passed':
       return await Promise.all(passedDescriptors(environment).map((fd) => listenOnDescriptor(fd, make, options)));
   }
@@ -50,11 +55,11 @@ export async function listenOnPath(server: Server, path: string, group: string |
     process.umask(before);
   }
   giveToGroup(path, group);
-  return { server, address: `unix://${path}` };
+  return { server, address: `unix://${path}`, renew: nothingToRenew };
 }
 
 /** Port 0 is the kernel's choice, so the address is told as it became. */
-async function listenOnTcp({ host, port }: TcpAddress, server: Server, tls: boolean): Promise<Listener> {
+async function listenOnTcp({ host, port }: TcpAddress, { server, renew }: RenewableServer, tls: boolean): Promise<Listener> {
   await listen(server, { host, port }, `${host}:${port}`);
   const bound = server.address();
   // A name may lead anywhere, and elsewhere tomorrow: what counts is where it led.
@@ -67,7 +72,7 @@ async function listenOnTcp({ host, port }: TcpAddress, server: Server, tls: bool
     }
     port = bound.port;
   }
-  return { server, address: `tcp://${host.includes(':') ? `[${host}]` : host}:${port}` };
+  return { server, address: `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`, renew };
 }
 
 /** Which kind of socket it is can be seen only by listening on it; until it is accepted nobody is served. */
@@ -78,9 +83,9 @@ async function listenOnDescriptor(
 ): Promise<Listener> {
   const host = passedHost(fd);
   if (host !== null) refuseOpen(host, tls !== null, insecureTcp);
-  const server = make(host === null ? { kind: 'local' } : tcpTransport(tls));
+  const { server, renew } = host === null ? { server: make({ kind: 'local' }), renew: nothingToRenew } : tcpServer(make, tls);
   await listen(server, { fd }, `descriptor ${fd}`);
-  return { server, address: 'fd://' };
+  return { server, address: 'fd://', renew };
 }
 
 function passedHost(fd: number): ReturnType<typeof tcpHostOf> {
@@ -91,11 +96,32 @@ function passedHost(fd: number): ReturnType<typeof tcpHostOf> {
   }
 }
 
-function tcpTransport(files: TlsFiles | null): Omit<TcpTransport, 'isContainer'> {
-  if (files === null) return { kind: 'tcp', tls: null, ownNames: new Set([hostname().toLowerCase()]) };
+type RenewableServer = Pick<Listener, 'server' | 'renew'>;
+
+function tcpServer(make: MakeServer, files: TlsFiles | null): RenewableServer {
+  if (files === null) return { server: make({ kind: 'tcp', tls: null, ownNames: ownNames([]) }), renew: nothingToRenew };
+  const { material, names } = readTls(files);
+  const accepted = ownNames(names);
+  const server = withFiles(files, () => make({ kind: 'tcp', tls: material, ownNames: accepted }));
+  return {
+    server,
+    renew() {
+      const fresh = readTls(files);
+      withFiles(files, () => renewTls(server, fresh.material));
+      accepted.clear();
+      for (const name of ownNames(fresh.names)) accepted.add(name);
+    },
+  };
+}
+
+function ownNames(certified: readonly string[]): Set<string> {
+  return new Set([hostname().toLowerCase(), ...certified]);
+}
+
+function readTls(files: TlsFiles): { readonly material: TlsMaterial; readonly names: readonly string[] } {
   const [authority, certificate, key] = [files.authority, files.certificate, files.key].map(readPem) as [Buffer, Buffer, Buffer];
   try {
-    return { kind: 'tcp', tls: { authority, certificate, key }, ownNames: new Set([hostname().toLowerCase(), ...namesIn(certificate)]) };
+    return { material: { authority, certificate, key }, names: namesIn(certificate) };
   } catch (cause) {
     throw invalid(`cannot read the certificate ${files.certificate}: ${errorText(cause)}`, { cause });
   }
@@ -106,6 +132,14 @@ function readPem(path: string): Buffer {
     return readFileSync(path);
   } catch (cause) {
     throw invalid(`cannot listen with TLS: ${errorText(cause)}`, { cause });
+  }
+}
+
+function withFiles<T>({ authority, certificate, key }: TlsFiles, use: () => T): T {
+  try {
+    return use();
+  } catch (cause) {
+    throw invalid(`cannot use ${certificate}, ${key} and ${authority} for TLS: ${errorText(cause)}`, { cause });
   }
 }
 

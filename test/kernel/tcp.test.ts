@@ -1,19 +1,19 @@
 /** The API on TCP: mutual TLS, loopback, socket activation, and who is refused (SEC-30). Needs root, the docker CLI, openssl and busybox-static. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Certificates, makeCertificates } from '../harness/certificates.ts';
 import { runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { programEntry } from '../harness/program.ts';
 
 const skip = process.getuid?.() !== 0 ? 'needs root' : !existsSync('/usr/bin/openssl') ? 'needs openssl' : false;
-const entry = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
 
 suite('the API on TCP', { skip }, () => {
   let directory: string;
@@ -54,7 +54,7 @@ suite('the API on TCP', { skip }, () => {
     const flags = ['--tlsverify', `--tlscacert=${client}/ca.pem`, `--tlscert=${client}/cert.pem`, `--tlskey=${client}/key.pem`];
     const run = ['run', '--rm', '-i', 'busybox', 'sh', '-c', 'cat; echo end'];
     const gantry = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-      runCommand([process.execPath, '--no-warnings', entry, ...args], { env: { ...process.env, ...env }, input: 'in ' });
+      runCommand([process.execPath, '--no-warnings', programEntry, ...args], { env: { ...process.env, ...env }, input: 'in ' });
     assert.equal((await gantry(['-H', host, ...flags, ...run])).stdout, 'in end\n');
     const variables = { DOCKER_HOST: host, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: client };
     const byVariables = await gantry(run, variables);
@@ -120,7 +120,7 @@ suite('the API on TCP', { skip }, () => {
       const gantry = await runCommand([
         process.execPath,
         '--no-warnings',
-        entry,
+        programEntry,
         '-H',
         `tcp://127.0.0.1:${portOf(open)}`,
         'info',
@@ -131,6 +131,35 @@ suite('the API on TCP', { skip }, () => {
     } finally {
       await open.dispose();
     }
+  });
+
+  test('SIGHUP takes over renewed certificates, and keeps those of before when they do not go together', async () => {
+    const { server, client } = certificates;
+    const version = async (path: string) => (await ask({ tls: clientFiles(path) })).status;
+    const renewed = join(directory, 'renewed');
+    mkdirSync(renewed);
+    const fresh = await makeCertificates(renewed, 'IP:127.0.0.1,DNS:renewed.example.org');
+    const takeOver = async (from: string, names: readonly string[], said: RegExp) => {
+      for (const name of names) copyFileSync(join(from, name), join(server, name));
+      const before = secure.log().length;
+      process.kill(secure.pid, 'SIGHUP');
+      for (const deadline = Date.now() + 30_000; !said.test(secure.log().slice(before)); await delay(20))
+        assert.ok(Date.now() < deadline, `the log does not say ${said}`);
+    };
+    const script = 'until [ -e /go ]; do sleep 0.1; done; echo still here';
+    const open = tls('docker', ['run', '--rm', '--name', 'open', 'busybox', 'sh', '-c', script]);
+    const isUp = async () => (await shell(`docker -H ${secure.host} exec open true`)).status === 0;
+    for (const deadline = Date.now() + 30_000; !(await isUp()); await delay(50)) assert.ok(Date.now() < deadline, 'it does not run');
+    await takeOver(fresh.server, ['key.pem'], /the certificate could not be read again: .*|cannot use .*cert\.pem/);
+    assert.equal(await version(client), 200);
+    await takeOver(fresh.server, ['ca.pem', 'cert.pem', 'key.pem'], /the configuration was read again/);
+    assert.equal(await version(fresh.client), 200);
+    await assert.rejects(version(client), /unknown ca|certificate|ECONNRESET|socket hang up|alert/);
+    const asked = async (host: string) => (await ask({ tls: clientFiles(fresh.client), headers: { host } })).status;
+    assert.deepEqual([await asked('renewed.example.org'), await asked('engine.example.org')], [200, 403]);
+    await docker(secure.host, 'exec', 'open', 'touch', '/go');
+    assert.equal((await open).stdout, 'still here\n', 'a connection of before goes on');
+    certificates = fresh;
   });
 
   test('a unix socket passed by a service manager is served; a TCP one obeys the same rules', async () => {
