@@ -1,6 +1,7 @@
 /** A daemon of ours from source, with its own socket, data root and run root; stopped by pid, its containers too, and its directories removed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -127,12 +128,24 @@ function spawnDaemon(directory: string, host: string, options: GantryOptions, fa
 async function launch(directory: string, host: string, options: GantryOptions, failpoint?: string): Promise<ChildProcess> {
   const child = spawnDaemon(directory, host, options, failpoint);
   for (let attempt = 0; attempt < 1200; attempt++) {
-    if (existsSync(`${directory}/g.sock`) && (await runCommand(['docker', '-H', host, 'version'])).status === 0) return child;
+    if (await answers(`${directory}/g.sock`)) return child;
     if (child.exitCode !== null) break;
     await delay(50);
   }
   if (child.exitCode === null) child.kill('SIGKILL');
   throw new Error(`the daemon did not start: ${readFileSync(`${directory}/log`, 'utf8').slice(-3000)}`);
+}
+
+/** Whether a daemon serves there; by a request of our own, as daemons are started hundreds of times and a command line takes longer than that. */
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = get({ socketPath, path: '/_ping', agent: false, timeout: 10_000 }, (response) => {
+      response.resume();
+      response.on('close', () => resolve(response.statusCode === 200));
+    });
+    asked.on('error', () => resolve(false));
+    asked.on('timeout', () => asked.destroy());
+  });
 }
 
 async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
