@@ -1,6 +1,5 @@
-/** `/_ping`, `/version`, `/info`, `/auth`: who we are and what we stand on. */
+/** `/_ping`, `/version`, `/info`: who we are and what we stand on. */
 import { readdir, readFile } from 'node:fs/promises';
-import { notImplemented } from '../../base/errors.ts';
 import { logDriverNames } from '../../containers/logging/log-drivers.ts';
 import { formatApiVersion, newestApiMinor, oldestApiMinor } from '../../wire/api-version.ts';
 import { formatTime } from '../../wire/timestamps.ts';
@@ -19,17 +18,6 @@ export function systemRoutes(services: ApiServices): readonly Route[] {
       pattern: '/info',
       body: 'any',
       handle: async (exchange) => exchange.sendJson(200, await infoJson(services, exchange.apiMinor)),
-    },
-    {
-      method: 'POST',
-      pattern: '/auth',
-      body: 'json',
-      async handle(exchange) {
-        await exchange.json();
-        throw notImplemented(
-          'logging in to a registry is not built yet: credentials cannot be checked without a registry client (issue 6)',
-        );
-      },
     },
   ];
 }
