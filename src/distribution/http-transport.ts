@@ -120,7 +120,7 @@ async function sendBody(outgoing: ClientRequest, { body }: HttpRequest, touch: (
       // An answer before the end of the body is a refusal: nobody reads the rest.
       if (outgoing.destroyed || isAnswered()) return;
       const isRoom = outgoing.write(chunk);
-      if (!isRoom) await Promise.race([once(outgoing, 'drain'), once(outgoing, 'close'), once(outgoing, 'response')]);
+      if (!isRoom) await roomOrEnd(outgoing);
       touch();
       body.onSent?.(chunk.length);
     }
@@ -128,6 +128,19 @@ async function sendBody(outgoing: ClientRequest, { body }: HttpRequest, touch: (
   } catch (cause) {
     outgoing.destroy();
     throw cause;
+  }
+}
+
+/** Takes its listeners away again: there are thousands of chunks. */
+async function roomOrEnd(outgoing: ClientRequest): Promise<void> {
+  const over = new AbortController();
+  const { signal } = over;
+  const waits = ['drain', 'close', 'response'].map((event) => once(outgoing, event, { signal }));
+  try {
+    await Promise.race(waits);
+  } finally {
+    over.abort();
+    await Promise.allSettled(waits);
   }
 }
 

@@ -14,32 +14,42 @@ import { LayoutPlace } from '../../registry/copy/layout-place.ts';
 import { RegistryPlace } from '../../registry/copy/registry-place.ts';
 import { engineVersion } from '../build-facts.ts';
 import { registryOptions } from '../registry-options.ts';
-import { type CopyPlace, type CopyRequest, type CopyVerb, readCopyRequest } from './copy-options.ts';
+import type { RegistrySubcommand } from '../registry-server/registry-subcommand.ts';
+import { type CopyPlace, type CopyRequest, type CopyVerb, copyFlags, copyPlaces, readCopyRequest } from './copy-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 
-export interface CopyIo {
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown };
-  readonly env: NodeJS.ProcessEnv;
+export const copyCommand = command(
+  'copy',
+  'SOURCE DESTINATION',
+  'Copy an image between registries, or to and from a directory, without keeping it on this machine',
+);
+export const exportCommand = command('export', 'IMAGE DIRECTORY[:TAG]', 'Copy an image of a registry to a directory (OCI image layout)');
+export const importCommand = command('import', 'DIRECTORY[:TAG] IMAGE', 'Copy an image of a directory (OCI image layout) to a registry');
+
+function command(verb: CopyVerb, usage: string, summary: string): RegistrySubcommand {
+  return {
+    name: verb,
+    summary,
+    usage: `[OPTIONS] ${usage}`,
+    flags: copyFlags,
+    maxArgs: 2,
+    more: copyPlaces,
+    run: (flags, env) => runCopy(readCopyRequest(verb, flags), env),
+  };
 }
 
-/** The exit status. Errors are thrown. */
-export async function runRegistryCopy(verb: CopyVerb, argv: readonly string[], io: CopyIo): Promise<number> {
-  const request = readCopyRequest(verb, argv);
-  if ('help' in request) {
-    io.stdout.write(request.help);
-    return 0;
-  }
-  const { settings } = registryOptions(new Map([['insecure-registry', request.insecureRegistries]]), io.env);
+async function runCopy(request: CopyRequest, env: NodeJS.ProcessEnv): Promise<number> {
+  const { settings } = registryOptions(new Map([['insecure-registry', request.insecureRegistries]]), env);
   const client = createRegistryClient(settings, { userAgent: `gantry/${engineVersion}` });
   const interrupted = new AbortController();
   const interrupt = () =>
     interrupted.abort(new EngineError('unavailable', 'interrupted: what was copied is kept, and found by the next try'));
-  process.once('SIGINT', interrupt);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   try {
-    return await copyAll(request, await openPlaces(request, client, io.env), interrupted.signal, io);
+    await copyAll(request, await openPlaces(request, client, env), interrupted.signal);
+    return 0;
   } finally {
-    process.off('SIGINT', interrupt);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
     client.close();
   }
 }
@@ -66,8 +76,8 @@ async function credentialsOf(store: CredentialStore, domain: string): Promise<Re
   return username !== undefined && password !== undefined ? { kind: 'basic', username, password } : null;
 }
 
-async function copyAll(request: CopyRequest, places: Places, signal: AbortSignal, io: CopyIo): Promise<number> {
-  const progress = new CopyProgress(request.quiet ? null : io.stderr);
+async function copyAll(request: CopyRequest, places: Places, signal: AbortSignal): Promise<void> {
+  const progress = new CopyProgress(request.quiet ? null : process.stderr);
   const { platform, referrers, parallel } = request;
   const copy = new ImageCopy(places.source, places.destination, {
     platform,
@@ -79,29 +89,28 @@ async function copyAll(request: CopyRequest, places: Places, signal: AbortSignal
   if (!request.allTags) {
     const { reference, tag } = await namesOf(request, places, signal);
     const copied = await copy.copy(reference, tag);
-    io.stdout.write(`${nameOf(request.destination, tag, copied)}\n`);
-    io.stderr.write(`${progress.summary()}\n`);
-    return 0;
+    process.stdout.write(`${nameOf(request.destination, tag, copied)}\n`);
+    process.stderr.write(`${progress.summary()}\n`);
+    return;
   }
   const failures: string[] = [];
   let tags = 0;
   for await (const tag of places.source.tags(signal)) {
     tags++;
     try {
-      io.stdout.write(`${nameOf(request.destination, tag, await copy.copy(tag, tag))}\n`);
+      process.stdout.write(`${nameOf(request.destination, tag, await copy.copy(tag, tag))}\n`);
     } catch (thrown) {
       signal.throwIfAborted();
       if (!(thrown instanceof EngineError)) throw thrown;
       failures.push(`${tag}: ${errorText(thrown)}`);
     }
   }
-  io.stderr.write(`${progress.summary()}\n`);
+  process.stderr.write(`${progress.summary()}\n`);
   if (failures.length > 0)
     throw new EngineError(
       'unavailable',
       `${failures.length} of ${tags} tags of ${places.source.name} could not be copied:\n  ${failures.join('\n  ')}`,
     );
-  return 0;
 }
 
 /** The source's tag goes along where the destination has none; a digest has no name to give. */

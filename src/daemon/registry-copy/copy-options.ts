@@ -3,7 +3,7 @@ import { invalid } from '../../base/errors.ts';
 import type { RepositoryName } from '../../distribution/registry-client.ts';
 import { type Platform, parsePlatform } from '../../oci/platform.ts';
 import { parseReference } from '../../oci/reference.ts';
-import { parseRegistryFlags, type RegistryFlag, type RegistryFlags, registryFlagHelp } from '../registry-server/registry-flags.ts';
+import type { RegistryFlag, RegistryFlags } from '../registry-server/registry-flags.ts';
 
 export type CopyVerb = 'copy' | 'export' | 'import';
 
@@ -22,7 +22,7 @@ export interface CopyRequest {
   readonly insecureRegistries: readonly string[];
 }
 
-const flags: readonly RegistryFlag[] = [
+export const copyFlags: readonly RegistryFlag[] = [
   { name: 'all-tags', kind: 'switch', help: 'Every tag of the source; neither side then names one' },
   {
     name: 'insecure-registry',
@@ -35,33 +35,13 @@ const flags: readonly RegistryFlag[] = [
   { name: 'referrers', kind: 'switch', help: 'Also what refers to the image: signatures, bills of material' },
 ];
 
-const verbs: Readonly<Record<CopyVerb, { readonly usage: string; readonly summary: string }>> = {
-  copy: {
-    usage: 'gantry registry copy [OPTIONS] SOURCE DESTINATION',
-    summary: 'Copy an image between registries, or to and from a directory, without keeping it on this machine',
-  },
-  export: {
-    usage: 'gantry registry export [OPTIONS] IMAGE DIRECTORY[:TAG]',
-    summary: 'Copy an image of a registry to a directory (OCI image layout)',
-  },
-  import: {
-    usage: 'gantry registry import [OPTIONS] DIRECTORY[:TAG] IMAGE',
-    summary: 'Copy an image of a directory (OCI image layout) to a registry',
-  },
-};
-
-const more = `A place is an image name (busybox, registry.example/team/app:1.2, …@sha256:…) or oci:DIRECTORY[:TAG].
+export const copyPlaces = `A place is an image name (busybox, registry.example/team/app:1.2, …@sha256:…) or oci:DIRECTORY[:TAG].
 A destination without a tag gets the tag of the source. Passwords are those of gantry login (docker login).
 `;
 
-/** Text: help. */
-export function readCopyRequest(verb: CopyVerb, argv: readonly string[]): CopyRequest | { readonly help: string } {
-  const { usage, summary } = verbs[verb];
-  const title = `gantry registry ${verb}`;
-  const read = parseRegistryFlags(argv, flags, title, 2);
-  if (read === null) return { help: registryFlagHelp(usage, summary, flags, more) };
+export function readCopyRequest(verb: CopyVerb, read: RegistryFlags): CopyRequest {
   const [from, to] = read.args;
-  if (from === undefined || to === undefined) throw invalid(`'${title}' needs two arguments. Usage: ${usage}. See ${title} --help`);
+  if (from === undefined || to === undefined) throw invalid(`two arguments are needed. See gantry registry ${verb} --help`);
   const source = verb === 'import' ? layoutPlace(from.replace(/^oci:/, '')) : parsePlace(from);
   const destination = verb === 'export' ? layoutPlace(to.replace(/^oci:/, '')) : parsePlace(to);
   if (verb === 'export' && source.kind === 'layout') throw invalid(`${from} is a directory already: export takes an image of a registry`);

@@ -11,6 +11,9 @@ const subcommands: Readonly<Record<string, () => Promise<RegistrySubcommand>>> =
   check: async () => (await import('./work-commands.ts')).checkCommand,
   retention: async () => (await import('./work-commands.ts')).retentionCommand,
   'rotate-keys': async () => (await import('./work-commands.ts')).rotateKeysCommand,
+  copy: async () => (await import('../registry-copy/copy-command.ts')).copyCommand,
+  export: async () => (await import('../registry-copy/copy-command.ts')).exportCommand,
+  import: async () => (await import('../registry-copy/copy-command.ts')).importCommand,
   htpasswd: async () => (await import('./htpasswd-command.ts')).htpasswdCommand,
 };
 
