@@ -87,6 +87,7 @@ class RunningRegistry {
         const turn = currentTurn();
         if (turn !== null) turn.user = user;
       },
+      onWrong: (reason, address) => logger.info({ address, reason }, 'authentication failed'),
     });
     this.#webhooks = new Webhooks({
       directory: `${options.root}/webhooks`,
@@ -94,11 +95,11 @@ class RunningRegistry {
       logger,
       onOutcome: (webhook, outcome) => this.#metrics.webhooks.add({ webhook, outcome }),
     });
-    const { registry } = opened;
+    const { registry, view } = opened;
     this.#front = new RegistryFront({
       registry,
       access: this.#access,
-      page: (access) => createRegistryPage({ registry, access, hasUsers: options.access.htpasswd !== null }),
+      page: (access) => createRegistryPage({ registry: view, access, hasUsers: options.access.htpasswd !== null }),
       metrics: this.#metrics,
       metricsText: () => this.#metrics.text(registry.stats(), this.#webhooks.waiting()),
       health: new HealthChecks([writableFolder(options.root), ...opened.checks], logger),
@@ -118,7 +119,7 @@ class RunningRegistry {
 
   static async open(options: ServeOptions, material: RegistryMaterial, logger: ReloadableLogger): Promise<RunningRegistry> {
     let current = (): ServeOptions => options;
-    const opened = await openRegistry(options.root, () => current());
+    const opened = await openRegistry(options.root, () => current(), logger);
     const keys = await openTokenKeys(tokenKeysFolder(options.root));
     const running = new RunningRegistry(options, material, opened, keys, logger);
     current = () => running.#options;

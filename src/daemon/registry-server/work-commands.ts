@@ -44,7 +44,7 @@ function workCommand(name: WorkName, summary: string, flags: readonly RegistryFl
 async function workHere(path: string, given: RegistryFlags, name: WorkName, isDry: boolean, tell: (line: WorkLine) => void): Promise<void> {
   const configuration = readConfigurationOf(given);
   using root = openRegistryRoot(path);
-  const opened = await openRegistry(root.path, () => configuration);
+  const opened = await openRegistry(root.path, () => configuration, silentLogger);
   try {
     const work = new RegistryWork({ opened, root: root.path, options: () => configuration, logger: silentLogger, metrics: null });
     await work.run(name, isDry, tell);
