@@ -9,6 +9,7 @@ import { fsckRoutes } from './routes/fsck-routes.ts';
 import { imageRoutes } from './routes/image-routes.ts';
 import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
 import { leaseRoutes } from './routes/lease-routes.ts';
+import { manifestRoutes } from './routes/manifest-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
 import { registryRoutes } from './routes/registry-routes.ts';
 import { systemRoutes } from './routes/system-routes.ts';
@@ -29,6 +30,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...imageRoutes(services),
     ...imageTransferRoutes(services),
     ...registryRoutes(services),
+    ...manifestRoutes(services),
     ...networkRoutes(services),
     ...volumeRoutes(services),
     ...leaseRoutes(services),

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Leases } from '../containers/leases/leases.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
+import type { RegistryManifests } from '../images/registry-manifests.ts';
 import type { Transfers } from '../images/transfers.ts';
 import type { Networks } from '../network/networks.ts';
 import type { Volumes } from '../volumes/volumes.ts';
@@ -22,6 +23,7 @@ export interface ApiServices {
   readonly images: ImageCatalogue;
   /** To and from registries. */
   readonly transfers: Transfers;
+  readonly manifests: RegistryManifests;
   readonly events: EngineEvents;
   readonly system: SystemFacts;
   readonly networks: Networks;

@@ -219,6 +219,31 @@ export const commandTable: readonly CommandEntry[] = [
     summary: 'Show who needs a layer or another blob (beyond Docker)',
     load: async () => (await import('./commands/image-why.ts')).imageWhy,
   },
+  {
+    paths: ['manifest annotate'],
+    summary: 'Add additional information to a local image manifest',
+    load: async () => (await import('./commands/manifest.ts')).manifestAnnotate,
+  },
+  {
+    paths: ['manifest create'],
+    summary: 'Create a local manifest list for annotating and pushing to a registry',
+    load: async () => (await import('./commands/manifest.ts')).manifestCreate,
+  },
+  {
+    paths: ['manifest inspect'],
+    summary: 'Display an image manifest, or manifest list',
+    load: async () => (await import('./commands/manifest.ts')).manifestInspect,
+  },
+  {
+    paths: ['manifest push'],
+    summary: 'Push a manifest list to a repository',
+    load: async () => (await import('./commands/manifest.ts')).manifestPush,
+  },
+  {
+    paths: ['manifest rm'],
+    summary: 'Delete one or more manifest lists from local storage',
+    load: async () => (await import('./commands/manifest.ts')).manifestRm,
+  },
   { paths: ['image prune'], summary: 'Remove unused images', load: async () => (await import('./commands/prune.ts')).imagePrune },
   {
     paths: ['network create'],
@@ -345,6 +370,7 @@ export const groups: Readonly<Record<string, string>> = {
   container: 'Manage containers',
   context: 'Manage contexts',
   image: 'Manage images',
+  manifest: 'Manage manifests and manifest lists of images for several platforms',
   network: 'Manage networks',
   system: 'Manage Gantry',
   volume: 'Manage volumes',
@@ -353,7 +379,7 @@ export const groups: Readonly<Record<string, string>> = {
 /** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
 export const missingCommands: readonly string[] = [
   'build', 'builder', 'buildx', 'checkpoint', 'compose', 'config',
-  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'image build', 'manifest',
+  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'image build',
   'node', 'plugin', 'secret', 'service', 'stack', 'swarm', 'trust',
   'volume update',
 ]; // biome-ignore format: a list of words

@@ -13,6 +13,7 @@ import { ContainerApi } from './container-api.ts';
 import { ExecApi } from './exec-api.ts';
 import { ImageApi } from './image-api.ts';
 import { LeaseApi } from './lease-api.ts';
+import { ManifestApi } from './manifest-api.ts';
 import { NetworkApi } from './network-api.ts';
 import { SystemApi } from './system-api.ts';
 import { VolumeApi } from './volume-api.ts';
@@ -23,6 +24,7 @@ export class GantryClient {
   readonly execs: ExecApi;
   readonly images: ImageApi;
   readonly leases: LeaseApi;
+  readonly manifests: ManifestApi;
   readonly networks: NetworkApi;
   readonly volumes: VolumeApi;
   readonly system: SystemApi;
@@ -33,6 +35,7 @@ export class GantryClient {
     this.execs = new ExecApi(this.api);
     this.images = new ImageApi(this.api);
     this.leases = new LeaseApi(this.api);
+    this.manifests = new ManifestApi(this.api);
     this.networks = new NetworkApi(this.api);
     this.volumes = new VolumeApi(this.api);
     this.system = new SystemApi(this.api);

@@ -3,6 +3,7 @@ import { type ApiClient, pathName } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import type { DigestUse, ImageDifference, ImageTree, ImageVerification } from './image-study-types.ts';
 import { jsonValues } from './json-lines.ts';
+import { encodeCredentials } from './registry-auth.ts';
 import type {
   Filters,
   FoundImage,
@@ -168,10 +169,6 @@ export interface ImportQuery {
 
 function image(name: string): string {
   return `/images/${pathName(name)}`;
-}
-
-function encodeCredentials(credentials: RegistryCredentials): string {
-  return Buffer.from(JSON.stringify(credentials)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 }
 
 function progress(body: Readable): AsyncIterable<ProgressMessage> {

@@ -25,6 +25,7 @@ import { auditImages } from '../images/audit-images.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { createTransfers } from '../images/image-transfers.ts';
+import { createRegistryManifests } from '../images/registry-manifests.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
 import { removeNamedCgroups } from '../linux/named-hierarchies.ts';
@@ -143,6 +144,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     leaseSockets,
     images: images.catalogue,
     transfers: images.transfers,
+    manifests: createRegistryManifests(images.client, images.transfers.describe),
     events,
     system,
     networks,
