@@ -117,7 +117,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
 
   const strangerText = (realm: URL): string =>
     `${host} asks for tokens from ${realm.host}, another host, which does not get to see the credentials of ${options.domain}. ` +
-    `If it belongs to that registry, allow it: "registry-token-realms": {"${options.domain}": ["${realm.host}"]}`;
+    `If it belongs to that registry, allow it: --registry-allowed-realm ${options.domain}=${realm.host}`;
 
   return {
     secrets: secretsOf(credentials),

@@ -36,7 +36,7 @@ export function goMethod(method: string): string {
 /** Another protocol is spoken there, or none: what makes an insecure registry be asked over plain HTTP. */
 export function isTlsRefused(thrown: unknown): boolean {
   const code = causeCode(thrown);
-  return code.startsWith('ERR_SSL_') || code === 'EPROTO' || code === 'ECONNRESET' || code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+  return code.startsWith('ERR_SSL_') || code === 'EPROTO' || code === 'ECONNRESET' || code === 'ETIMEDOUT';
 }
 
 /** Nobody is there: asking again in a second helps nobody who waits for an answer. */

@@ -24,6 +24,8 @@ export interface ApiRequest {
   /** Scopes of a bearer token that the request needs. */
   readonly scopes: readonly string[];
   readonly signal?: AbortSignal | undefined;
+  /** A 401 in spite of all is handed back, too. */
+  readonly isRefusalAnswer?: boolean;
 }
 
 export interface EndpointSession {
@@ -77,7 +79,7 @@ export function createEndpointSession(
     const renewed = await authorizer.renew(answer, request.scopes, header, request.signal);
     discard(answer);
     const second = await walk(request, hop, origin, renewed);
-    if (second.status === 401 && second.url.origin === origin) throw authorizer.explain(await answerFailure(second, authorizer.secrets));
+    if (second.status === 401 && second.url.origin === origin && !request.isRefusalAnswer) throw authorizer.explain(await answerFailure(second, authorizer.secrets));
     return second;
   };
 
@@ -145,10 +147,15 @@ async function originOf(context: SessionContext, { host, scheme, isVerified }: E
   return new URL(`${await known}//${host}`).origin;
 }
 
+/** A plain server may wait for the rest of what it takes for a request. */
+const probeMs = 5000;
+
 async function probeScheme({ routes, userAgent }: SessionContext, host: string, isVerified: boolean): Promise<'https:' | 'http:'> {
   const ask = async (protocol: 'https:' | 'http:'): Promise<void> => {
     const url = new URL(`${protocol}//${host}/v2/`);
-    discard(await exchange({ method: 'GET', url, headers: { 'user-agent': userAgent } }, await routes.to(url, 'any', isVerified)));
+    const route = await routes.to(url, 'any', isVerified);
+    const stallMs = Math.min(route.stallMs, probeMs);
+    discard(await exchange({ method: 'GET', url, headers: { 'user-agent': userAgent } }, { ...route, stallMs }));
   };
   try {
     await ask('https:');

@@ -22,7 +22,10 @@ export interface Endpoint {
 }
 
 /** Docker's own registry has another name than its images. */
-const hosts: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io', 'index.docker.io': 'registry-1.docker.io' };
+const hosts: ReadonlyMap<string, string> = new Map([
+  ['docker.io', 'registry-1.docker.io'],
+  ['index.docker.io', 'registry-1.docker.io'],
+]);
 
 export function endpointsOf(settings: RegistrySettings, name: RepositoryName): readonly Endpoint[] {
   const full = `${name.domain}/${name.path}`;
@@ -38,7 +41,7 @@ export function endpointsOf(settings: RegistrySettings, name: RepositoryName): r
 }
 
 export function registryEndpoint(settings: RegistrySettings, domain: string): Endpoint {
-  const host = hosts[domain] ?? domain;
+  const host = hosts.get(domain) ?? domain;
   const insecure = isInsecure(settings.insecure, host);
   return { host, scheme: insecure ? 'either' : 'https', isVerified: !insecure, pathPrefix: '', registryOf: domain };
 }

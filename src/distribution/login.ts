@@ -1,5 +1,5 @@
 /** Checks credentials: `GET /v2/` with them. A registry that has tokens gives one that lasts, if it can, and that is kept instead of the password. */
-import { goMethod, withoutQuery } from './connection-failure.ts';
+import { withoutQuery } from './connection-failure.ts';
 import { createEndpointSession, type SessionContext } from './endpoint-session.ts';
 import { registryEndpoint } from './endpoints.ts';
 import { discard } from './http-transport.ts';
@@ -15,15 +15,11 @@ export async function logIn(
   // Nothing that was learned before: the credentials are what is in question.
   const fresh = { ...context, tokens: { tokens: new Map(), challenges: new Map() } };
   const session = createEndpointSession(fresh, registryEndpoint(context.settings, domain), credentials);
-  const answer = await session.send({ method: 'GET', path: '/v2/', scopes: [], signal });
+  const answer = await session.send({ method: 'GET', path: '/v2/', scopes: [], signal, isRefusalAnswer: true });
   discard(answer);
   if (answer.status === 200) return { identityToken: (await session.authorizer.offlineToken(signal))?.refreshToken ?? '' };
-  const reason = answer.status === 404 ? ': there is no registry' : '';
-  const text = `login attempt to ${withoutQuery(answer.url)} failed with status: ${answer.status} ${goMethod(statusText(answer.body.statusMessage))}${reason}`;
-  const failure = { host: answer.url.host, status: answer.status, registryCode: null, retryable: false };
-  throw new RegistryError(answer.status === 401 || answer.status === 403 ? 'unauthorized' : 'unavailable', text, failure);
-}
-
-function statusText(message: string | undefined): string {
-  return message ?? '';
+  const { status, body, url } = answer;
+  const code = status === 401 || status === 403 ? 'unauthorized' : 'unavailable';
+  const text = `login attempt to ${withoutQuery(url)} failed with status: ${status} ${body.statusMessage ?? ''}`.trimEnd();
+  throw session.authorizer.explain(new RegistryError(code, text, { host: url.host, status, registryCode: null, retryable: false }));
 }

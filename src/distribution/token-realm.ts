@@ -9,7 +9,10 @@
  */
 import { literalAddress } from './address-rule.ts';
 
-const builtIn: Readonly<Record<string, readonly string[]>> = { 'docker.io': ['auth.docker.io'], 'index.docker.io': ['auth.docker.io'] };
+const builtIn: ReadonlyMap<string, readonly string[]> = new Map([
+  ['docker.io', ['auth.docker.io']],
+  ['index.docker.io', ['auth.docker.io']],
+]);
 
 /** Under these, neighbours are strangers. Suffixes of two short labels (`co.uk`) are known by their shape. */
 const sharedSuffixes: readonly string[] = [
@@ -60,7 +63,7 @@ export function judgeRealm({ domain, registryHost, realm, isInsecure, allowedRea
   const isSameHost = host === hostname(registryHost) || host === hostname(domain);
   if (realm.protocol !== 'https:' && !(isInsecure && realm.protocol === 'http:')) return 'stranger';
   if (isSameHost) return 'same-host';
-  const allowed = [...(builtIn[domain] ?? []), ...(Object.hasOwn(allowedRealms, domain) ? (allowedRealms[domain] ?? []) : [])];
+  const allowed = [...(builtIn.get(domain) ?? []), ...(Object.hasOwn(allowedRealms, domain) ? (allowedRealms[domain] ?? []) : [])];
   if (allowed.some((entry) => entry.toLowerCase() === host || entry.toLowerCase() === realm.host.toLowerCase())) return 'allowed';
   if (realm.protocol !== 'https:' || isInsecure) return 'stranger';
   const site = siteOf(hostname(registryHost));
