@@ -1,4 +1,5 @@
 /** `--default-ulimit`, `--cgroup-parent`, `--default-shm-size` and real-time budgets: what containers get that do not say it themselves. */
+import { parseByteSize } from '../base/byte-size.ts';
 import { invalid } from '../base/errors.ts';
 import { checkedCgroupParent } from '../containers/cgroup-parent.ts';
 import type { ResourceDefaults } from '../containers/resource-defaults.ts';
@@ -64,10 +65,11 @@ function sizeFromJson(value: unknown, name: string): readonly string[] {
 }
 
 function parseSize(text: string): number {
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-  const bytes = number === undefined ? 0 : Math.trunc(Number(number) * 1024 ** ('kmgt'.indexOf(unit.toLowerCase()) + 1));
-  if (unit === '' && number !== undefined) return Math.trunc(Number(number)) || refuseSize(text);
-  return bytes > 0 ? bytes : refuseSize(text);
+  try {
+    return parseByteSize(text) || refuseSize(text);
+  } catch {
+    return refuseSize(text);
+  }
 }
 
 function refuseSize(text: string): never {

@@ -24,11 +24,11 @@ export function applyToConfig(instruction: InstructionBody, state: ConfigState, 
   const { config } = state;
   switch (instruction.kind) {
     case 'cmd':
-      config.Cmd = commandLine(instruction.command, config);
+      setCommand(config, 'Cmd', commandLine(instruction.command, config));
       state.commandSet = true;
       return true;
     case 'entrypoint':
-      config.Entrypoint = commandLine(instruction.command, config);
+      setCommand(config, 'Entrypoint', commandLine(instruction.command, config));
       // The image's own arguments were meant for its own entry point.
       if (!state.commandSet) delete config.Cmd;
       return true;
@@ -70,6 +70,12 @@ export function applyToConfig(instruction: InstructionBody, state: ConfigState, 
     case 'add':
       return false;
   }
+}
+
+/** An empty list clears it. */
+function setCommand(config: ConfigDraft, field: 'Cmd' | 'Entrypoint', words: readonly string[]): void {
+  if (words.length === 0) delete config[field];
+  else config[field] = words;
 }
 
 /** The shell form goes to the SHELL that is set here. */

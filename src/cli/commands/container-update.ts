@@ -1,11 +1,13 @@
 /** `update`: limits and restart policies, and the published ports of running containers, which Docker cannot change at all. */
+
+import { parseByteSize } from '../../base/byte-size.ts';
 import type { PortBindings } from '../../client/types.ts';
 import { CliError } from '../cli-error.ts';
 import { type Command, someArguments } from '../command.ts';
 import { eachName } from '../container/each-name.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
-import { parseByteSize, parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
+import { parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
 import { planPorts } from '../parse/port-option.ts';
 import { parseRestartPolicy } from '../parse/restart-policy.ts';
 

@@ -1,9 +1,10 @@
 /** `network connect` and `network disconnect`: networks of a container that exists, running or not. */
+
+import { csvFields } from '../../base/csv-fields.ts';
 import { CliError } from '../cli-error.ts';
 import type { Command } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
-import { csvFields } from '../parse/csv-fields.ts';
 
 const twoArguments = { min: 2, max: 2 } as const;
 

@@ -1,7 +1,7 @@
+import { csvFields } from '../../base/csv-fields.ts';
 import { type Command, oneArgument } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
-import { csvFields } from '../parse/csv-fields.ts';
 import { keyValueMap } from '../parse/environment.ts';
 import { planSubnets } from '../parse/subnet-options.ts';
 

@@ -1,12 +1,13 @@
 /** Flags and arguments of `run` and `create` → the body of `POST /containers/create`. What is not given is left out or zero, and then means the daemon's default. */
 import { resolve } from 'node:path';
+import { parseByteSize } from '../../base/byte-size.ts';
 import { parseGoDuration } from '../../base/parse-go-duration.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
 import type { CommandContext } from '../command.ts';
 import { proxyEnvironment } from '../config/proxy-environment.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
-import { parseByteSize, parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
+import { parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
 import {
   isCdiDevice,
   parseDevice,

@@ -1,7 +1,7 @@
 /** `--device`, `--gpus`, `--ulimit`, `--blkio-weight-device`, `--device-read-bps` and their like. */
 import { isAbsolute, normalize } from 'node:path';
-import { parseByteSize } from './byte-size.ts';
-import { csvFields } from './csv-fields.ts';
+import { parseByteSize } from '../../base/byte-size.ts';
+import { csvFields } from '../../base/csv-fields.ts';
 
 export interface DeviceMapping {
   readonly PathOnHost: string;

@@ -1,7 +1,8 @@
 /** `--mount type=bind,src=/a,dst=/b,…` → an entry of HostConfig.Mounts. */
+
+import { parseByteSize } from '../../base/byte-size.ts';
+import { csvFields } from '../../base/csv-fields.ts';
 import { parseBool } from '../flags/flag-values.ts';
-import { parseByteSize } from './byte-size.ts';
-import { csvFields } from './csv-fields.ts';
 
 export interface MountOption {
   Type: string;

@@ -1,5 +1,5 @@
 /** `--network NAME` or `--network name=…,alias=…,ip=…`, and the older flags that belong to the first network. */
-import { csvFields } from './csv-fields.ts';
+import { csvFields } from '../../base/csv-fields.ts';
 
 export interface NetworkOption {
   target: string;

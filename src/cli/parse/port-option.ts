@@ -1,5 +1,5 @@
 /** `--publish` and `--expose`. */
-import { csvFields } from './csv-fields.ts';
+import { csvFields } from '../../base/csv-fields.ts';
 
 export interface PortPlan {
   readonly exposed: Record<string, Record<string, never>>;

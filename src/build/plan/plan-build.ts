@@ -1,0 +1,346 @@
+/**
+ * A Dockerfile to the graph of operations of one target stage. Stages that it does not need are not planned: their images are not asked for, their COPYs not looked up.
+ *
+ * A stage may use those above it only. Names mean, in this order: an earlier stage, a named context, an image.
+ */
+import { invalid } from '../../base/errors.ts';
+import type { ConfigState } from '../../dockerfile/apply-config.ts';
+import { InstructionProblem } from '../../dockerfile/dockerfile-error.ts';
+import { expand } from '../../dockerfile/expand.ts';
+import type { Instruction, Stage } from '../../dockerfile/instruction.ts';
+import { type Dockerfile, parseDockerfile } from '../../dockerfile/parse-dockerfile.ts';
+import { type BuildSettings, GlobalScope, StageScope } from '../../dockerfile/scope.ts';
+import { spot, type Word } from '../../dockerfile/words.ts';
+import { type Platform, parsePlatform } from '../../oci/platform.ts';
+import { canonicalReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
+import type { BaseImage, BuildPlan, PlanSources, StageResult } from './build-plan.ts';
+import type { ContextOperation, Operation } from './operation.ts';
+import { atInstruction, located } from './plan-problem.ts';
+import { type StageSources, StageWalk, stepKinds } from './plan-stage.ts';
+import { mountSourceNames } from './run-mounts.ts';
+
+export interface PlanSettings extends BuildSettings {
+  /** Of RUNs that don't say. */
+  readonly network: 'default' | 'none' | 'host';
+}
+
+const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const buildContext: ContextOperation = { kind: 'context', name: '' };
+/** Known to the builder itself: nobody has to declare them. */
+const builtInArgument = /^(BUILDKIT_.*|SOURCE_DATE_EPOCH|ATTEST_.*)$/;
+
+export async function planBuild(dockerfile: Dockerfile, settings: PlanSettings, sources: PlanSources): Promise<BuildPlan> {
+  const planner = new Planner(dockerfile, settings, sources);
+  const index = targetIndex(dockerfile, settings.target);
+  const { result } = await planner.stage(index);
+  const target = dockerfile.stages[index];
+  return {
+    result,
+    unusedArguments: unusedArguments(dockerfile, settings),
+    targetPlace: target?.from.place ?? { startLine: 1, endLine: 1 },
+  };
+}
+
+interface PlannedStage {
+  readonly result: StageResult;
+  readonly scope: StageScope;
+}
+
+class Planner {
+  readonly #dockerfile: Dockerfile;
+  readonly #settings: PlanSettings;
+  readonly #sources: PlanSources;
+  readonly #globals: GlobalScope;
+  readonly #stages = new Map<number, Promise<PlannedStage>>();
+
+  constructor(dockerfile: Dockerfile, settings: PlanSettings, sources: PlanSources) {
+    this.#dockerfile = dockerfile;
+    this.#settings = settings;
+    this.#sources = sources;
+    this.#globals = new GlobalScope(settings);
+    for (const instruction of dockerfile.globals) located(instruction, () => this.#declareGlobals(instruction));
+  }
+
+  stage(index: number): Promise<PlannedStage> {
+    const known = this.#stages.get(index);
+    if (known) return known;
+    const planned = this.#planStage(index);
+    this.#stages.set(index, planned);
+    return planned;
+  }
+
+  #declareGlobals(instruction: Instruction): void {
+    if (instruction.kind !== 'arg') return;
+    for (const { name, value } of instruction.arguments) {
+      this.#globals.declare(name.text, value && (() => this.#expandGlobal(value)));
+    }
+  }
+
+  #expandGlobal(word: Word): string {
+    return expand(word.text, { variables: this.#globals, escape: this.#dockerfile.directives.escape });
+  }
+
+  async #planStage(index: number): Promise<PlannedStage> {
+    const stage = this.#stage(index);
+    const replaced = stage.name === null ? null : this.#sources.namedContext(stage.name);
+    const platform = located(stage.from, () => this.#platformOf(stage));
+    if (replaced?.kind === 'files') return contextStage(this.#globals, replaced.operation, platform);
+    const reference = replaced?.kind === 'image' ? replaced.reference : located(stage.from, () => this.#referenceOf(stage));
+    const below = replaced ? null : this.#stageBelow(reference, index);
+    const start = below === null ? await this.#onImage(reference, platform, stage) : onStage(await this.stage(below), platform);
+    const instructions = replaced ? [] : [...start.triggers.flatMap((trigger) => triggered(trigger, stage)), ...stage.instructions];
+    return await this.#walk(index, instructions, start);
+  }
+
+  /** What a stage needs is planned at once; only then is it gone through. */
+  async #walk(index: number, instructions: readonly Instruction[], start: StageStart): Promise<PlannedStage> {
+    const operations = await this.#gather(index, instructions, start.platform);
+    const { stages } = this.#dockerfile;
+    const name = this.#stage(index).name ?? `stage-${index}`;
+    const walk = new StageWalk(
+      {
+        sources: operations,
+        escapeToken: this.#dockerfile.directives.escape,
+        platform: start.platform,
+        network: this.#settings.network,
+        hiddenEnvironment: [...this.#globals.proxies()].map(([key, value]) => `${key}=${value}`),
+        cacheNamespace: this.#settings.buildArguments.get('BUILDKIT_CACHE_MOUNT_NS') ?? '',
+        stageTitle: stages.length === 1 ? '' : `${name} `,
+        stepCount: 1 + instructions.filter(({ kind }) => stepKinds.includes(kind)).length,
+      },
+      start.scope,
+      start.state,
+      start.root,
+    );
+    for (const instruction of instructions) located(instruction, () => walk.apply(instruction));
+    const { root, history, author } = walk;
+    const result = {
+      root,
+      config: start.state.config,
+      author: author ?? start.author,
+      platform: start.platform,
+      base: start.base,
+      history: [...start.history, ...history],
+    };
+    return { result, scope: start.scope };
+  }
+
+  async #gather(index: number, instructions: readonly Instruction[], platform: Platform): Promise<StageSources> {
+    const found = new Map<string, Operation>();
+    const wanted = instructions.flatMap((instruction) => sourceNames(instruction).map((source) => ({ instruction, ...source })));
+    await Promise.all(
+      wanted.map(async ({ instruction, name, kind, word }) => {
+        try {
+          found.set(`${kind} ${name}`, await this.#sourceOperation(name, kind, word, index, platform));
+        } catch (thrown) {
+          throw atInstruction(instruction, thrown);
+        }
+      }),
+    );
+    return {
+      context: buildContext,
+      operation(name, kind, word) {
+        const operation = found.get(`${kind} ${name}`);
+        if (operation === undefined) throw new InstructionProblem(`${name} was not looked for`, spot(word));
+        return operation;
+      },
+    };
+  }
+
+  async #sourceOperation(name: string, kind: 'copy' | 'mount', word: Word, index: number, platform: Platform): Promise<Operation> {
+    const stage = this.#stageNamed(name, kind, word, index);
+    if (stage !== null) return (await this.stage(stage)).result.root;
+    const context = this.#sources.namedContext(name);
+    if (context?.kind === 'files') return context.operation;
+    const image = await this.#sources.image(context?.reference ?? imageName(name, word), platform);
+    return { kind: 'image', reference: image.reference, layers: image.layers };
+  }
+
+  /** In any case; a number is a stage for COPY only. */
+  #stageNamed(name: string, kind: 'copy' | 'mount', word: Word, index: number): number | null {
+    const { stages } = this.#dockerfile;
+    const isNumber = kind === 'copy' && /^\d+$/.test(name);
+    const before = stages.findLastIndex((stage, at) => at < index && stage.name === name.toLowerCase());
+    const found = isNumber ? Number(name) : before === -1 ? stages.findIndex((stage) => stage.name === name.toLowerCase()) : before;
+    if (found === -1) return null;
+    if (found >= stages.length)
+      throw new InstructionProblem(`invalid stage index ${name}`, spot(word), `stages are 0 to ${stages.length - 1}`);
+    const own = this.#stage(index).name ?? `stage-${index}`;
+    if (found === index) throw new InstructionProblem(`circular dependency detected on stage: ${own}`, spot(word));
+    if (found > index) {
+      throw new InstructionProblem(
+        `cannot copy from stage ${JSON.stringify(name)}, it needs to be defined before current stage ${JSON.stringify(own)}`,
+        spot(word),
+      );
+    }
+    return found;
+  }
+
+  #stage(index: number): Stage {
+    const stage = this.#dockerfile.stages[index];
+    if (stage === undefined) throw invalid(`the Dockerfile has no stage ${index}`);
+    return stage;
+  }
+
+  #platformOf({ from }: Stage): Platform {
+    if (from.platform === null) return this.#settings.targetPlatform;
+    const text = this.#expandGlobal(from.platform);
+    if (text === '') throw new InstructionProblem(`empty platform value from expression ${from.platform.text}`, spot(from.platform));
+    return parsePlatform(text);
+  }
+
+  #referenceOf({ from }: Stage): string {
+    const text = this.#expandGlobal(from.image);
+    if (text === '') throw new InstructionProblem(`base name (${from.image.text}) should not be blank`, spot(from.image));
+    return text;
+  }
+
+  /** By its exact name, and above only. */
+  #stageBelow(reference: string, index: number): number | null {
+    const found = this.#dockerfile.stages.findLastIndex((stage, at) => at < index && stage.name === reference);
+    return found === -1 ? null : found;
+  }
+
+  async #onImage(reference: string, platform: Platform, stage: Stage): Promise<StageStart> {
+    if (reference === 'scratch') return onScratch(this.#globals, platform);
+    const context = this.#sources.namedContext(reference);
+    if (context?.kind === 'files') return { ...onScratch(this.#globals, platform), root: context.operation };
+    try {
+      const name = context?.reference ?? imageName(reference, stage.from.image);
+      return onBase(this.#globals, await this.#sources.image(name, platform), platform);
+    } catch (thrown) {
+      throw atInstruction(stage.from, thrown);
+    }
+  }
+}
+
+interface StageStart {
+  readonly root: Operation;
+  readonly scope: StageScope;
+  readonly state: ConfigState;
+  readonly author: string | null;
+  readonly platform: Platform;
+  readonly base: BaseImage | null;
+  readonly history: StageResult['history'];
+  /** ONBUILD of the base. */
+  readonly triggers: readonly string[];
+}
+
+function onScratch(globals: GlobalScope, platform: Platform): StageStart {
+  const config = { Env: [defaultPath], WorkingDir: '/' };
+  return {
+    root: { kind: 'scratch' },
+    scope: StageScope.onImage(globals, environmentMap(config.Env)),
+    state: { config, commandSet: false },
+    author: null,
+    platform,
+    base: null,
+    history: [],
+    triggers: [],
+  };
+}
+
+function onBase(globals: GlobalScope, base: BaseImage, platform: Platform): StageStart {
+  const { OnBuild = [], ...own } = base.config.config;
+  const Env = own.Env?.some((entry) => entry.startsWith('PATH=')) ? own.Env : [...(own.Env ?? []), defaultPath];
+  return {
+    root: { kind: 'image', reference: base.reference, layers: base.layers },
+    scope: StageScope.onImage(globals, environmentMap(Env)),
+    state: { config: { ...own, Env }, commandSet: false },
+    author: base.config.author ?? null,
+    platform,
+    base,
+    history: [],
+    triggers: OnBuild,
+  };
+}
+
+function onStage({ result, scope }: PlannedStage, platform: Platform): StageStart {
+  const { OnBuild = [], ...config } = result.config;
+  return {
+    root: result.root,
+    scope: scope.child(),
+    state: { config, commandSet: false },
+    author: result.author,
+    platform,
+    base: result.base,
+    history: result.history,
+    triggers: OnBuild,
+  };
+}
+
+function contextStage(globals: GlobalScope, operation: Operation, platform: Platform): PlannedStage {
+  const { scope, state } = onScratch(globals, platform);
+  return { result: { root: operation, config: state.config, author: null, platform, base: null, history: [] }, scope };
+}
+
+/** What it says is at the place of FROM, which brought it. */
+function triggered(trigger: string, stage: Stage): readonly Instruction[] {
+  const parsed = parseDockerfile(`FROM scratch\n${trigger}`).stages.flatMap(({ instructions }) => instructions);
+  return parsed.map((instruction) => ({
+    ...instruction,
+    place: stage.from.place,
+    line: { ...instruction.line, text: `ONBUILD ${instruction.line.text}` },
+  }));
+}
+
+function sourceNames(instruction: Instruction): readonly { readonly name: string; readonly kind: 'copy' | 'mount'; readonly word: Word }[] {
+  if (instruction.kind === 'copy') {
+    const word = instruction.flags.word('from');
+    if (word?.text.includes('$')) {
+      throw atInstruction(
+        instruction,
+        new InstructionProblem(
+          'variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround',
+          spot(word),
+        ),
+      );
+    }
+    return word === null ? [] : [{ name: word.text, kind: 'copy', word }];
+  }
+  if (instruction.kind !== 'run') return [];
+  return instruction.flags
+    .list('mount')
+    .flatMap((word) =>
+      mountSourceNames([word]).flatMap((name) => (name === '' || name.includes('$') ? [] : { name, kind: 'mount' as const, word })),
+    );
+}
+
+function imageName(text: string, word: Word): string {
+  try {
+    return canonicalReference(withDefaultTag(parseReference(text)));
+  } catch (cause) {
+    throw new InstructionProblem(
+      `failed to parse ${JSON.stringify(text)}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      spot(word),
+    );
+  }
+}
+
+function environmentMap(entries: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
+    entries.map((entry) => {
+      const equals = entry.indexOf('=');
+      return equals === -1 ? [entry, ''] : [entry.slice(0, equals), entry.slice(equals + 1)];
+    }),
+  );
+}
+
+function targetIndex({ stages }: Dockerfile, target: string | null): number {
+  if (target === null) return stages.length - 1;
+  const index = stages.findLastIndex(({ name }) => name === target.toLowerCase());
+  if (index !== -1) return index;
+  const names = stages.flatMap(({ name }) => name ?? []);
+  throw invalid(
+    `target stage ${JSON.stringify(target)} could not be found${names.length === 0 ? ': no stage has a name' : `: there are ${names.join(', ')}`}`,
+  );
+}
+
+function unusedArguments({ globals, stages }: Dockerfile, { buildArguments }: PlanSettings): readonly string[] {
+  const instructions = [...globals, ...stages.flatMap((stage) => stage.instructions)];
+  const declared = new Set(
+    instructions.flatMap((instruction) => (instruction.kind === 'arg' ? instruction.arguments.map(({ name }) => name.text) : [])),
+  );
+  const proxy = /^(https?|ftp|no|all)_proxy$/i;
+  return [...buildArguments.keys()].filter((name) => !declared.has(name) && !proxy.test(name) && !builtInArgument.test(name));
+}

@@ -1,0 +1,20 @@
+/** Errors of planning: the word or the instruction that is to blame, with its place in the file. */
+import { DockerfileError, InstructionProblem } from '../../dockerfile/dockerfile-error.ts';
+import type { InstructionSource } from '../../dockerfile/instruction.ts';
+import { positionAt } from '../../dockerfile/line-reader.ts';
+
+/** What goes wrong inside is told with the instruction's place. */
+export function located<T>(instruction: InstructionSource, work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    throw atInstruction(instruction, thrown);
+  }
+}
+
+export function atInstruction({ place, line }: InstructionSource, thrown: unknown): unknown {
+  if (!(thrown instanceof InstructionProblem)) return thrown;
+  const { word, fix, message } = thrown;
+  const at = word === null ? {} : { at: { ...positionAt(line, word.offset), length: Math.max(1, word.length) } };
+  return new DockerfileError([{ message, place: { ...place, ...at }, ...(fix === null ? {} : { fix }) }]);
+}
