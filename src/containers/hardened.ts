@@ -9,7 +9,7 @@ import type { HostConfig } from './config.ts';
 /** Which Docker gives and Podman does not. */
 const droppedCapabilities = ['CAP_AUDIT_WRITE', 'CAP_MKNOD', 'CAP_NET_RAW'];
 const pidsLimit = 2048;
-export const hardenedOption = 'hardened=true';
+const hardenedOption = 'hardened=true';
 
 export function isHardened(options: readonly string[] | null): boolean {
   return (options ?? []).includes(hardenedOption);

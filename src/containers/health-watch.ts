@@ -22,7 +22,7 @@ export interface HealthClock {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
-export const systemClock: HealthClock = {
+const systemClock: HealthClock = {
   now: () => performance.now(),
   date: () => Date.now(),
   // Longer delays than this overflow Node's timers and would fire at once.

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { OpenLog } from './log-chain.ts';
 
-export const blockBytes = 64 * 1024;
+const blockBytes = 64 * 1024;
 /** The writer splits lines at 16 KiB; escaped six-fold and with attributes they stay far below this. */
 const maxLineBytes = 4 * 1024 * 1024;
 const newline = 0x0a;

@@ -16,7 +16,7 @@ export function resourceLimits(hostConfig: HostConfig, devices: readonly DeviceR
 }
 
 /** Docker's default when memory is limited and swap is not mentioned: as much swap as memory. */
-export function effectiveMemorySwap(hostConfig: Pick<HostConfig, 'Memory' | 'MemorySwap'>): number {
+function effectiveMemorySwap(hostConfig: Pick<HostConfig, 'Memory' | 'MemorySwap'>): number {
   return hostConfig.Memory > 0 && hostConfig.MemorySwap === 0 ? hostConfig.Memory * 2 : hostConfig.MemorySwap;
 }
 

@@ -104,7 +104,7 @@ function appArmorOf(hostConfig: HostConfig, host: HostFacts): Pick<Process, 'app
  * Only root gets them at once; another user may gain at most the bounding set, by a file that says so. Nothing is inheritable: a program without file
  * capabilities must not pass them on (CVE-2022-24769).
  */
-export function processCapabilities(names: readonly string[], uid: number): Capabilities {
+function processCapabilities(names: readonly string[], uid: number): Capabilities {
   return uid === 0 ? { bounding: names, effective: names, permitted: names } : { bounding: names };
 }
 

@@ -79,7 +79,7 @@ function validateCpusets(limits: Limits, host: HostFacts): void {
 const highestCpu = 8192;
 
 /** `0-2,7` → its numbers; null when it is no such list. */
-export function parseCpuset(text: string): Set<number> | null {
+function parseCpuset(text: string): Set<number> | null {
   const numbers = new Set<number>();
   if (text === '') return numbers;
   for (const part of text.split(',')) {

@@ -11,11 +11,13 @@ import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from 
 import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
 import { type RegistryOptions, registryOptions } from './registry-options.ts';
+import type { WithRegistry } from './registry-server/daemon-registry.ts';
 import { resourceOptions } from './resource-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import { securityOptions } from './security-options.ts';
 import type { Setting } from './setting.ts';
 import { parseSwitch } from './switch-text.ts';
+import { withRegistryOptions } from './with-registry-options.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 
@@ -43,10 +45,12 @@ export interface DaemonOptions extends ListenOptions {
   readonly security: SecurityDefaults;
   readonly resources: ResourceDefaults;
   readonly registries: RegistryOptions;
+  /** Null: the daemon serves none. */
+  readonly withRegistry: WithRegistry | null;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
-export const defaultExecRoot = '/run/gantry';
+const defaultExecRoot = '/run/gantry';
 const defaultConfigFile = '/etc/gantry/daemon.json';
 
 /** Values as text, by flag name. A switch is `true` or `false`. */
@@ -206,6 +210,7 @@ function checkOptions(values: RawValues, environment: NodeJS.ProcessEnv): Daemon
     runtimes: runtimeOptions(values),
     security: securityOptions(values),
     resources: resourceOptions(values),
+    withRegistry: withRegistryOptions(values),
     registries: registryOptions(values, environment),
   };
 }

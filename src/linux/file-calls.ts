@@ -7,8 +7,8 @@ import { decodeName, encodeCString } from '../base/byte-name.ts';
 import { bind, checked, isErrno } from './ffi.ts';
 
 export const AT_FDCWD = -100;
-export const AT_SYMLINK_NOFOLLOW = 0x100;
-export const AT_REMOVEDIR = 0x200;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_REMOVEDIR = 0x200;
 
 /** Those of Node where it has them (O_DIRECTORY and O_NOFOLLOW differ between architectures); the others are the same on x86-64 and arm64. */
 export const O_PATH = 0o10000000;

@@ -62,7 +62,7 @@ export function newContainerId(): ContainerId {
 }
 
 /** Docker's frames taken apart: the bytes of each stream. */
-export class Demultiplexed {
+class Demultiplexed {
   readonly #pieces: Record<number, Buffer[]> = { 1: [], 2: [], 3: [] };
   #rest: Buffer = Buffer.alloc(0);
 

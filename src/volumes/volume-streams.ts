@@ -16,7 +16,7 @@ export function exportStream(run: (writeEnd: number) => Promise<void>, done: () 
   return new ArchiveStream(socket, run(writeEnd), done);
 }
 
-export class ArchiveStream extends Readable {
+class ArchiveStream extends Readable {
   /** On the clock of `performance.now()`: when something last came that its reader had room for. Before that, never. */
   movedAt = Number.POSITIVE_INFINITY;
   readonly #socket: Socket;

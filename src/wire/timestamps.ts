@@ -34,10 +34,6 @@ export function parseTimestamp(text: string, parameter: string): bigint {
   return parseCalendarTime(text, parameter);
 }
 
-export function nanosecondsToDate(nanoseconds: bigint): Date {
-  return new Date(Number(nanoseconds / 1_000_000n));
-}
-
 function parseCalendarTime(text: string, parameter: string): bigint {
   const match = /^(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:\d{2})?$/.exec(text);
   const milliseconds = match === null ? Number.NaN : Date.parse(`${match[1]}T${match[2] ?? '00:00:00'}${match[4] ?? 'Z'}`);

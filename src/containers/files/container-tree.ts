@@ -289,12 +289,6 @@ export function openDirectoryOf(pinned: number): number {
   return openAt(AT_FDCWD, `/proc/self/fd/${pinned}`, constants.O_RDONLY | O_DIRECTORY);
 }
 
-/** Of something that is known to be a regular file. */
-export function openFileOf(pinned: number, flags: number): number {
-  if (!fstatSync(pinned).isFile()) throw conflict('a file was replaced by something else while it was being copied: try again');
-  return openAt(AT_FDCWD, `/proc/self/fd/${pinned}`, flags);
-}
-
 function tooManyLinks(name: string): SystemCallError {
   return new SystemCallError('openat', os.errno.ELOOP, 'ELOOP', printableName(name));
 }

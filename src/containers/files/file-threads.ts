@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { JobThreads } from '../../base/job-threads.ts';
 import type { FileJob } from './file-job.ts';
 
-export class FileThreads {
+class FileThreads {
   readonly looks = threads(2);
   readonly streams = threads(16);
 }

@@ -18,7 +18,7 @@ export function pathStat(name: string, stats: BigIntStats, linkTarget: string): 
   return { name, sizeBytes: Number(stats.size), mode: goMode(stats), modifiedAtNs: String(stats.mtimeNs), linkTarget };
 }
 
-export function goMode(stats: BigIntStats): number {
+function goMode(stats: BigIntStats): number {
   const mode = Number(stats.mode);
   return (mode & 0o777) + special(mode) + kind(stats);
 }

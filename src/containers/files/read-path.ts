@@ -103,12 +103,7 @@ class ContainerExporter extends TreeExporter {
   }
 }
 
-export function withPlace<T>(
-  root: StatJob['root'],
-  path: ContainerPath,
-  reference: string,
-  use: (tree: ContainerTree, place: Place) => T,
-): T {
+function withPlace<T>(root: StatJob['root'], path: ContainerPath, reference: string, use: (tree: ContainerTree, place: Place) => T): T {
   const tree = ContainerTree.open(root);
   try {
     const place = find(tree, path, reference);

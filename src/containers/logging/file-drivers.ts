@@ -6,7 +6,7 @@ import { checkTag } from './log-tag.ts';
 import { parseBoolean, parseInteger, parseSize, requireKnown } from './option-values.ts';
 
 /** Rotated by default, so that a chatty container never fills the disk. Docker's own default is one file without limit. */
-export const defaultJsonFile: Spool = { maxSizeBytes: 10_000_000, maxFiles: 3, compress: false };
+const defaultJsonFile: Spool = { maxSizeBytes: 10_000_000, maxFiles: 3, compress: false };
 
 /** Docker's `local` and its cache of drivers that send lines elsewhere. */
 const defaultLocal: Spool = { maxSizeBytes: 20_000_000, maxFiles: 5, compress: true };

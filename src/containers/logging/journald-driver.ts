@@ -24,7 +24,7 @@ import {
 import { checkTag, defaultTag, renderTag } from './log-tag.ts';
 import { requireKnown } from './option-values.ts';
 
-export const journaldSocket = '/run/systemd/journal/socket';
+const journaldSocket = '/run/systemd/journal/socket';
 
 export const journaldDriver: LogDriver = {
   name: 'journald',

@@ -142,7 +142,7 @@ function fakeLayers(directory: string): OpenLayerStore {
 }
 
 /** The real schema and SQL, without the worker thread. */
-export class MemoryDatabase implements Database {
+class MemoryDatabase implements Database {
   readonly #sqlite = new DatabaseSync(':memory:');
   /** Named failpoint: throws for statements it does not like. */
   refuse: (sql: string, params: string) => Error | null = () => null;
