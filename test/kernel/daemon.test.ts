@@ -375,7 +375,8 @@ describe('daemon options', { skip }, () => {
     await stop(daemon);
     const cases: readonly (readonly [unknown, RegExp])[] = [
       [{ nonsense: 1 }, /unknown key: nonsense/],
-      [{ 'registry-mirrors': ['http://x'] }, /registry-mirrors http:\/\/x is not supported yet/],
+      [{ 'metrics-addr': ':9' }, /metrics-addr :9 is not supported yet/],
+      [{ 'registry-mirrors': ['mirror'] }, /--registry-mirror: "mirror" invalid mirror: must use either/],
       [{ 'live-restore': 'yes' }, /live-restore must be true or false/],
       ['{', /is not JSON/],
       [[], /must hold a JSON object/],
