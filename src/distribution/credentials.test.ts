@@ -46,7 +46,12 @@ const basicOnly =
   (then: Answering): Answering =>
   async (asked, response, server) => {
     if (asked.authorization === basic) return await then(asked, response, server);
-    sendJson(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: `not you, ${asked.authorization}` }] }, { 'www-authenticate': 'Basic realm="r"' });
+    sendJson(
+      response,
+      401,
+      { errors: [{ code: 'UNAUTHORIZED', message: `not you, ${asked.authorization}` }] },
+      { 'www-authenticate': 'Basic realm="r"' },
+    );
   };
 
 /** A registry that wants a token of `realm`, and a realm that writes tokens of what it was asked. */
@@ -54,17 +59,25 @@ const bearerOnly =
   (realm: () => string, then: Answering): Answering =>
   async (asked, response, server) => {
     if (asked.authorization?.startsWith('Bearer token-')) return await then(asked, response, server);
-    sendJson(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: 'who?' }] }, {
-      'www-authenticate': `Bearer realm="${realm()}",service="registry",scope="repository:team/app:pull"`,
-    });
+    sendJson(
+      response,
+      401,
+      { errors: [{ code: 'UNAUTHORIZED', message: 'who?' }] },
+      {
+        'www-authenticate': `Bearer realm="${realm()}",service="registry",scope="repository:team/app:pull"`,
+      },
+    );
   };
 
 const sendBlob: Answering = (_, response) => void response.writeHead(200, { 'content-length': blob.length }).end(blob);
-const tokens: Answering = ({ authorization, path }, response) => sendJson(response, 200, { token: `token-${authorization ? 'of-me' : 'of-anybody'}`, path });
+const tokens: Answering = ({ authorization, path }, response) =>
+  sendJson(response, 200, { token: `token-${authorization ? 'of-me' : 'of-anybody'}`, path });
 
 test('SEC-28 basic credentials: to their registry, not after a redirect to another origin, and only when asked for', async () => {
   await using storage = await smallServer(sendBlob, { address: '127.0.0.2' });
-  await using registry = await smallServer(basicOnly((_, response) => void response.writeHead(307, { location: `${storage.url}/signed?key=1` }).end()));
+  await using registry = await smallServer(
+    basicOnly((_, response) => void response.writeHead(307, { location: `${storage.url}/signed?key=1` }).end()),
+  );
   const body = await repositoryAt(registry.host, me).blob({ digest, size: blob.length }, 0);
   assert.equal(await read(body.bytes), 'a blob');
   assert.deepEqual(registry.credentialsSeen(), [`${blobPath} ${basic}`]);
@@ -94,7 +107,12 @@ test('SEC-28 redirects: metadata and link-local addresses, other schemes, circle
   let target = '';
   await using registry = await smallServer((_, response) => void response.writeHead(307, { location: target }).end());
   const repository = repositoryAt(registry.host, null);
-  for (const address of ['http://169.254.169.254/latest/', 'http://[fe80::1]/', 'http://[::ffff:169.254.169.254]/', 'http://[fd00:ec2::254]/']) {
+  for (const address of [
+    'http://169.254.169.254/latest/',
+    'http://[fe80::1]/',
+    'http://[::ffff:169.254.169.254]/',
+    'http://[fd00:ec2::254]/',
+  ]) {
     target = address;
     const error = await refused(repository.blob({ digest, size: blob.length }, 0));
     assert.equal(error.code, 'forbidden', address);
@@ -114,7 +132,8 @@ test('SEC-28 token realm on the same host: sees the password; the registry sees 
   await using realm = await smallServer(tokens);
   await using registry = await smallServer(bearerOnly(() => `${realm.url}/token?x=1`, sendBlob));
   const repository = repositoryAt(registry.host, me);
-  for (let round = 0; round < 2; round++) assert.equal(await read((await repository.blob({ digest, size: blob.length }, 0)).bytes), 'a blob');
+  for (let round = 0; round < 2; round++)
+    assert.equal(await read((await repository.blob({ digest, size: blob.length }, 0)).bytes), 'a blob');
   assert.deepEqual(realm.lines(), ['GET /token?x=1&service=registry&scope=repository%3Ateam%2Fapp%3Apull&account=me']);
   assert.deepEqual(realm.credentialsSeen(), [`/token ${basic}`]);
   assert.deepEqual(new Set(registry.credentialsSeen()), new Set([`${blobPath} Bearer token-of-me`]));
@@ -125,7 +144,8 @@ test('SEC-28 token realm on another host: asked anonymously, unless it is allowe
   await using registry = await smallServer(
     bearerOnly(
       () => `${realm.url}/token`,
-      (asked, response, server) => (asked.authorization === 'Bearer token-of-me' ? sendBlob(asked, response, server) : sendJson(response, 401, {})),
+      (asked, response, server) =>
+        asked.authorization === 'Bearer token-of-me' ? sendBlob(asked, response, server) : sendJson(response, 401, {}),
     ),
   );
   const error = await refused(repositoryAt(registry.host, me).blob({ digest, size: blob.length }, 0));
@@ -176,9 +196,17 @@ test('SEC-28 identity and registry tokens: a refresh token goes to the realm onl
 });
 
 test('SEC-28 mirrors: no credentials, not even when they ask; what they lack comes from the registry', async () => {
-  await using mirror = await smallServer((_, response) => sendJson(response, 401, {}, { 'www-authenticate': 'Basic realm="mirror"' }), { address: '127.0.0.2' });
+  await using mirror = await smallServer((_, response) => sendJson(response, 401, {}, { 'www-authenticate': 'Basic realm="mirror"' }), {
+    address: '127.0.0.2',
+  });
   await using realm = await smallServer(tokens, { address: '127.0.0.2' });
-  await using tokenMirror = await smallServer(bearerOnly(() => `${realm.url}/token`, (_, response) => sendJson(response, 404, {})), { address: '127.0.0.2' });
+  await using tokenMirror = await smallServer(
+    bearerOnly(
+      () => `${realm.url}/token`,
+      (_, response) => sendJson(response, 404, {}),
+    ),
+    { address: '127.0.0.2' },
+  );
   await using registry = await smallServer(basicOnly(sendBlob));
   const prefixMirrors = [{ prefix: registry.host, urls: [`${mirror.url}/cache`, tokenMirror.url] }];
   const body = await repositoryAt(registry.host, me, { prefixMirrors }).blob({ digest, size: blob.length }, 0);
@@ -198,7 +226,9 @@ test('SEC-28 foreign layers: urls of foreign media types only, without credentia
     if (asked.path.endsWith('/401')) return sendJson(response, 401, {}, { 'www-authenticate': 'Basic realm="x"' });
     response.writeHead(302, { location: target }).end();
   });
-  await using registry = await smallServer(basicOnly((_, response) => sendJson(response, 404, { errors: [{ code: 'BLOB_UNKNOWN', message: 'no' }] })));
+  await using registry = await smallServer(
+    basicOnly((_, response) => sendJson(response, 404, { errors: [{ code: 'BLOB_UNKNOWN', message: 'no' }] })),
+  );
   const repository = repositoryAt(registry.host, me, { proxies: { http: internet.url, https: null, noProxy: [] } });
   const mediaType = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
   const descriptor = (url: string, type = mediaType) => ({ digest, size: blob.length, mediaType: type, urls: [url] });
@@ -224,7 +254,13 @@ test('SEC-28 uploads: a Location on another host gets the bytes, not the credent
       method === 'HEAD' ? void response.writeHead(404).end() : void response.writeHead(202, { location: `${storage.url}/up?id=1` }).end(),
     ),
   );
-  const upload = { digest, sizeBytes: blob.length, open: async function* () { yield blob; } };
+  const upload = {
+    digest,
+    sizeBytes: blob.length,
+    open: async function* () {
+      yield blob;
+    },
+  };
   assert.deepEqual(await repositoryAt(registry.host, me).uploadBlob(upload), { kind: 'uploaded' });
   assert.equal(storage.asked[0]?.body.toString(), 'a blob');
   assert.deepEqual(storage.credentialsSeen(), []);
@@ -233,14 +269,24 @@ test('SEC-28 uploads: a Location on another host gets the bytes, not the credent
 test('401 without end: one renewal, then unauthorized in the words of the registry, which are not trusted with what they repeat', async () => {
   await using realm = await smallServer(tokens);
   await using registry = await smallServer(({ authorization }, response) =>
-    sendJson(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: `no: ${authorization}` }] }, { 'www-authenticate': `Bearer realm="${realm.url}/t",service="s"` }),
+    sendJson(
+      response,
+      401,
+      { errors: [{ code: 'UNAUTHORIZED', message: `no: ${authorization}` }] },
+      { 'www-authenticate': `Bearer realm="${realm.url}/t",service="s"` },
+    ),
   );
   const error = await refused(repositoryAt(registry.host, me).manifest('t'));
   assert.equal(error.code, 'unauthorized');
   assert.match(error.message, /^unauthorized: no: /);
   assert.equal(registry.asked.length, 2);
   await using plain = await smallServer(({ authorization }, response) =>
-    sendJson(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: `no: ${authorization} s3cret-password` }] }, { 'www-authenticate': 'Basic realm="x"' }),
+    sendJson(
+      response,
+      401,
+      { errors: [{ code: 'UNAUTHORIZED', message: `no: ${authorization} s3cret-password` }] },
+      { 'www-authenticate': 'Basic realm="x"' },
+    ),
   );
   assert.match((await refused(repositoryAt(plain.host, me).manifest('t'))).message, /^unauthorized: no: Basic \*\*\* \*\*\*$/);
   assert.equal(plain.asked.length, 2);
@@ -259,7 +305,12 @@ test('tokens: asked for once by many, again when they expire or are refused, by 
         const number = Number(asked.authorization?.split('-').at(-1));
         if (number > oldest && asked.method !== 'PUT') return sendBlob(asked, response, server);
         if (number > oldest) return void response.writeHead(201).end();
-        sendJson(response, 401, {}, { 'www-authenticate': `Bearer realm="${realm.url}/token",service="registry",scope="repository:team/app:pull"` });
+        sendJson(
+          response,
+          401,
+          {},
+          { 'www-authenticate': `Bearer realm="${realm.url}/token",service="registry",scope="repository:team/app:pull"` },
+        );
       },
     ),
   );
@@ -290,10 +341,14 @@ test('login: basic, bearer with a refresh token, and Docker’s words for refusa
       ? sendJson(response, 200, { token: 'token-1', refresh_token: path.includes('offline_token=true') ? 'lasting' : undefined })
       : sendJson(response, 401, { details: 'incorrect username or password' }),
   );
-  await using registry = await smallServer(bearerOnly(() => `${realm.url}/token`, (_, response) => void response.writeHead(200).end('{}')));
+  await using registry = await smallServer(
+    bearerOnly(
+      () => `${realm.url}/token`,
+      (_, response) => void response.writeHead(200).end('{}'),
+    ),
+  );
   assert.deepEqual(await client.login(registry.host, me), { identityToken: 'lasting' });
   const refusal = await refused(client.login(registry.host, { kind: 'basic', username: 'me', password: 's3cret-wrong' }));
   assert.equal(refusal.message, 'unauthorized: incorrect username or password');
   client.close();
 });
-

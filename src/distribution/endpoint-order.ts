@@ -11,9 +11,6 @@ import { isRetryable, withRetries } from './pause.ts';
 import { RegistryError } from './registry-error.ts';
 
 const standBackMs = 30_000;
-/** Attempts at something small before it is an error. */
-const attempts = 3;
-
 export interface EndpointOrder {
   /** What failed last comes last. */
   sorted(sessions: readonly EndpointSession[]): readonly EndpointSession[];
@@ -41,11 +38,13 @@ export interface Reading {
   readonly order: EndpointOrder;
   readonly logger: Logger;
   readonly signal?: AbortSignal | undefined;
+  /** Rounds before it is an error: several for what is small, one where somebody else tries again. */
+  readonly attempts: number;
 }
 
 /** The registry's own answer is the error when nobody has it: a mirror's 404 says nothing. */
 export async function readAnywhere<T>(reading: Reading, ask: (session: EndpointSession) => Promise<T>): Promise<T> {
-  return await withRetries(attempts, reading.signal, async () => {
+  return await withRetries(reading.attempts, reading.signal, async () => {
     let own: unknown = null;
     for (const session of reading.order.sorted(reading.sessions)) {
       try {

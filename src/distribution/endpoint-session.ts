@@ -79,7 +79,8 @@ export function createEndpointSession(
     const renewed = await authorizer.renew(answer, request.scopes, header, request.signal);
     discard(answer);
     const second = await walk(request, hop, origin, renewed);
-    if (second.status === 401 && second.url.origin === origin && !request.isRefusalAnswer) throw authorizer.explain(await answerFailure(second, authorizer.secrets));
+    if (second.status === 401 && second.url.origin === origin && !request.isRefusalAnswer)
+      throw authorizer.explain(await answerFailure(second, authorizer.secrets));
     return second;
   };
 

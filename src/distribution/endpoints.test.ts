@@ -57,12 +57,24 @@ test('endpointsOf: the registry itself is last, alone gets credentials, and is v
 
 test('endpointsOf: mirrors with passwords, queries or other schemes are refused without repeating them', () => {
   for (const url of ['https://me:s3cret@m.example', 'https://m.example/?token=s3cret', 'ftp://m.example', 'm.example'])
-    assert.throws(() => places({ mirrors: [url] }, 'docker.io', 'library/a'), (thrown: Error) => /^invalid mirror/.test(thrown.message) && !thrown.message.includes('s3cret'));
+    assert.throws(
+      () => places({ mirrors: [url] }, 'docker.io', 'library/a'),
+      (thrown: Error) => /^invalid mirror/.test(thrown.message) && !thrown.message.includes('s3cret'),
+    );
 });
 
 test('isInsecure: loopback always, else host with its port, or a network', () => {
   const insecure = ['reg.example:5000', '10.0.0.0/8', 'plain.example'];
-  for (const host of ['localhost:5000', '127.0.0.1:1', '[::1]:5000', '127.9.0.1', 'reg.example:5000', 'REG.example:5000', '10.1.2.3:5000', 'plain.example'])
+  for (const host of [
+    'localhost:5000',
+    '127.0.0.1:1',
+    '[::1]:5000',
+    '127.9.0.1',
+    'reg.example:5000',
+    'REG.example:5000',
+    '10.1.2.3:5000',
+    'plain.example',
+  ])
     assert.equal(isInsecure(insecure, host), true, host);
   for (const host of ['reg.example', 'reg.example:5001', '11.0.0.1', 'plain.example:5000', 'localhost.example', '127.0.0.1.example'])
     assert.equal(isInsecure(insecure, host), false, host);

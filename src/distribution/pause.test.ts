@@ -17,7 +17,10 @@ test('delayMs: grows to its cap, never less than half; Retry-After counts, withi
       assert.ok(delay >= grown / 2 && delay <= grown);
     }),
   );
-  assert.equal(delayMs(1, busy(7000), backoff, () => 0), 7000);
+  assert.equal(
+    delayMs(1, busy(7000), backoff, () => 0),
+    7000,
+  );
   assert.equal(delayMs(1, busy(patienceMs + 1), backoff), null);
 });
 
@@ -30,7 +33,10 @@ test('retryAfter: seconds, dates, nonsense', () => {
 });
 
 test('parseWords: what registries and token servers say, without control characters', () => {
-  assert.deepEqual(parseWords('{"errors":[{"code":"DENIED","message":"no\\u001b[31m way\\n"}]}'), { code: 'DENIED', message: 'no [31m way' });
+  assert.deepEqual(parseWords('{"errors":[{"code":"DENIED","message":"no\\u001b[31m way\\n"}]}'), {
+    code: 'DENIED',
+    message: 'no [31m way',
+  });
   assert.deepEqual(parseWords('{"details":"incorrect username or password"}'), { code: null, message: 'incorrect username or password' });
   for (const text of ['', 'null', '[]', '{}', '<html>', '{"errors":[]}', '{"errors":[{}]}']) assert.equal(parseWords(text), null);
   assert.equal(parseWords(JSON.stringify({ message: 'x'.repeat(5000) }))?.message.length, 501);

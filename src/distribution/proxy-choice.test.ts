@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseProxy, proxyFor } from './proxy-choice.ts';
 
-const proxies = (noProxy: readonly string[]) => ({ http: 'http://plain.proxy:3128', https: 'http://user:pa%40ss@secure.proxy:3129', noProxy });
+const proxies = (noProxy: readonly string[]) => ({
+  http: 'http://plain.proxy:3128',
+  https: 'http://user:pa%40ss@secure.proxy:3129',
+  noProxy,
+});
 const isDirect = (url: string, ...noProxy: readonly string[]) => proxyFor(new URL(url), proxies(noProxy)) === null;
 
 test('proxyFor: by scheme, never for loopback', () => {
@@ -34,6 +38,10 @@ test('proxyFor: NO_PROXY entries', () => {
 });
 
 test('parseProxy: what is no proxy is refused without its password', () => {
-  for (const text of ['socks5://me:s3cret@p:1', 'http://me:s3cret@']) assert.throws(() => parseProxy(text), (thrown: Error) => !thrown.message.includes('s3cret'));
+  for (const text of ['socks5://me:s3cret@p:1', 'http://me:s3cret@'])
+    assert.throws(
+      () => parseProxy(text),
+      (thrown: Error) => !thrown.message.includes('s3cret'),
+    );
   assert.equal(parseProxy('proxy:3128').url.href, 'http://proxy:3128/');
 });

@@ -26,7 +26,7 @@ export function createRepository(
   const sessions = endpointsOf(context.settings, name).map((endpoint) => createEndpointSession(context, endpoint, credentials));
   const own = sessions.at(-1) as EndpointSession;
   const read = <T>(signal: AbortSignal | undefined, ask: (session: EndpointSession) => Promise<T>): Promise<T> =>
-    readAnywhere({ sessions, order, logger, signal }, ask);
+    readAnywhere({ sessions, order, logger, signal, attempts }, ask);
   const write = <T>(signal: AbortSignal | undefined, ask: () => Promise<T>): Promise<T> => withRetries(attempts, signal, ask);
 
   return {
@@ -49,7 +49,9 @@ export function createRepository(
 
     async blob(descriptor, offsetBytes, signal) {
       try {
-        return await read(signal, async (session) => watched(session, await fetchBlob(session, name, descriptor, offsetBytes, signal)));
+        return await readAnywhere({ sessions, order, logger, signal, attempts: 1 }, async (session) =>
+          watched(session, await fetchBlob(session, name, descriptor, offsetBytes, signal)),
+        );
       } catch (thrown) {
         if (!isForeign(descriptor) || signal?.aborted) throw thrown;
         return await foreignBlob(descriptor, offsetBytes, signal, thrown);

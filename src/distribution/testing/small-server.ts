@@ -52,7 +52,8 @@ export async function smallServer(answering: Answering, options: { address?: str
     url: `${tls ? 'https' : 'http'}://${host}`,
     asked,
     lines: () => asked.map(({ method, path }) => `${method} ${path}`),
-    credentialsSeen: () => asked.flatMap(({ path, authorization }) => (authorization === null ? [] : [`${path.split('?')[0]} ${authorization}`])),
+    credentialsSeen: () =>
+      asked.flatMap(({ path, authorization }) => (authorization === null ? [] : [`${path.split('?')[0]} ${authorization}`])),
     async [Symbol.asyncDispose]() {
       listener.closeAllConnections();
       await new Promise((resolve) => listener.close(resolve));
