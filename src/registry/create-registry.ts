@@ -59,6 +59,11 @@ export interface RegistryOptions {
   readonly blobLimitBytes?: number;
   /** For a blob store that others use too: they remove what nobody needs, and say what they do. */
   readonly neededElsewhere?: (digest: Digest) => boolean;
+  /**
+   * For the same: names that a mount may give as its source, beside repositories, by which they let bytes of theirs become a repository's. Undefined: no such name; null: not this blob;
+   * else its size.
+   */
+  readonly mountElsewhere?: (from: string, digest: Digest) => number | null | undefined;
   readonly now?: () => number;
 }
 
@@ -365,7 +370,8 @@ class LocalRepository implements RegistryRepository {
 
   async mount(digest: Digest, from: string, writer: Writer): Promise<boolean> {
     const { records, options } = this.#registry;
-    const sizeBytes = records.repository(from)?.linkedSize(digest) ?? null;
+    const elsewhere = options.mountElsewhere?.(from, digest);
+    const sizeBytes = elsewhere === undefined ? (records.repository(from)?.linkedSize(digest) ?? null) : elsewhere;
     if (sizeBytes === null) return false;
     // Held from before the look: a collection that runs meanwhile leaves the file.
     using lease = options.leases.acquire();
