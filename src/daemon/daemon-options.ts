@@ -11,13 +11,12 @@ import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from 
 import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
 import { type RegistryOptions, registryOptions } from './registry-options.ts';
-import type { WithRegistry } from './registry-server/daemon-registry.ts';
 import { resourceOptions } from './resource-options.ts';
 import { type RuntimeOptions, runtimeOptions } from './runtime-options.ts';
 import { securityOptions } from './security-options.ts';
 import type { Setting } from './setting.ts';
 import { parseSwitch } from './switch-text.ts';
-import { withRegistryOptions } from './with-registry-options.ts';
+import { type WithRegistry, withRegistryOptions } from './with-registry-options.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 

@@ -10,6 +10,7 @@ import { resourceSettings } from './resource-options.ts';
 import { runtimeSettings } from './runtime-options.ts';
 import { securitySettings } from './security-options.ts';
 import type { Setting, SettingKind } from './setting.ts';
+import { withRegistrySettings } from './with-registry-options.ts';
 
 const never = 'Gantry has nothing like it';
 
@@ -61,6 +62,7 @@ export const settings: readonly Setting[] = [
   ...securitySettings,
   ...resourceSettings,
   ...registryOptionTable,
+  ...withRegistrySettings,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),

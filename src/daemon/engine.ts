@@ -25,6 +25,7 @@ import { auditImages } from '../images/audit-images.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { createTransfers } from '../images/image-transfers.ts';
+import type { OwnRegistry } from '../images/push.ts';
 import { createRegistryManifests } from '../images/registry-manifests.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
 import { type CgroupPlacement, cgroupPlacement, ensureCgroup, removeCgroup } from '../linux/cgroups.ts';
@@ -51,6 +52,7 @@ import { createFsck } from './fsck.ts';
 import { hostWithAppArmor } from './host-apparmor.ts';
 import { LeaseSockets } from './lease-sockets.ts';
 import { leaveOwnCgroups } from './own-cgroup.ts';
+import { openDaemonRegistry } from './registry-server/daemon-registry.ts';
 import { liveFacts, reloadAttributes, systemFactsOfHost } from './system-facts-of-host.ts';
 
 export interface Engine {
@@ -120,6 +122,9 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     containersRun = running + paused > 0;
     await containers.close();
   });
+  const registry = await openDaemonRegistry(options.withRegistry, dataRoot.path, images.store, logger);
+  cleanup.defer(() => registry?.close());
+  images.useRegistry(registry?.own ?? null);
   images.catalogue.setUsers((id) => containers.imageUsers(id));
   await images.sweepBeside(containers);
   const network = { facts: networks.facts, addressPools: options.network.addressPools, firewall: options.network.firewall };
@@ -160,6 +165,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     reloaded(options) {
       Object.assign(system, liveFacts(options));
       images.transfers.configure(options.registries);
+      registry?.reload();
       events.publish({ type: 'daemon', action: 'reload', id: dataRoot.daemonId, attributes: reloadAttributes(options, system.hostname) });
     },
     isContainerAddress: (address) => networks.hasAddress(address),
@@ -198,6 +204,7 @@ async function openImages(options: DaemonOptions, dataRoot: DataRoot, database: 
   const followers = Math.min(options.registries.maxConcurrentDownloads, mostFollowers);
   const layers = createLayerStore({ root: join(dataRoot.path, 'layers'), blobPath: (digest) => blobs.path(digest), followers, logger });
   let containers: ContainerService | null = null;
+  let own: OwnRegistry | null = null;
   const swept = sweptLayers(layers, () => containers);
   const { catalogue, store } = await createImageCatalogue({ database, blobs, layers: swept, log: logger });
   const embedded = createEmbeddedImages(store, {
@@ -210,7 +217,10 @@ async function openImages(options: DaemonOptions, dataRoot: DataRoot, database: 
     store,
     layers,
     client,
-    transfers: createTransfers({ ...options.registries, store, client, download: downloadBlob, embedded }),
+    transfers: createTransfers({ ...options.registries, store, client, download: downloadBlob, embedded, ownRegistry: () => own }),
+    useRegistry(registry: OwnRegistry | null) {
+      own = registry;
+    },
     async sweepBeside(service: ContainerService) {
       containers = service;
       await store.sweeper.sweep();

@@ -11,7 +11,7 @@ import type { EmbeddedImages } from './embedded.ts';
 import { fetchSmall } from './fetch-small.ts';
 import type { ImageStore } from './image-store.ts';
 import { type PullRequest, pullImage } from './pull.ts';
-import { pushImage } from './push.ts';
+import { type OwnRegistry, pushImage } from './push.ts';
 import { firstDocument, readDocument } from './remote-image.ts';
 import { TransferSlots } from './transfer-slots.ts';
 import type { RemoteDescription, TransferSettings, Transfers } from './transfers.ts';
@@ -21,6 +21,8 @@ export interface TransferOptions extends TransferSettings {
   readonly client: RegistryClient;
   readonly download: DownloadBlob;
   readonly embedded: EmbeddedImages;
+  /** Null: there is none, or none yet. */
+  readonly ownRegistry?: () => OwnRegistry | null;
   readonly host?: Platform;
 }
 
@@ -48,7 +50,8 @@ export function createTransfers(options: TransferOptions): Transfers {
         await embedded.ensure(reference, report);
       }
     },
-    push: (request, report, signal) => pushImage({ store, client, slots: uploads }, request, report, signal),
+    push: (request, report, signal) =>
+      pushImage({ store, client, slots: uploads, ownRegistry: options.ownRegistry?.() ?? null }, request, report, signal),
     logIn: (server, credentials, signal) => client.login(domainOf(server), credentials, signal),
     search: (term, searchOptions) => client.search(term, searchOptions),
     describe: (reference, credentials, signal) => describe({ client, download }, reference, credentials, signal),

@@ -39,6 +39,15 @@ export interface PushParts {
   readonly store: ImageStore;
   readonly client: Pick<RegistryClient, 'repository'>;
   readonly slots: TransferSlots;
+  readonly ownRegistry: OwnRegistry | null;
+}
+
+/** A registry that keeps its blobs in our store: what is pushed to it is there already. */
+export interface OwnRegistry {
+  /** `localhost:5000` is it. */
+  is(domain: string): boolean;
+  /** What to name as the source of a mount of this blob: it holds for this blob only, so whoever learns of it gains nothing. */
+  mountName(digest: Digest): string;
 }
 
 type Report = (progress: ImageProgress) => void;
@@ -93,9 +102,11 @@ class Push {
   readonly #report: Report;
   readonly #lines: LayerLines;
   readonly #signal: AbortSignal;
+  /** Where this goes, if it is ours. */
+  readonly #own: OwnRegistry | null;
 
   constructor(
-    { store, slots }: PushParts,
+    { store, slots, ownRegistry }: PushParts,
     repository: Repository,
     entry: ReferenceEntry,
     platform: Platform | null,
@@ -111,6 +122,7 @@ class Push {
     this.#report = report;
     this.#lines = new LayerLines(report);
     this.#signal = signal;
+    this.#own = ownRegistry?.is(this.#reference.domain) ? ownRegistry : null;
   }
 
   async run(): Promise<void> {
@@ -149,7 +161,8 @@ class Push {
     const isIndex = tagged.descriptor.digest !== tagged.manifest.digest;
     if (this.#platform !== null) return await this.#onePlatform(record, tagged, this.#platform);
     if (!isIndex) {
-      const target = await pushableTarget(this.#store, record, tagged, lease);
+      // To ourselves it goes as it is: what is compressed would be kept a second time.
+      const target = this.#own ? tagged : await pushableTarget(this.#store, record, tagged, lease);
       return { documents: await documentsOf(blobs, target.descriptor), target };
     }
     const missing = await firstMissing(blobs, tagged.descriptor);
@@ -224,14 +237,15 @@ class Push {
           digest,
           sizeBytes: size,
           open: (offsetBytes) => blobs.streamFrom(digest, offsetBytes),
-          mountFrom: placesOf(records, digest, this.#reference),
+          mountFrom: [...(this.#own ? [this.#own.mountName(digest)] : []), ...placesOf(records, digest, this.#reference)],
           onProgress: (sent) => {
             if (line !== null) this.#lines.bytes(line, 'Pushing', sent, size);
           },
         },
         signal,
       );
-      if (outcome.kind === 'exists') say('Layer already exists');
+      if (outcome.kind === 'exists' || (outcome.kind === 'mounted' && outcome.from === this.#own?.mountName(digest)))
+        say('Layer already exists');
       else say(outcome.kind === 'mounted' ? `Mounted from ${outcome.from}` : 'Pushed');
     } finally {
       release();

@@ -1,5 +1,6 @@
 /** The registry of a root, put together: blob store, records, what rules say, upstreams that it is a cache of. For the server, and for commands that work on a root that nobody serves. */
 import { join } from 'node:path';
+import type { Digest } from '../../base/brand.ts';
 import type { Logger } from '../../base/log.ts';
 import { openUpstreams } from '../../registry/cache/open-upstreams.ts';
 import { createPullThrough } from '../../registry/cache/pull-through.ts';
@@ -15,6 +16,7 @@ import { openDatabase } from '../../store/database.ts';
 import { createLeases } from '../../store/leases.ts';
 import { engineVersion } from '../build-facts.ts';
 import { registryOptions } from '../registry-options.ts';
+import { type SharedBlobs, SharedGarbage } from './shared-garbage.ts';
 
 export interface OpenRegistry {
   readonly registry: Registry;
@@ -26,17 +28,26 @@ export interface OpenRegistry {
 }
 
 /** `configuration` is asked at each decision: a reload changes it. */
-export async function openRegistry(root: string, configuration: () => RegistryConfiguration, logger: Logger): Promise<OpenRegistry> {
+export async function openRegistry(
+  root: string,
+  configuration: () => RegistryConfiguration,
+  logger: Logger,
+  shared: SharedBlobs | null = null,
+): Promise<OpenRegistry> {
   await using cleanup = new AsyncDisposableStack();
-  const blobs = await createBlobStore({ root: join(root, 'blobs') });
-  cleanup.defer(() => blobs.close());
+  const blobs = shared?.blobs ?? (await createBlobStore({ root: join(root, 'blobs') }));
+  if (shared === null) cleanup.defer(() => blobs.close());
+  const garbage = shared && new SharedGarbage(shared);
   const database = await openDatabase(join(root, 'registry.db'), { migrations: registryMigrations });
   const { garbageCollection, limits } = configuration();
   let retention: Retention | null = null;
   const own = await createRegistry({
     database,
     blobs,
-    leases: createLeases(),
+    leases: shared?.leases ?? createLeases(),
+    ...(shared === null || garbage === null
+      ? {}
+      : { mountElsewhere: shared.mountElsewhere, neededElsewhere: (digest: Digest) => garbage.isLeft(digest) }),
     root,
     graceMs: garbageCollection.graceMs,
     ...(limits.maxBlobSize === null ? {} : { blobLimitBytes: limits.maxBlobSize }),
@@ -51,6 +62,7 @@ export async function openRegistry(root: string, configuration: () => RegistryCo
   cleanup.defer(() => closeRegistry());
   // What came from elsewhere is the cache's to keep or not: rules are for what was pushed.
   retention = new Retention(own);
+  if (garbage !== null) garbage.takeOver(own);
   const cached = await openCache(own, root, configuration(), logger);
   if (cached !== null) closeRegistry = cached.close;
   const opened = cleanup.move();

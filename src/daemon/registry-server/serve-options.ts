@@ -10,7 +10,7 @@ import {
   readConfiguration,
 } from '../../registry/configuration/registry-configuration.ts';
 import { isLoopback } from '../listen-addresses.ts';
-import type { RegistryFlag, RegistryFlags } from './registry-flags.ts';
+import { type RegistryFlag, RegistryFlags } from './registry-flags.ts';
 
 export interface ServeOptions extends RegistryConfiguration {
   readonly listen: readonly ListenAddress[];
@@ -52,6 +52,15 @@ export function readServeOptions(flags: RegistryFlags): ServeOptions {
     throw invalid('--anonymous-pull needs the access scheme "token"');
   refuseOpenAddresses(options);
   return options;
+}
+
+/** Of the registry in the daemon: its own file, or none; what the standalone server finds by itself is not for it. */
+export function readDaemonRegistryOptions(config: string | null, listen: ListenAddress | null, root: string): ServeOptions {
+  const file = config === null ? readConfiguration('{}', 'the defaults') : readFile(config);
+  const options = { ...withFlags(file, new RegistryFlags(new Map(), [])), root };
+  const told = listen === null ? options : { ...options, listen: [listen] };
+  refuseOpenAddresses(told);
+  return told;
 }
 
 /** Of the flags and the file; for subcommands that work on a root. */

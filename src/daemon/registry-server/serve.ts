@@ -6,6 +6,7 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
+import type { Digest } from '../../base/brand.ts';
 import { errorText, invalid } from '../../base/errors.ts';
 import { PasswordCheck } from '../../registry/access/password-check.ts';
 import { RegistryAccess } from '../../registry/access/registry-access.ts';
@@ -27,6 +28,7 @@ import { type RegistryMaterial, readMaterial } from './registry-material.ts';
 import { openRegistryRoot } from './registry-root.ts';
 import { RegistryWork, repeatWork, tokenKeysFolder } from './registry-work.ts';
 import type { ServeOptions } from './serve-options.ts';
+import type { SharedBlobs } from './shared-garbage.ts';
 
 /** How long requests may take to finish when the server stops; a second signal cuts them. Uploads go on at the next start where they were. */
 const drainMs = 30_000;
@@ -57,7 +59,7 @@ export async function serveRegistry(readOptions: () => ServeOptions, environment
 /** What counts at once after a reload; the rest waits for a restart. */
 const restartKeys = ['listen', 'root', 'upstreams', 'cache'] as const satisfies readonly (keyof ServeOptions)[];
 
-class RunningRegistry {
+export class RunningRegistry {
   #options: ServeOptions;
   #tls: SecureContextOptions | null;
   #keys: TokenKeys;
@@ -117,9 +119,14 @@ class RunningRegistry {
     });
   }
 
-  static async open(options: ServeOptions, material: RegistryMaterial, logger: ReloadableLogger): Promise<RunningRegistry> {
+  static async open(
+    options: ServeOptions,
+    material: RegistryMaterial,
+    logger: ReloadableLogger,
+    shared: SharedBlobs | null = null,
+  ): Promise<RunningRegistry> {
     let current = (): ServeOptions => options;
-    const opened = await openRegistry(options.root, () => current(), logger);
+    const opened = await openRegistry(options.root, () => current(), logger, shared);
     const keys = await openTokenKeys(tokenKeysFolder(options.root));
     const running = new RunningRegistry(options, material, opened, keys, logger);
     current = () => running.#options;
@@ -155,6 +162,10 @@ class RunningRegistry {
     const retentionInterval = () => (this.#options.retention.rules.length === 0 ? null : this.#options.retention.intervalMs);
     cleanup.use(repeatWork(retentionInterval, retain, 'retention', this.#logger));
     cleanup.defer(() => this.#closing.abort(new Error('the registry ends')));
+  }
+
+  needsBlob(digest: Digest): boolean {
+    return this.#opened.registry.needsBlob(digest);
   }
 
   /** Where it listens, as clients name it. */
