@@ -24,7 +24,8 @@ export PATH
 task=$1
 shift
 case $task in
-  test) exec "$node" --no-warnings tools/run-tests.ts "$@" ;;
+  # The daemons and command lines of the tests are the bundle that was just built.
+  test) GANTRY_TEST_BUNDLE=1 exec "$node" --no-warnings tools/run-tests.ts "$@" ;;
   ok) exec "$node" --no-warnings tools/ok.ts "$@" ;;
   soak) exec "$node" --no-warnings test/soak/soak.ts "$@" ;;
   bench) exec "$node" --no-warnings bench/bench.ts "$@" ;;

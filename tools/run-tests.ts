@@ -3,6 +3,7 @@
  * Arguments are substrings of file names. A skip that this machine could have run fails in CI.
  */
 import { globSync } from 'node:fs';
+import { relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { type Leftovers, leftovers } from './leftovers.ts';
@@ -13,10 +14,11 @@ interface Totals {
   skipped: number;
   readonly failures: string[];
   readonly skips: string[];
+  readonly fileSeconds: Map<string, number>;
 }
 
 const wanted = process.argv.slice(2);
-const totals: Totals = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
+const totals: Totals = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [], fileSeconds: new Map() };
 
 const unit = filesOf('src/**/*.test.ts', 'test/architecture/**/*.test.ts', 'test/fuzz*/**/*.test.ts');
 const kernel = filesOf(
@@ -46,6 +48,7 @@ async function runFiles(files: readonly string[], concurrency: number): Promise<
   // The time limit holds for tests only: a file that keeps a handle after a failed test would hang the whole run.
   const stream = run({ files: [...files], concurrency, timeout: 600_000, execArgv: ['--no-warnings', '--test-force-exit'] });
   stream.on('test:pass', (event) => {
+    countTime(event);
     if (event.details.type === 'suite' || isFile(event)) return;
     if (event.skip === undefined && event.todo === undefined) totals.passed++;
     else {
@@ -54,6 +57,7 @@ async function runFiles(files: readonly string[], concurrency: number): Promise<
     }
   });
   stream.on('test:fail', (event) => {
+    countTime(event);
     if (event.details.type === 'suite') return;
     totals.failed++;
     totals.failures.push(`${event.file ?? ''}: ${event.name}`);
@@ -61,6 +65,18 @@ async function runFiles(files: readonly string[], concurrency: number): Promise<
   await new Promise<void>((resolve, reject) => {
     stream.compose(spec).on('error', reject).on('end', resolve).pipe(process.stdout, { end: false });
   });
+}
+
+/** What stands at the top of a file: suites, and tests that are in none. */
+function countTime(event: {
+  readonly nesting: number;
+  readonly file?: string;
+  readonly name: string;
+  readonly details: { duration_ms: number };
+}): void {
+  if (event.nesting > 0 || isFile(event)) return;
+  const file = relative('.', event.file ?? event.name);
+  totals.fileSeconds.set(file, (totals.fileSeconds.get(file) ?? 0) + event.details.duration_ms / 1000);
 }
 
 /** With process isolation the runner reports a file as a test of its own; only what is in it counts. */
@@ -80,6 +96,8 @@ function reportLeftovers(old: Leftovers, now: Leftovers): void {
 
 function report(): void {
   console.log('');
+  const slowest = [...totals.fileSeconds].sort(([, one], [, other]) => other - one).slice(0, 12);
+  for (const [file, seconds] of slowest) console.log(`took ${seconds.toFixed(1).padStart(6)} s: ${file}`);
   for (const skip of totals.skips) console.log(`skipped: ${skip}`);
   for (const failure of totals.failures) console.log(`FAILED: ${failure}`);
   const mustRun = totals.skips.filter(
