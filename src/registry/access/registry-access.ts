@@ -34,8 +34,10 @@ export interface RegistryAccessParts {
 export interface RegistryAccessOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** Hears who asks: for the audit log, and for metrics of refusals. */
+  /** Hears who asks: for the audit log. */
   readonly onIdentified?: (user: string | null) => void;
+  /** Hears of passwords that are wrong and of tokens that are refused. */
+  readonly onWrong?: (why: string, address: string) => void;
 }
 
 type Identity =
@@ -65,6 +67,7 @@ export class RegistryAccess implements AccessControl {
   #userLimits: TokenBuckets | null;
   readonly #now: () => number;
   readonly #onIdentified: (user: string | null) => void;
+  readonly #onWrong: (why: string, address: string) => void;
   /** Tokens whose signature was verified: a client sends one many times. */
   readonly #knownTokens = new Map<string, { readonly identity: Identity; readonly until: number }>();
 
@@ -73,6 +76,7 @@ export class RegistryAccess implements AccessControl {
     this.#userLimits = bucketsOf(parts.perUser);
     this.#now = options.now ?? Date.now;
     this.#onIdentified = options.onIdentified ?? (() => {});
+    this.#onWrong = options.onWrong ?? (() => {});
   }
 
   replace(parts: RegistryAccessParts): void {
@@ -85,7 +89,10 @@ export class RegistryAccess implements AccessControl {
     const { configuration } = this.#parts;
     if (configuration.htpasswd === null) return { kind: 'granted', user: null };
     const identity = await this.#identify(request);
-    if (identity.kind === 'wrong') return this.#challenge(request, scope, identity.why, identity.isToken ? 'invalid_token' : null);
+    if (identity.kind === 'wrong') {
+      this.#onWrong(identity.why, request.address);
+      return this.#challenge(request, scope, identity.why, identity.isToken ? 'invalid_token' : null);
+    }
     const user = identity.kind === 'known' ? identity.user : null;
     this.#onIdentified(user);
     if (user !== null && request.isListEntry !== true) this.#countRequest(user);

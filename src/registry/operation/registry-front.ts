@@ -238,6 +238,8 @@ export class RegistryFront {
     const status = response.headersSent ? response.statusCode : null;
     for (const event of turn.events) this.#auditEvent(event, status);
     if (turn.events.length > 0 || status === null || status < 400 || !writeMethods.has(request.method ?? '') || turn.scope === null) return;
+    // Every push begins with it: a question of the protocol, not a refusal.
+    if (status === 401 && request.headers.authorization === undefined) return;
     this.#parts.audit()?.write({
       time: new Date(),
       user: turn.user,
