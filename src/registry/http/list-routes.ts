@@ -1,7 +1,7 @@
 /** Lists: tags (end-8a, end-8b), referrers (end-12a, end-12b), and Docker's catalogue of repositories. All in pages: `n` at a time, `last` before, `Link` to the next. */
 import type { Digest } from '../../base/brand.ts';
 import { mediaTypes } from '../../oci/manifest.ts';
-import type { Page, Registry, RegistryRepository } from '../registry.ts';
+import type { Page, PageOf, Registry, RegistryRepository } from '../registry.ts';
 import { RegistryRefusal } from '../registry-refusal.ts';
 import { type Exchange, sendJson } from './exchange.ts';
 
@@ -21,10 +21,31 @@ export async function listTags(exchange: Exchange, repository: RegistryRepositor
   sendJson(exchange, 200, { name: repository.name, tags: entries }, link);
 }
 
-export async function listRepositories(exchange: Exchange, registry: Registry): Promise<void> {
+/** Those that whoever asks may read. */
+export async function listRepositories(exchange: Exchange, registry: Registry, mayRead: (name: string) => Promise<boolean>): Promise<void> {
   const page = pageOf(exchange.query, repositoriesLimit);
-  const { entries, more } = registry.repositories(page);
+  const { entries, more } = await readableRepositories(registry, page, mayRead);
   sendJson(exchange, 200, { repositories: entries }, more ? nextLink('/v2/_catalog', page, entries.at(-1)) : {});
+}
+
+async function readableRepositories(
+  registry: Registry,
+  { after, limit }: Page,
+  mayRead: (name: string) => Promise<boolean>,
+): Promise<PageOf<string>> {
+  const readable: string[] = [];
+  for (let last = after; ; ) {
+    const { entries, more } = registry.repositories({ after: last, limit: repositoriesLimit });
+    for (const name of entries) {
+      if (!(await mayRead(name))) continue;
+      if (readable.length === limit) return { entries: readable, more: true };
+      readable.push(name);
+    }
+    last = entries.at(-1) ?? null;
+    if (!more || last === null) return { entries: readable, more: false };
+    // Others are served between the pages of a long list of which little may be read.
+    await new Promise(setImmediate);
+  }
 }
 
 /** Never 404: an empty index says that nothing refers to it. */

@@ -136,7 +136,7 @@ class RequestTurn {
         this.#response.end(method === 'HEAD' ? undefined : '{}');
         return Promise.resolve();
       case 'catalogue':
-        return listRepositories(this.#exchange(), registry);
+        return listRepositories(this.#exchange(), registry, (name) => this.#mayPull(name, true));
       case 'tags':
         return listTags(this.#exchange(), registry.repository(endpoint.name));
       case 'referrers':
@@ -196,9 +196,9 @@ class RequestTurn {
     throw new RegistryRefusal('UNAUTHORIZED', decision.message);
   }
 
-  async #mayPull(name: string): Promise<boolean> {
+  async #mayPull(name: string, isListEntry = false): Promise<boolean> {
     const scope: AccessScope = { kind: 'repository', name, actions: ['pull'] };
-    return (await this.#options.access.decide(this.#accessRequest(), scope)).kind === 'granted';
+    return (await this.#options.access.decide({ ...this.#accessRequest(), isListEntry }, scope)).kind === 'granted';
   }
 
   #accessRequest(): AccessRequest {
