@@ -159,6 +159,10 @@ class LocalRegistry implements Registry, UploadOwner {
     await this.records.close();
   }
 
+  now(): number {
+    return this.options.now();
+  }
+
   admit(repository: string, sizeBytes: number): void {
     if (sizeBytes > this.options.blobLimitBytes) {
       throw new RegistryRefusal(
@@ -255,7 +259,7 @@ class LocalRepository implements RegistryRepository {
   manifests(): readonly ManifestInfo[] {
     const state = this.#state;
     if (state === null) return [];
-    const tags = Map.groupBy(state.tags.keys(), (tag) => state.tags.get(tag)?.digest);
+    const tags = Map.groupBy(state.tagNames, (tag) => state.tags.get(tag)?.digest);
     return [...state.manifests.values()].map((manifest) => ({
       ...manifest,
       pushedAt: new Date(manifest.pushedAt),

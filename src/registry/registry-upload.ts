@@ -14,6 +14,7 @@ import type { UploadFiles } from './upload-files.ts';
 /** What an upload needs of the registry. */
 export interface UploadOwner {
   readonly files: UploadFiles;
+  now(): number;
   /** Throws QUOTA_EXCEEDED, SIZE_INVALID when so many bytes are more than the repository may have. */
   admit(repository: string, sizeBytes: number): void;
   /** Takes the finished file over; when it throws, the file is gone. */
@@ -45,11 +46,11 @@ export class Upload implements RegistryUpload {
   }
 
   get usedAt(): number {
-    return this.#busy ? Date.now() : this.#usedAt;
+    return this.#busy ? this.#owner.now() : this.#usedAt;
   }
 
   async append(source: AsyncIterable<Uint8Array>, startsAt: number, signal?: AbortSignal, onReplaced?: () => void): Promise<void> {
-    await this.#writer?.replace();
+    if (this.#writer !== null) await this.#writer.replace();
     const { promise, resolve } = Promise.withResolvers<void>();
     const replace = (): Promise<void> => {
       onReplaced?.();
@@ -107,7 +108,7 @@ export class Upload implements RegistryUpload {
       return await work();
     } finally {
       this.#busy = false;
-      this.#usedAt = Date.now();
+      this.#usedAt = this.#owner.now();
     }
   }
 }

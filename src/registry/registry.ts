@@ -124,6 +124,7 @@ export interface ManifestInfo {
   readonly pushedAt: Date;
   /** Digests it names: config, layers, manifests of an index. */
   readonly names: readonly Digest[];
+  /** Sorted. */
   readonly tags: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * The files of uploads under way: `<root>/<id>`. Bytes go to threads in batches, a few ahead, so that memory stays flat whatever the size and the speed; each upload
- * stays with one thread, which keeps its hash.
+ * The files of uploads under way: `<root>/<id>`. Bytes go to threads in batches of shared memory, two ahead, so that an upload takes 384 KiB whatever its size and its speed;
+ * batches are used again. Each upload stays with one thread, which keeps its hash.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -9,15 +9,20 @@ import { EngineError, hasErrnoCode } from '../base/errors.ts';
 import { WorkerCalls } from '../store/worker-call.ts';
 import type { UploadRequest } from './upload-worker.ts';
 
-const batchBytes = 256 * 1024;
-const batchesAhead = 3;
+const batchBytes = 128 * 1024;
+const batchesAhead = 2;
+/** Of those that wait to be used again. */
+const spareBatches = 128;
 const idleMs = 60_000;
+
+type Batch = Uint8Array<SharedArrayBuffer>;
 
 export class UploadFiles {
   readonly #root: string;
   readonly #threads: readonly WorkerCalls[];
   #next = 0;
   readonly #threadOf = new Map<string, WorkerCalls>();
+  readonly #spare: Batch[] = [];
 
   constructor(root: string) {
     this.#root = root;
@@ -53,10 +58,11 @@ export class UploadFiles {
     await this.#call({ op: 'open', session: id, path: this.path(id) });
     const ahead: Promise<void>[] = [];
     try {
-      for await (const bytes of batches(source)) {
-        // The buffer changes threads: it has no length here any more.
-        const sizeBytes = bytes.length;
-        const sent = this.#call({ op: 'append', session: id, bytes }, [bytes.buffer]).then(() => grown(sizeBytes));
+      for await (const { batch, filled } of this.#batches(source)) {
+        const sent = this.#call({ op: 'append', session: id, bytes: batch.subarray(0, filled) }).then(() => {
+          if (this.#spare.length < spareBatches) this.#spare.push(batch);
+          grown(filled);
+        });
         sent.catch(() => {});
         ahead.push(sent);
         if (ahead.length >= batchesAhead) await ahead.shift();
@@ -86,39 +92,40 @@ export class UploadFiles {
     await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 
-  #call<T>(request: UploadRequest, transfer: ArrayBuffer[] = []): Promise<T> {
+  /** What had come before a cut is yielded, then the cut is thrown. */
+  async *#batches(source: AsyncIterable<Uint8Array>): AsyncGenerator<{ readonly batch: Batch; readonly filled: number }> {
+    let batch: Batch | null = null;
+    let filled = 0;
+    let cut: { readonly thrown: unknown } | null = null;
+    try {
+      for await (const chunk of source) {
+        for (let at = 0; at < chunk.length; ) {
+          batch ??= this.#spare.pop() ?? new Uint8Array(new SharedArrayBuffer(batchBytes));
+          const part = chunk.subarray(at, at + batchBytes - filled);
+          batch.set(part, filled);
+          filled += part.length;
+          at += part.length;
+          if (filled < batchBytes) continue;
+          yield { batch, filled };
+          batch = null;
+          filled = 0;
+        }
+      }
+    } catch (thrown) {
+      cut = { thrown };
+    }
+    if (batch !== null) yield { batch, filled };
+    if (cut !== null) throw cut.thrown;
+  }
+
+  #call<T>(request: UploadRequest): Promise<T> {
     let thread = this.#threadOf.get(request.session);
     if (thread === undefined) {
       thread = this.#threads[this.#next++ % this.#threads.length] as WorkerCalls;
       this.#threadOf.set(request.session, thread);
     }
-    return thread.call<T>({ ...request }, transfer);
+    return thread.call<T>({ ...request });
   }
-}
-
-/** Copies into buffers of their own: they change threads without being copied once more. What had come before a cut is yielded, then the cut is thrown. */
-async function* batches(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  let batch = new Uint8Array(batchBytes);
-  let filled = 0;
-  let cut: { readonly thrown: unknown } | null = null;
-  try {
-    for await (const chunk of source) {
-      for (let at = 0; at < chunk.length; ) {
-        const part = chunk.subarray(at, at + batchBytes - filled);
-        batch.set(part, filled);
-        filled += part.length;
-        at += part.length;
-        if (filled < batchBytes) continue;
-        yield batch;
-        batch = new Uint8Array(batchBytes);
-        filled = 0;
-      }
-    }
-  } catch (thrown) {
-    cut = { thrown };
-  }
-  if (filled > 0) yield batch.slice(0, filled);
-  if (cut !== null) throw cut.thrown;
 }
 
 function diskError(message: string, code: string | undefined, root: string): Error {

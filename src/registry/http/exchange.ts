@@ -7,6 +7,8 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly writer: Writer;
+  /** For the observer: bytes of a request's body. */
+  countTaken(bytes: number): void;
   /** For the observer: bytes of the body that went past the socket's own count. */
   countSent(bytes: number): void;
   /** The client is gone. */
@@ -27,8 +29,11 @@ export function sendJson({ request, response }: Exchange, status: number, value:
 }
 
 /** The body as it comes. Ending early leaves the connection alone, so that an answer can still be sent. Throws when the client goes before its end. */
-export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) yield chunk as Buffer;
+export async function* bodyOf(exchange: Exchange): AsyncGenerator<Uint8Array> {
+  for await (const chunk of exchange.request.iterator({ destroyOnReturn: false })) {
+    exchange.countTaken((chunk as Buffer).length);
+    yield chunk as Buffer;
+  }
 }
 
 /** `Content-Length`; null: not said. */

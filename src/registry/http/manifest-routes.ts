@@ -111,13 +111,13 @@ export function matches(ifNoneMatch: string, digest: Digest): boolean {
 }
 
 /** Throws SIZE_INVALID with 413 beyond what a manifest may have: before a byte is read when the length is told. */
-async function readBody({ request }: Exchange): Promise<Buffer> {
+async function readBody(exchange: Exchange): Promise<Buffer> {
   const tooLarge = () =>
     new RegistryRefusal('SIZE_INVALID', `manifest is larger than the ${manifestLimitBytes} bytes allowed for it`, null, 413);
-  if ((lengthOf(request) ?? 0) > manifestLimitBytes) throw tooLarge();
+  if ((lengthOf(exchange.request) ?? 0) > manifestLimitBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const chunk of bodyOf(request)) {
+  for await (const chunk of bodyOf(exchange)) {
     sizeBytes += chunk.length;
     if (sizeBytes > manifestLimitBytes) throw tooLarge();
     chunks.push(chunk);

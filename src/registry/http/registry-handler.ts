@@ -51,8 +51,9 @@ export interface ObservedRequest {
   readonly route: RegistryRoute;
   readonly repository: string | null;
   readonly status: number;
-  /** On the wire, heads left out. */
+  /** Of the body, as far as it was taken. */
   readonly requestBytes: number;
+  /** With heads. */
   readonly responseBytes: number;
   readonly durationMs: number;
   readonly user: string | null;
@@ -84,6 +85,7 @@ class RequestTurn {
   #endpoint: RegistryPath | null = null;
   #user: string | null = null;
   #sentBytes = 0;
+  #takenBytes = 0;
 
   constructor(options: RegistryHandlerOptions, request: IncomingMessage, response: ServerResponse, url: string) {
     this.#options = options;
@@ -168,6 +170,9 @@ class RequestTurn {
       query: new URLSearchParams(this.#query),
       writer: { user: this.#user, address: this.#address, userAgent: request.headers['user-agent'] ?? '' },
       signal: gone.signal,
+      countTaken: (bytes) => {
+        this.#takenBytes += bytes;
+      },
       countSent: (bytes) => {
         this.#sentBytes += bytes;
       },
@@ -237,14 +242,14 @@ class RequestTurn {
 
   #observe(onRequest: (observed: ObservedRequest) => void): void {
     const { socket } = this.#request;
-    const [readBefore, writtenBefore] = [socket.bytesRead, socket.bytesWritten];
+    const writtenBefore = socket.bytesWritten;
     this.#response.once('close', () => {
       onRequest({
         method: this.#request.method ?? 'GET',
         route: this.#endpoint?.kind ?? 'unknown',
         repository: this.#endpoint !== null && 'name' in this.#endpoint ? this.#endpoint.name : null,
         status: this.#response.statusCode,
-        requestBytes: socket.bytesRead - readBefore,
+        requestBytes: this.#takenBytes,
         responseBytes: socket.bytesWritten - writtenBefore + this.#sentBytes,
         durationMs: performance.now() - this.#startedAt,
         user: this.#user,

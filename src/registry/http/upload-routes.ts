@@ -6,6 +6,7 @@
  *     GET Location                         204 + Range           DELETE Location                        204
  *     PUT Location?digest=D (+ bytes)      201
  */
+import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../../base/brand.ts';
 import { checkDigest, isRepositoryName } from '../names.ts';
 import type { RegistryRepository, RegistryUpload } from '../registry.ts';
@@ -65,34 +66,53 @@ async function finish(exchange: Exchange, repository: RegistryRepository, upload
   sendCreated(exchange, repository, digest);
 }
 
-async function append({ request, response, signal }: Exchange, repository: RegistryRepository, upload: RegistryUpload): Promise<void> {
-  const lengthBytes = lengthOf(request);
-  const chunk = contentRange(request.headers['content-range']);
-  if (chunk === 'unreadable' || (chunk !== null && chunk.start !== upload.sizeBytes)) {
-    for (const [header, value] of Object.entries(placeOf(repository, upload))) response.setHeader(header, value);
-    const why =
-      chunk === 'unreadable' ? 'Content-Range must be <first byte>-<last byte>' : `the next chunk must start at byte ${upload.sizeBytes}`;
-    throw new RegistryRefusal('RANGE_INVALID', why);
+async function append(exchange: Exchange, repository: RegistryRepository, upload: RegistryUpload): Promise<void> {
+  const { request, response, signal } = exchange;
+  try {
+    const chunk = announcedChunk(request, upload);
+    if (lengthOf(request) === 0 || (lengthOf(request) === null && request.headers['transfer-encoding'] === undefined)) return;
+    const start = chunk?.start ?? upload.sizeBytes;
+    await upload.append(bodyOf(exchange), start, signal, () => request.destroy());
+    const came = upload.sizeBytes - start;
+    if (chunk === null || came === chunk.end - chunk.start) return;
+    throw new RegistryRefusal('SIZE_INVALID', `${came} bytes came where Content-Range announced ${chunk.end - chunk.start}`);
+  } catch (thrown) {
+    // Where to go on, as in every other answer about an upload.
+    const place: Readonly<Record<string, string>> =
+      thrown instanceof RegistryRefusal && thrown.refusal === 'RANGE_INVALID' ? placeOf(repository, upload) : {};
+    for (const [header, value] of Object.entries(place)) response.setHeader(header, value);
+    throw thrown;
   }
-  if (chunk !== null && lengthBytes !== null && lengthBytes !== chunk.end - chunk.start) {
+}
+
+interface Chunk {
+  readonly start: number;
+  /** The byte after the last one. */
+  readonly end: number;
+}
+
+/** Throws RANGE_INVALID, SIZE_INVALID before a byte is taken. Null: `Content-Range` says nothing. */
+function announcedChunk(request: IncomingMessage, upload: RegistryUpload): Chunk | null {
+  const chunk = contentRange(request.headers['content-range']);
+  if (chunk === null) return null;
+  if (chunk.start !== upload.sizeBytes) {
+    throw new RegistryRefusal('RANGE_INVALID', `the next chunk must start at byte ${upload.sizeBytes}, not ${chunk.start}`);
+  }
+  const lengthBytes = lengthOf(request);
+  if (lengthBytes !== null && lengthBytes !== chunk.end - chunk.start) {
     throw new RegistryRefusal('SIZE_INVALID', `Content-Length ${lengthBytes} and Content-Range disagree`);
   }
-  if (lengthBytes === 0 || (lengthBytes === null && request.headers['transfer-encoding'] === undefined)) return;
-  const start = upload.sizeBytes;
-  await upload.append(bodyOf(request), start, signal, () => request.destroy());
-  const came = upload.sizeBytes - start;
-  if (chunk === null || came === chunk.end - chunk.start) return;
-  throw new RegistryRefusal('SIZE_INVALID', `${came} bytes came where Content-Range announced ${chunk.end - chunk.start}`);
+  return chunk;
 }
 
 const rangeForm = /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/;
 
-/** `end` is the byte after the last one. */
-function contentRange(header: string | string[] | undefined): { readonly start: number; readonly end: number } | null | 'unreadable' {
+function contentRange(header: string | undefined): Chunk | null {
   if (header === undefined) return null;
-  const match = rangeForm.exec(String(header).trim());
+  const match = rangeForm.exec(header.trim());
   const [start, last] = [Number(match?.[1]), Number(match?.[2])];
-  return match === null || last < start ? 'unreadable' : { start, end: last + 1 };
+  if (match === null || last < start) throw new RegistryRefusal('RANGE_INVALID', 'Content-Range must be <first byte>-<last byte>');
+  return { start, end: last + 1 };
 }
 
 function found(repository: RegistryRepository, id: string): RegistryUpload {
