@@ -12,7 +12,7 @@ export const htpasswdCommand: RegistrySubcommand = {
   usage: '[OPTIONS] FILE USER',
   flags: [{ name: 'delete', kind: 'switch', help: 'Remove the user' }],
   maxArgs: 2,
-  more: 'The password is read from standard input:\n  echo -n PASSWORD | gantry registry htpasswd /etc/gantry/htpasswd alice\nA running registry reads the file again at SIGHUP.\n',
+  more: 'The password is asked for, or read from standard input:\n  echo -n PASSWORD | gantry registry htpasswd /etc/gantry/htpasswd alice\nA running registry reads the file again at SIGHUP.\n',
   async run(flags) {
     const [path, user] = flags.args;
     if (path === undefined || user === undefined) throw invalid('give the password file and the user: gantry registry htpasswd FILE USER');
@@ -30,15 +30,39 @@ export const htpasswdCommand: RegistrySubcommand = {
 };
 
 async function readPassword(): Promise<string> {
-  if (process.stdin.isTTY) process.stderr.write('Password (it is shown; end with Enter and Ctrl-D): ');
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  const password = Buffer.concat(chunks)
-    .toString('utf8')
-    .replace(/\r?\n$/, '');
+  const password = process.stdin.isTTY ? await promptHidden('Password: ') : await readAll();
   if (password === '') throw invalid('no password came on standard input');
   if (Buffer.byteLength(password) > 72) throw invalid('bcrypt looks at the first 72 bytes of a password: give a shorter one');
   return password;
+}
+
+async function readAll(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
+}
+
+/** Nothing of it is shown. */
+async function promptHidden(question: string): Promise<string> {
+  const { stdin } = process;
+  process.stderr.write(question);
+  stdin.setRawMode(true);
+  try {
+    let typed = '';
+    for await (const chunk of stdin.iterator({ destroyOnReturn: false }))
+      for (const character of (chunk as Buffer).toString('utf8')) {
+        if (character === '\r' || character === '\n' || character === '\u0004') return typed;
+        if (character === '\u0003') throw invalid('interrupted: nothing was changed');
+        typed = character === '\u007f' || character === '\b' ? typed.slice(0, -1) : typed + character;
+      }
+    return typed;
+  } finally {
+    stdin.setRawMode(false);
+    stdin.pause();
+    process.stderr.write('\n');
+  }
 }
 
 async function replaceFile(path: string, content: string): Promise<void> {

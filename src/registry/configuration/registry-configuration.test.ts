@@ -16,7 +16,7 @@ describe('readConfiguration', () => {
   it('gives everything its default', () => {
     assert.equal(defaultConfiguration.access.htpasswd, null);
     assert.equal(defaultConfiguration.access.scheme, 'token');
-    assert.equal(defaultConfiguration.garbageCollection.graceMs, 3_600_000);
+    assert.equal(defaultConfiguration.garbageCollection.graceMs, 86_400_000);
     assert.deepEqual(defaultConfiguration.upstreams, []);
   });
 

@@ -38,7 +38,7 @@ export interface RegistryConfiguration {
   readonly tls: TlsConfiguration | null;
   /** Plain HTTP, or writing without a password, on addresses that others reach. */
   readonly insecure: { readonly plainHttp: boolean; readonly anonymousPush: boolean };
-  /** Addresses and networks whose `X-Forwarded-For` and `-Proto` are believed. */
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   readonly access: AccessConfiguration;
   readonly quotas: readonly QuotaRule[];
@@ -153,7 +153,7 @@ export interface UpstreamConfiguration {
 }
 
 export interface MetricsConfiguration {
-  /** Null: beside the registry, for whoever may read everything. */
+  /** Null: beside the registry, for whoever has a password. */
   readonly listen: ListenAddress | null;
   /** Beside the registry, without a password. */
   readonly anonymous: boolean;
@@ -285,10 +285,10 @@ const members: Members<RegistryConfiguration> = {
   }),
   garbageCollection: optional(
     renamed(
-      recordOf({ interval: optional(nullOr(duration), 86_400_000), grace: optional(duration, 3_600_000) }),
+      recordOf({ interval: optional(nullOr(duration), 86_400_000), grace: optional(duration, 86_400_000) }),
       ({ interval, grace }) => ({ intervalMs: interval, graceMs: grace }),
     ),
-    { intervalMs: 86_400_000, graceMs: 3_600_000 },
+    { intervalMs: 86_400_000, graceMs: 86_400_000 },
   ),
   log: optional(
     recordOf({ level: optional(oneOf('debug', 'info', 'warn', 'error'), 'info'), format: optional(oneOf('text', 'json'), 'text') }),
