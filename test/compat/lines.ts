@@ -9,6 +9,8 @@ export interface CompatLine {
   readonly differs?: string;
   /** The exit status differs as well, on purpose. */
   readonly status?: number;
+  /** Takes the peer many seconds, of waiting, and neither leaves nor tells anything that other lines do or see: the peer runs these at once, before all others. */
+  readonly peerWaits?: true;
 }
 
 export const lines: readonly CompatLine[] = [

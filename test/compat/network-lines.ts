@@ -46,6 +46,7 @@ export const networkLines: readonly CompatLine[] = [
     name: 'network create: unknown driver',
     script: 'docker network create -d bogus nb; echo $?; docker network ls -q --filter name=nb',
     differs: 'our text says which there are',
+    peerWaits: true,
   },
   {
     name: 'network create: bad subnet',
@@ -103,6 +104,7 @@ export const networkLines: readonly CompatLine[] = [
   {
     name: 'user network: names',
     script: `${make} nn >/dev/null; docker run -d --name nn1 --network nn --network-alias first --ip 10.77.0.11 busybox sleep 100 >/dev/null; for n in nn1 first $(docker ps -q --filter name=nn1) nn1.nn; do docker run --rm --network nn busybox ping -c1 -W2 $n | sed -n "1s/PING [^ ]*/PING/p"; done; docker run --rm --network nn busybox ping -c1 -W2 nobody.invalid; echo $?; docker rm -f nn1; docker network rm nn`,
+    peerWaits: true,
   },
   {
     name: 'user network: link with an alias',
@@ -111,7 +113,7 @@ export const networkLines: readonly CompatLine[] = [
   {
     name: 'default bridge: link',
     script:
-      'docker run -d --name dl1 busybox sleep 100 >/dev/null; docker run --name dl2 --link dl1:db busybox sh -c "ping -c1 -W2 db | sed -n 1p | cut -c1-7; grep -c db /etc/hosts"; docker inspect -f "{{json .HostConfig.Links}}" dl2; docker rm -f dl1 dl2',
+      'docker run -d --name dl1 busybox sleep 100 >/dev/null; docker run --name dl2 --link dl1:db busybox sh -c "ping -c1 -W2 db | sed -n 1p | cut -c1-7; grep -cw db /etc/hosts"; docker inspect -f "{{json .HostConfig.Links}}" dl2; docker rm -f dl1 dl2',
   },
   {
     name: 'internal network: no default route',

@@ -24,10 +24,15 @@ export const volumeLines: readonly CompatLine[] = [
     script: 'docker volume ls --filter bogus=1; echo $?',
     differs: 'newer daemons write "invalid" with a small letter',
   },
-  { name: 'volume create: unknown driver', script: 'docker volume create -d nope vd; echo $?; docker volume ls -q' },
+  {
+    name: 'volume create: unknown driver',
+    script: 'docker volume create -d nope vun; echo $?; docker volume ls -q --filter name=vun',
+    peerWaits: true,
+  },
   {
     name: 'volume create: another driver',
     script: 'docker volume create vd; docker volume create -d nope vd; echo $?; docker volume rm vd',
+    peerWaits: true,
   },
   {
     name: 'volume create: bad names',
@@ -97,7 +102,8 @@ export const volumeLines: readonly CompatLine[] = [
   },
   {
     name: 'volume: unknown driver in a run',
-    script: 'docker run --rm --volume-driver nope -v vx:/x busybox true; echo $?; docker volume ls -q',
+    script: 'docker run --rm --volume-driver nope -v vx:/x busybox true; echo $?; docker volume ls -q --filter name=vx',
+    peerWaits: true,
     differs: 'the peer answers 404, so that the CLI pulls the image first',
   },
   {
