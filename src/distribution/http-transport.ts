@@ -6,7 +6,6 @@
  *
  * Every ending of an exchange is a `RegistryError` or the signal's reason. An answer's body must be read to its end or destroyed.
  */
-import { once } from 'node:events';
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -61,6 +60,7 @@ export async function exchange(request: HttpRequest, route: Route): Promise<Http
       // A kept connection that the other end was closing: nothing was read, so nothing was done that can't be done again.
       if (attempt.outgoing.reusedSocket && isReset(thrown) && !isStream(request.body)) continue;
       if (thrown instanceof RegistryError) throw thrown;
+      if (thrown instanceof SourceFailed) throw thrown.cause;
       throw connectionFailure(request.method, request.url, thrown);
     }
   }
@@ -79,11 +79,13 @@ function start(request: HttpRequest, route: Route): { outgoing: ClientRequest; a
   outgoing.on('response', (body) => {
     isAnswered = true;
     late.stop();
+    // Answered in the middle of the request: the connection is good for nothing else.
+    body.once('end', () => outgoing.writableFinished || outgoing.destroy());
     const address = route.isProxied ? null : (body.socket.remoteAddress ?? null);
     resolve({ status: body.statusCode ?? 0, headers: body.headers, url, method, body, address });
   });
   outgoing.on('close', () => late.stop());
-  sendBody(outgoing, request, late.touch, () => isAnswered).catch(reject);
+  void sendBody(outgoing, request, { touch: late.touch, isAnswered: () => isAnswered, onFailure: reject });
   return { outgoing, answer: promise };
 }
 
@@ -112,36 +114,46 @@ function requestOptions({ method, url, headers, body, signal }: HttpRequest, rou
 }
 
 /** A body that ends early leaves no half request behind that could pass for a whole one: the connection goes. */
-async function sendBody(outgoing: ClientRequest, { body }: HttpRequest, touch: () => void, isAnswered: () => boolean): Promise<void> {
+async function sendBody(
+  outgoing: ClientRequest,
+  { body }: HttpRequest,
+  { touch, isAnswered, onFailure }: { touch(): void; isAnswered(): boolean; onFailure(thrown: unknown): void },
+): Promise<void> {
   if (body === undefined) return void outgoing.end();
   if (!isStream(body)) return void outgoing.end(body);
   try {
     for await (const chunk of body.open()) {
       // An answer before the end of the body is a refusal: nobody reads the rest.
       if (outgoing.destroyed || isAnswered()) return;
-      const isRoom = outgoing.write(chunk);
-      if (!isRoom) await roomOrEnd(outgoing);
+      if (!outgoing.write(chunk)) await room(outgoing);
       touch();
       body.onSent?.(chunk.length);
     }
     outgoing.end();
   } catch (cause) {
+    // Told before the connection goes, whose own error would be the answer else.
+    onFailure(new SourceFailed(cause));
     outgoing.destroy();
-    throw cause;
   }
 }
 
-/** Takes its listeners away again: there are thousands of chunks. */
-async function roomOrEnd(outgoing: ClientRequest): Promise<void> {
-  const over = new AbortController();
-  const { signal } = over;
-  const waits = ['drain', 'close', 'response'].map((event) => once(outgoing, event, { signal }));
-  try {
-    await Promise.race(waits);
-  } finally {
-    over.abort();
-    await Promise.allSettled(waits);
+/** Where the body comes from failed, not the connection. */
+class SourceFailed extends Error {
+  constructor(cause: unknown) {
+    super('the source of the body failed', { cause });
   }
+}
+
+/** Resolves when more may be written, or nothing more will be: never rejects. */
+function room(outgoing: ClientRequest): Promise<void> {
+  const events = ['drain', 'close', 'error', 'response'];
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of events) outgoing.off(event, done);
+      resolve();
+    };
+    for (const event of events) outgoing.on(event, done);
+  });
 }
 
 /** Fails the request when neither the connection moves nor an answer comes for so long. */
