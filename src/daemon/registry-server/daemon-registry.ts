@@ -94,6 +94,7 @@ function sharedBlobs({ blobs, leases, records, sweeper }: ImageStore, mounts: Ow
   return {
     blobs,
     leases,
+    isMountName: (name) => mounts.isName(name),
     mountElsewhere: (from, digest) => {
       if (!mounts.isName(from)) return undefined;
       return mounts.opens(from, digest) && blobs.has(digest) ? blobs.sizeBytes(digest) : null;

@@ -77,7 +77,14 @@ export class RunningRegistry {
   readonly #cleanup = new AsyncDisposableStack();
   readonly #closing = new AbortController();
 
-  private constructor(options: ServeOptions, material: RegistryMaterial, opened: OpenRegistry, keys: TokenKeys, logger: ReloadableLogger) {
+  private constructor(
+    options: ServeOptions,
+    material: RegistryMaterial,
+    opened: OpenRegistry,
+    keys: TokenKeys,
+    logger: ReloadableLogger,
+    shared: SharedBlobs | null,
+  ) {
     this.#options = options;
     this.#tls = material.tls;
     this.#keys = keys;
@@ -85,6 +92,7 @@ export class RunningRegistry {
     this.#logger = logger;
     this.#passwords = new PasswordCheck(material.users);
     this.#access = new RegistryAccess(this.#accessParts(), {
+      isOwnName: (name) => shared?.isMountName(name) ?? false,
       onIdentified(user) {
         const turn = currentTurn();
         if (turn !== null) turn.user = user;
@@ -128,7 +136,7 @@ export class RunningRegistry {
     let current = (): ServeOptions => options;
     const opened = await openRegistry(options.root, () => current(), logger, shared);
     const keys = await openTokenKeys(tokenKeysFolder(options.root));
-    const running = new RunningRegistry(options, material, opened, keys, logger);
+    const running = new RunningRegistry(options, material, opened, keys, logger, shared);
     current = () => running.#options;
     try {
       await running.#begin(material);

@@ -12,6 +12,7 @@ import type { Leases } from '../../store/leases.ts';
 export interface SharedBlobs {
   readonly blobs: BlobStore;
   readonly leases: Leases;
+  isMountName(name: string): boolean;
   readonly mountElsewhere: NonNullable<RegistryOptions['mountElsewhere']>;
   /** Those that its owner needs now. */
   needed(): ReadonlySet<Digest>;

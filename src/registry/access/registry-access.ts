@@ -36,6 +36,8 @@ export interface RegistryAccessOptions {
   readonly now?: () => number;
   /** Hears who asks: for the audit log. */
   readonly onIdentified?: (user: string | null) => void;
+  /** Names that are no repositories, and that say themselves what may be read by them: sources of mounts that only the daemon can make. */
+  readonly isOwnName?: (name: string) => boolean;
   /** Hears of passwords that are wrong and of tokens that are refused. */
   readonly onWrong?: (why: string, address: string) => void;
 }
@@ -67,6 +69,7 @@ export class RegistryAccess implements AccessControl {
   #userLimits: TokenBuckets | null;
   readonly #now: () => number;
   readonly #onIdentified: (user: string | null) => void;
+  readonly #isOwnName: (name: string) => boolean;
   readonly #onWrong: (why: string, address: string) => void;
   /** Tokens whose signature was verified: a client sends one many times. */
   readonly #knownTokens = new Map<string, { readonly identity: Identity; readonly until: number }>();
@@ -76,6 +79,7 @@ export class RegistryAccess implements AccessControl {
     this.#userLimits = bucketsOf(parts.perUser);
     this.#now = options.now ?? Date.now;
     this.#onIdentified = options.onIdentified ?? (() => {});
+    this.#isOwnName = options.isOwnName ?? (() => false);
     this.#onWrong = options.onWrong ?? (() => {});
   }
 
@@ -96,6 +100,8 @@ export class RegistryAccess implements AccessControl {
     const user = identity.kind === 'known' ? identity.user : null;
     this.#onIdentified(user);
     if (user !== null && request.isListEntry !== true) this.#countRequest(user);
+    if (scope.kind === 'repository' && scope.actions.every((action) => action === 'pull') && this.#isOwnName(scope.name))
+      return { kind: 'granted', user };
     if (!this.#allows(user, scope, identity.kind === 'known' || request.isBrowser === true))
       return user === null
         ? this.#challenge(request, scope, 'authentication required', null)

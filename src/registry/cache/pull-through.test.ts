@@ -232,7 +232,7 @@ test('pull-through: a tag is believed for its TTL, then looked at; while upstrea
   assert.deepEqual([stale?.digest, stale?.cached], [second.manifest.digest, { ageSeconds: 61, isStale: true }]);
   await repository.manifest('v1');
   assert.equal(bench.news().length, 1, 'one that is down is left alone for a while');
-  await assert.rejects(repository.manifest('v2'), { refusal: 'UNAVAILABLE', message: 'upstream docker.io: connection refused' });
+  await assert.rejects(repository.manifest('v2'), { refusal: 'UNAVAILABLE', message: 'upstream docker.io: connection refused (it is asked again in 5 s)' });
   assert.deepEqual((await repository.tags(page)).entries, ['v1']);
   bench.upstream.failure = failed('forbidden', 'denied: your account was closed', 403);
   bench.clock += 61_000;

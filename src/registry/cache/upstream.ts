@@ -74,7 +74,8 @@ export class Upstream {
     const leftMs = alone.until - this.#now();
     if (leftMs <= 0) return null;
     const { refusal, message, status } = alone.why;
-    return new RegistryRefusal(refusal, message, null, status, Math.ceil(leftMs / 1000));
+    const seconds = Math.ceil(leftMs / 1000);
+    return new RegistryRefusal(refusal, `${message} (it is asked again in ${seconds} s)`, null, status, seconds);
   }
 
   refusal(thrown: unknown): unknown {
