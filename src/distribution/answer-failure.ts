@@ -42,6 +42,11 @@ export function scrub(text: string, secrets: readonly string[]): string {
   return clean;
 }
 
+/** The words beside a status, which are the other side's too. */
+export function spokenStatus(statusMessage: string, secrets: readonly string[]): string {
+  return scrub(printable(statusMessage), secrets);
+}
+
 async function wordsOf(answer: HttpAnswer, stallMs: number): Promise<RegistryWords | null> {
   try {
     return parseWords((await readWhole(answer, bodyLimitBytes, stallMs, 'the error')).toString());

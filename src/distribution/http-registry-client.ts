@@ -65,5 +65,5 @@ function checkName({ domain, path }: RepositoryName): void {
   } catch {
     // told below
   }
-  if (host !== domain.toLowerCase().replace(/:443$/, '')) throw invalid(`invalid registry name: ${JSON.stringify(domain)}`);
+  if (host === '' || host !== domain.toLowerCase().replace(/:443$/, '')) throw invalid(`invalid registry name: ${JSON.stringify(domain)}`);
 }

@@ -1,4 +1,5 @@
 /** Checks credentials: `GET /v2/` with them. A registry that has tokens gives one that lasts, if it can, and that is kept instead of the password. */
+import { spokenStatus } from './answer-failure.ts';
 import { withoutQuery } from './connection-failure.ts';
 import { createEndpointSession, type SessionContext } from './endpoint-session.ts';
 import { registryEndpoint } from './endpoints.ts';
@@ -20,6 +21,7 @@ export async function logIn(
   if (answer.status === 200) return { identityToken: (await session.authorizer.offlineToken(signal))?.refreshToken ?? '' };
   const { status, body, url } = answer;
   const code = status === 401 || status === 403 ? 'unauthorized' : 'unavailable';
-  const text = `login attempt to ${withoutQuery(url)} failed with status: ${status} ${body.statusMessage ?? ''}`.trimEnd();
+  const words = spokenStatus(body.statusMessage ?? '', session.authorizer.secrets);
+  const text = `login attempt to ${withoutQuery(url)} failed with status: ${status} ${words}`.trimEnd();
   throw session.authorizer.explain(new RegistryError(code, text, { host: url.host, status, registryCode: null, retryable: false }));
 }

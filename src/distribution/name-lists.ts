@@ -4,9 +4,11 @@ import { failureOf } from './answer-failure.ts';
 import type { EndpointSession } from './endpoint-session.ts';
 import { type HttpAnswer, readWhole } from './http-transport.ts';
 import { nextLink } from './link-header.ts';
+import { ruleAfter } from './redirect.ts';
 import { RegistryError } from './registry-error.ts';
 
-const pageLimitBytes = 16 * 1024 * 1024;
+/** Read in one turn of the event loop. */
+const pageLimitBytes = 4 * 1024 * 1024;
 const pagesLimit = 10_000;
 const namesAPage = '1000';
 
@@ -48,7 +50,8 @@ export async function* pages(session: EndpointSession, question: PageQuestion) {
     if (link === null) return;
     const url = nextPage(answer, link);
     if (seen.has(url.href) || count >= pagesLimit) throw odd(answer, 'its pages lead in a circle');
-    answer = await session.expect({ ...common, path: { url, addresses: 'any' } }, 200);
+    // A redirect may have led elsewhere: the address of what is asked next was not named by a person.
+    answer = await session.expect({ ...common, path: { url, addresses: ruleAfter(answer) } }, 200);
   }
 }
 

@@ -7,7 +7,7 @@ import { digestHex, digestOf, isDigest } from '../oci/digest.ts';
 import { isObject, parseJsonObject } from '../oci/json.ts';
 import { type Descriptor, type ImageIndex, mediaTypes, parseManifest } from '../oci/manifest.ts';
 import type { EndpointSession } from './endpoint-session.ts';
-import { discard } from './http-transport.ts';
+import { discard, type HttpAnswer } from './http-transport.ts';
 import { fetchManifest, manifestAt } from './manifest-requests.ts';
 import { pages } from './name-lists.ts';
 import type { RepositoryName } from './registry-client.ts';
@@ -29,6 +29,15 @@ export async function listReferrers(
   const found = (await byApi(session, name, digest, artifactType, signal)) ?? (await byTag(session, name, digest, signal)) ?? [];
   const manifests = artifactType === null ? found : found.filter((descriptor) => descriptor.artifactType === artifactType);
   return { kind: 'index', mediaType: mediaTypes.ociIndex, manifests, annotations: {} };
+}
+
+/** All of them are held at once. */
+const referrersLimit = 10_000;
+
+function tooMany(answer: HttpAnswer, digest: Digest): RegistryError {
+  const { host } = answer.url;
+  const text = `${host}: ${digest} has more than ${referrersLimit} referrers`;
+  return new RegistryError('invalid', text, { host, status: answer.status, registryCode: null, retryable: false });
 }
 
 /** Null: there is no such API. */
@@ -53,6 +62,7 @@ async function byApi(
       if (!(answer.headers['content-type'] ?? '').startsWith(mediaTypes.ociIndex)) return null;
       const index = parseManifest(bytes, mediaTypes.ociIndex, `referrers of ${digest}`);
       if (index.kind === 'index') found.push(...index.manifests);
+      if (found.length > referrersLimit) throw tooMany(answer, digest);
     }
     return found;
   } catch (thrown) {

@@ -20,7 +20,10 @@ export async function searchImages(context: SessionContext, text: string, option
     : registryEndpoint(context.settings, domain);
   const session = createEndpointSession(context, endpoint, options.credentials);
   const found = (await byIndex(session, term, options)) ?? (await byCatalog(session, term, options));
-  return found.filter((result) => passes(result, options)).slice(0, options.limit);
+  return found
+    .filter((result) => passes(result, options))
+    .slice(0, options.limit)
+    .map(({ isAutomated: _, ...result }) => result);
 }
 
 interface Found extends SearchResult {

@@ -38,6 +38,8 @@ export interface Token {
 
 const clientId = 'gantry';
 const answerLimitBytes = 1024 * 1024;
+/** It goes along with every request, and thousands are kept. */
+const tokenLimitBytes = 64 * 1024;
 /** The specification's, where the answer has none. */
 const defaultLifeSeconds = 60;
 /** A token is not used in its last moments: it has a way to go. */
@@ -65,6 +67,7 @@ export function readToken(bytes: Uint8Array, host: string): Token {
   if (typeof text !== 'string' || text === '') throw bad('authorization server did not include a token in the response');
   // A header is made of it.
   if (!/^[\x21-\x7e]+$/.test(text)) throw bad('its token holds characters that no token has');
+  if (text.length > tokenLimitBytes) throw bad(`its token is longer than ${tokenLimitBytes} bytes`);
   const seconds = typeof expires_in === 'number' && expires_in > 0 ? Math.min(expires_in, 86_400) : defaultLifeSeconds;
   const life = Math.max(seconds - marginSeconds, seconds / 2);
   return { token: text, expiresAt: performance.now() + life * 1000, refreshToken: typeof refresh_token === 'string' ? refresh_token : '' };

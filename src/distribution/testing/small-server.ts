@@ -12,6 +12,8 @@ export interface Asked {
   readonly authorization: string | null;
   readonly headers: IncomingMessage['headers'];
   readonly body: Buffer;
+  /** The client's port: one connection. */
+  readonly port: number;
 }
 
 export interface SmallServer extends AsyncDisposable {
@@ -37,7 +39,8 @@ export async function smallServer(answering: Answering, options: { address?: str
       return;
     }
     const { method = '', url = '', headers } = request;
-    const one = { method, path: url, authorization: headers.authorization ?? null, headers, body: Buffer.concat(parts) };
+    const port = request.socket.remotePort ?? 0;
+    const one = { method, path: url, authorization: headers.authorization ?? null, headers, body: Buffer.concat(parts), port };
     // What the client finds out before it asks: which scheme is spoken.
     const isProbe = url === '/v2/' && headers.authorization === undefined && headers['accept-encoding'] === undefined;
     if (isProbe) return void response.writeHead(200).end();
