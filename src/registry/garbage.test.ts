@@ -90,12 +90,13 @@ test('collectGarbage: HEAD, mount and upload make a blob young again, also for t
 });
 
 test('collectGarbage: a manifest that is put while its blobs are being collected keeps them or is refused; never half', async () => {
+  await using server = await withClock();
+  const { registry, blobs } = server;
   for (let round = 0; round < 8; round++) {
-    await using server = await withClock();
-    const { registry, blobs } = server;
-    const repository = registry.repository('gc/race');
-    const [config, layer] = [blobOf('{}'), blobOf(`layer ${round}`)];
-    for (const blob of [config, layer]) await upload(registry, 'gc/race', blob);
+    const name = `gc/race-${round}`;
+    const repository = registry.repository(name);
+    const [config, layer] = [blobOf(`{"round":${round}}`), blobOf(`layer ${round}`)];
+    for (const blob of [config, layer]) await upload(registry, name, blob);
     server.later(2 * grace);
     const collecting = registry.collectGarbage();
     for (let turn = 0; turn < round; turn++) await nextTurn();
