@@ -1,7 +1,7 @@
 /**
  * `X-Registry-Auth`: who asks a registry, as base64url of JSON. `{}` (`e30=`), which the docker CLI always sends, is nobody. What it holds is a secret: it is in no message.
  */
-import { invalid } from '../base/errors.ts';
+import { EngineError, invalid } from '../base/errors.ts';
 import type { RegistryCredentials } from '../images/transfers.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -24,6 +24,19 @@ export function credentialsOf(config: object): RegistryCredentials | null {
   if (typeof identitytoken === 'string' && identitytoken !== '') return { kind: 'identity-token', token: identitytoken };
   if (typeof username !== 'string' || username === '') return null;
   return { kind: 'basic', username, password: typeof password === 'string' ? password : '' };
+}
+
+/**
+ * What a registry refuses is not refused by us: at a 401 Docker's client asks for a login on its standard input and waits there, whether somebody sits there or not.
+ * (dockerd answers 500.)
+ */
+export async function refusedElsewhere<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'unauthorized') throw error;
+    throw new EngineError('forbidden', error.message, { cause: error });
+  }
 }
 
 /** Padded or not, either alphabet: clients differ. */

@@ -60,7 +60,7 @@ export async function pullImage(parts: PullParts, request: PullRequest, report: 
   if (reference.tag !== null || reference.digest !== null) {
     newer = await new Pull(parts, repository, reference, { platform, asked: request.platform !== null }, report, signal).run();
   } else {
-    for await (const tag of repository.tags(signal)) {
+    for await (const tag of tagsOf(repository, reference, signal)) {
       const tagged = { ...reference, tag };
       newer = (await new Pull(parts, repository, tagged, { platform, asked: false }, report, signal).run()) || newer;
     }
@@ -70,6 +70,15 @@ export async function pullImage(parts: PullParts, request: PullRequest, report: 
   const pulled = parts.store.records.reference(keyOf(reference));
   const labels = (pulled && parts.store.records.get(pulled.id)?.config.config.Labels) ?? {};
   parts.store.emit({ action: 'pull', id: name, attributes: { ...labels, name: familiarName(reference) } });
+}
+
+async function* tagsOf(repository: Repository, reference: ImageReference, signal: AbortSignal): AsyncGenerator<string> {
+  try {
+    yield* repository.tags(signal);
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'not-found') throw error;
+    throw notFound(`repository ${familiarName(reference)} not found: ${error.message}`, { cause: error });
+  }
 }
 
 interface Choice {

@@ -3,7 +3,7 @@ import { invalid, notImplemented } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { withProgress } from '../image-progress.ts';
 import { requirePlatform } from '../platform-parameter.ts';
-import { registryCredentials } from '../registry-auth.ts';
+import { refusedElsewhere, registryCredentials } from '../registry-auth.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 import { tagTarget } from './image-routes.ts';
@@ -80,6 +80,8 @@ async function pull(exchange: Exchange, { transfers }: ApiServices): Promise<voi
   const reference = tag === '' ? image : `${image}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
   const credentials = registryCredentials(exchange);
   await withProgress(exchange, async (report) => {
-    await transfers.pull({ reference, platform: exchange.text('platform') || null, credentials }, report, exchange.signal);
+    await refusedElsewhere(
+      transfers.pull({ reference, platform: exchange.text('platform') || null, credentials }, report, exchange.signal),
+    );
   });
 }

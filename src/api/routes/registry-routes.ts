@@ -7,7 +7,7 @@ import { booleanFilter, type Filters, requireKnownFilters } from '../../wire/fil
 import type { Exchange } from '../exchange.ts';
 import { withProgress } from '../image-progress.ts';
 import { platformParameter } from '../platform-parameter.ts';
-import { credentialsOf, registryCredentials } from '../registry-auth.ts';
+import { credentialsOf, refusedElsewhere, registryCredentials } from '../registry-auth.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 
@@ -43,7 +43,9 @@ async function push(exchange: Exchange, { transfers }: ApiServices): Promise<voi
   // Old clients put their credentials into the body, too.
   exchange.request.resume();
   await withProgress(exchange, async (report) => {
-    await transfers.push({ reference: tag === '' ? name : `${name}:${tag}`, platform, credentials }, report, exchange.signal);
+    await refusedElsewhere(
+      transfers.push({ reference: tag === '' ? name : `${name}:${tag}`, platform, credentials }, report, exchange.signal),
+    );
   });
 }
 
@@ -54,7 +56,7 @@ async function search(exchange: Exchange, { transfers }: ApiServices): Promise<v
   requireKnownFilters(filters, searchFilters);
   const limit = exchange.integer('limit') ?? searchLimit;
   if (limit < 1 || limit > searchLimitMost) throw invalid(`limit ${limit} is outside the range of [1, ${searchLimitMost}]`);
-  const results = await transfers.search(term, {
+  const asked = transfers.search(term, {
     credentials: registryCredentials(exchange),
     limit,
     official: booleanFilter(filters, 'is-official'),
@@ -62,6 +64,7 @@ async function search(exchange: Exchange, { transfers }: ApiServices): Promise<v
     minStars: starsOf(filters),
     signal: exchange.signal,
   });
+  const results = await refusedElsewhere(asked);
   exchange.sendJson(
     200,
     results.map(({ name, description, starCount, isOfficial }) => ({
@@ -83,7 +86,9 @@ function starsOf(filters: Filters): number {
 }
 
 async function describe(exchange: Exchange, { transfers }: ApiServices): Promise<void> {
-  const { descriptor, platforms } = await transfers.describe(exchange.parameter('name'), registryCredentials(exchange), exchange.signal);
+  const { descriptor, platforms } = await refusedElsewhere(
+    transfers.describe(exchange.parameter('name'), registryCredentials(exchange), exchange.signal),
+  );
   const { mediaType, digest, size } = descriptor;
   exchange.sendJson(200, { Descriptor: { mediaType, digest, size }, Platforms: platforms.map(platformJson) });
 }
