@@ -39,7 +39,7 @@ test('SEC-29 referrers without an end are given up', async () => {
   const page = JSON.stringify({
     schemaVersion: 2,
     mediaType: mediaTypes.ociIndex,
-    manifests: Array.from({ length: 3000 }, () => descriptor),
+    manifests: Array.from({ length: 1000 }, () => descriptor),
   });
   await using registry = await smallServer((asked, response, { asked: all }) => {
     const link = `<${asked.path.split('?')[0]}?last=${all.length}>; rel="next"`;
@@ -47,7 +47,7 @@ test('SEC-29 referrers without an end are given up', async () => {
   });
   const repository = createRegistryClient(testSettings()).repository({ domain: registry.host, path: 'team/app' }, null);
   await assert.rejects(repository.referrers(subject, null), /has more than 10000 referrers/);
-  assert.equal(registry.asked.length, 4);
+  assert.equal(registry.asked.length, 11);
 });
 
 test('login: the words of a status never hold the password that was sent', async () => {
