@@ -75,7 +75,7 @@ async function launch(
   const running = await runningRegistry(
     child,
     directory,
-    /listening.*?(127\.0\.0\.1:\d+)/i,
+    /^ready https?:\/\/(127\.0\.0\.1:\d+)/m,
     configuration.tls === undefined ? 'http' : 'https',
   );
   return { child, running };

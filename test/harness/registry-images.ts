@@ -170,7 +170,7 @@ export function noise(bytes: number, seed: number): Buffer {
 /** busybox-static with its applets as hard links: an image that can be run. Throws what is needed where there is none. */
 export function busyboxLayer(): LayerRecipe {
   if (!existsSync('/bin/busybox')) throw new Error('needs busybox (apt-get install busybox-static)');
-  const applets = ['sh', 'cat', 'ls', 'find', 'sha256sum', 'true', 'sleep', 'stat', 'echo', 'wc', 'test'];
+  const applets = ['sh', 'cat', 'ls', 'find', 'sha256sum', 'true', 'sleep', 'stat', 'echo', 'wc', 'test', 'sort', 'head', 'mkdir', 'rm'];
   return {
     tar: layerTar(
       { path: 'bin/', mode: 0o755 },

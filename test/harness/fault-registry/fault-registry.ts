@@ -111,11 +111,11 @@ class RunningRegistry implements FaultRegistry {
   }
 
   bytesServed(digest: Digest): number {
-    return sentBytes(this.requests.filter((request) => request.digest === digest));
+    return sentBytes(this.requests.filter((request) => request.digest === digest && isSuccess(request)));
   }
 
   blobBytesServed(): number {
-    return sentBytes(this.requests.filter(({ kind }) => kind === 'blob'));
+    return sentBytes(this.requests.filter((request) => request.kind === 'blob' && isSuccess(request)));
   }
 
   requestsOf(method: string, kind: RecordedRequest['kind']): readonly RecordedRequest[] {
@@ -207,6 +207,10 @@ class RunningRegistry implements FaultRegistry {
 
 function tlsOptions({ key, cert, ca }: NonNullable<FaultRegistryOptions['tls']>) {
   return ca === undefined ? { key, cert } : { key, cert, ca, requestCert: true, rejectUnauthorized: true };
+}
+
+function isSuccess({ status }: RecordedRequest): boolean {
+  return status === 200 || status === 206;
 }
 
 function sentBytes(requests: readonly RecordedRequest[]): number {
