@@ -8,7 +8,7 @@
  * fetched of layers stays as partial files, and the next pull goes on there.
  */
 import type { Digest, ImageId } from '../base/brand.ts';
-import { EngineError } from '../base/errors.ts';
+import { EngineError, notFound } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import type { BlobDescriptor, RegistryClient, RegistryCredentials, Repository } from '../distribution/registry-client.ts';
 import { imageConfigLimitBytes, parseImageConfig } from '../oci/image-config.ts';
