@@ -6,6 +6,7 @@ import { manifestLimitBytes, mediaTypes } from '../oci/manifest.ts';
 import { createRegistryClient } from './http-registry-client.ts';
 import type { RegistrySettings } from './registry-client.ts';
 import { RegistryError } from './registry-error.ts';
+import { gather } from './testing/gather.ts';
 import { type Answering, type SmallServer, sendJson, smallServer, testSettings } from './testing/small-server.ts';
 
 const blob = { digest: digestOf('x'), size: 1 };
@@ -182,7 +183,7 @@ test('tags: page by page, on the same server only, never in a circle', async () 
     if (last === 'b') return sendJson(response, 200, { name: 'team/app', tags: ['c'] });
     sendJson(response, 200, { tags: ['a', 'b'] }, { link: `<${link}>; rel="next"` });
   });
-  const list = () => Array.fromAsync(repositoryAt(server).tags());
+  const list = () => gather(repositoryAt(server).tags());
   link = '/v2/team/app/tags/list?n=2&last=b';
   assert.deepEqual(await list(), ['a', 'b', 'c']);
   assert.equal(server.lines()[0], 'GET /v2/team/app/tags/list?n=1000');
@@ -191,7 +192,7 @@ test('tags: page by page, on the same server only, never in a circle', async () 
   link = 'http://127.0.0.2:1/v2/team/app/tags/list';
   assert.match((await failure(list())).message, /another server/);
   await using empty = await smallServer((_, response) => sendJson(response, 200, { name: 'a', tags: null }));
-  assert.deepEqual(await Array.fromAsync(repositoryAt(empty).tags()), []);
+  assert.deepEqual(await gather(repositoryAt(empty).tags()), []);
 });
 
 const subject = { mediaType: mediaTypes.ociManifest, digest: digestOf('subject'), size: 7 };

@@ -13,6 +13,7 @@ import { exchange } from './http-transport.ts';
 import type { RegistrySettings } from './registry-client.ts';
 import { RegistryError } from './registry-error.ts';
 import { createRoutes } from './routes.ts';
+import { gather } from './testing/gather.ts';
 import { smallServer, testSettings } from './testing/small-server.ts';
 
 const blob = Buffer.from('a blob');
@@ -50,7 +51,7 @@ async function ask(host: string, settings: Partial<RegistrySettings>): Promise<s
   const client = createRegistryClient(testSettings(settings));
   try {
     const body = await client.repository({ domain: host, path: 'a' }, null).blob(descriptor, 0);
-    return Buffer.concat(await Array.fromAsync(body.bytes)).toString();
+    return Buffer.concat(await gather(body.bytes)).toString();
   } finally {
     client.close();
   }
@@ -188,7 +189,7 @@ test('connections are kept and used again; a client that is closed lets them go'
   });
   const client = createRegistryClient(testSettings());
   const repository = client.repository({ domain: registry.host, path: 'a' }, null);
-  for (let round = 0; round < 5; round++) await Array.fromAsync((await repository.blob(descriptor, 0)).bytes);
+  for (let round = 0; round < 5; round++) await gather((await repository.blob(descriptor, 0)).bytes);
   assert.equal(new Set(registry.asked.map(({ port }) => port)).size, 1);
   client.close();
   while (closed === 0) await new Promise((resolve) => setTimeout(resolve, 5));
