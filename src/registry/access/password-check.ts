@@ -1,11 +1,11 @@
 /**
- * Whether a password is a user's. One worker thread does bcrypt; what it found right is remembered for some minutes, as an HMAC of hash and password under a key that
+ * Whether a password is a user's. One worker thread does bcrypt; what it found right is remembered for some minutes, as a hash of both under a key that
  * lives as long as the process, so that clients that send their password with each request (skopeo with `Basic`) cost no bcrypt each.
  *
  * A user that does not exist takes as long as one that does. Wrong passwords of one user from one address are slowed down; only those: a right password is never refused
  * because of somebody else's guesses from elsewhere, and what is remembered is not asked for again.
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, hash as sha, timingSafeEqual } from 'node:crypto';
 import { EngineError } from '../../base/errors.ts';
 import { WorkerCalls } from '../../store/worker-call.ts';
 import type { PasswordFile } from './htpasswd.ts';
@@ -32,7 +32,7 @@ export class PasswordCheck {
   /** Checked for users that do not exist; as costly as the costliest of the file. */
   #decoy: string;
   readonly #now: () => number;
-  readonly #key = randomBytes(32);
+  readonly #key = randomBytes(32).toString('hex');
   readonly #remembered = new Map<string, { readonly tag: Buffer; readonly until: number }>();
   readonly #failures: TokenBuckets;
   readonly #worker: WorkerCalls;
@@ -63,9 +63,8 @@ export class PasswordCheck {
 
   async check(user: string, password: string, address: string): Promise<PasswordVerdict> {
     const hash = this.#users.get(user) ?? null;
-    const tag = createHmac('sha256', this.#key)
-      .update(`${hash ?? ''}\0${password}`)
-      .digest();
+    // Never leaves the process, so the key may simply come first; several times as fast as an HMAC, at each request.
+    const tag = sha('sha256', `${this.#key}\0${hash ?? ''}\0${password}`, 'buffer');
     if (hash !== null && this.#isRemembered(user, tag)) return { kind: 'right' };
     const question = `${user}\0${tag.toString('base64')}`;
     const who = `${address}\0${user}`;
