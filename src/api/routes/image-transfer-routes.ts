@@ -1,5 +1,7 @@
 /** Images as bytes: load, save, import and pull. */
 import { invalid, notImplemented } from '../../base/errors.ts';
+import { parsePlatformSpecifier } from '../../oci/platform-specifier.ts';
+import { familiarName, parseReference } from '../../oci/reference.ts';
 import type { Exchange } from '../exchange.ts';
 import { withProgress } from '../image-progress.ts';
 import { requirePlatform } from '../platform-parameter.ts';
@@ -78,10 +80,11 @@ async function pull(exchange: Exchange, { transfers }: ApiServices): Promise<voi
   if (image === '') throw invalid('images/create needs fromImage or fromSrc');
   const tag = exchange.text('tag') ?? '';
   const reference = tag === '' ? image : `${image}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
+  if (familiarName(parseReference(reference)) === 'scratch') throw invalid("'scratch' is a reserved name");
+  const platform = exchange.text('platform') || null;
+  if (platform !== null) parsePlatformSpecifier(platform);
   const credentials = registryCredentials(exchange);
   await withProgress(exchange, async (report) => {
-    await refusedElsewhere(
-      transfers.pull({ reference, platform: exchange.text('platform') || null, credentials }, report, exchange.signal),
-    );
+    await refusedElsewhere(transfers.pull({ reference, platform, credentials }, report, exchange.signal));
   });
 }
