@@ -1,6 +1,7 @@
 /** An answer that is no success becomes a `RegistryError`: the registry's own code and words in Docker's form (`manifest unknown: …`), under a limit. */
 import type { ErrorCode } from '../base/errors.ts';
 import { isObject } from '../oci/json.ts';
+import { parseChallenges } from './challenge.ts';
 import { type HttpAnswer, readWhole } from './http-transport.ts';
 import { RegistryError, type RegistryFailure } from './registry-error.ts';
 
@@ -14,7 +15,8 @@ export interface RegistryWords {
 
 /** `secrets`: what must not be in the text, should the other side send it back. */
 export async function answerFailure(answer: HttpAnswer, secrets: readonly string[], stallMs = 10_000): Promise<RegistryError> {
-  const words = answer.method === 'HEAD' ? null : await wordsOf(answer, stallMs);
+  const said = answer.method === 'HEAD' ? null : await wordsOf(answer, stallMs);
+  const words = challengeWords(answer) ?? said;
   const text = words
     ? spoken(words, answer.status)
     : `${answer.url.host} answered ${answer.status} to ${answer.method} ${answer.url.pathname}`;
@@ -45,6 +47,21 @@ export function scrub(text: string, secrets: readonly string[]): string {
 /** The words beside a status, which are the other side's too. */
 export function spokenStatus(statusMessage: string, secrets: readonly string[]): string {
   return scrub(printable(statusMessage), secrets);
+}
+
+/** What a challenge says of the token that came (RFC 6750, section 3.1): Docker believes it before the body, which says less. */
+function challengeWords({ status, headers }: HttpAnswer): RegistryWords | null {
+  if (status !== 401 && status !== 403) return null;
+  const bearer = parseChallenges(String(headers['www-authenticate'] ?? '')).find(({ scheme }) => scheme === 'bearer');
+  const description = printable(bearer?.parameters.get('error_description') ?? '');
+  switch (bearer?.parameters.get('error')) {
+    case 'insufficient_scope':
+      return { code: 'DENIED', message: description || 'requested access to the resource is denied' };
+    case 'invalid_token':
+      return { code: 'UNAUTHORIZED', message: description || 'authentication required' };
+    default:
+      return null;
+  }
 }
 
 async function wordsOf(answer: HttpAnswer, stallMs: number): Promise<RegistryWords | null> {

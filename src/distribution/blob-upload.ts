@@ -14,7 +14,7 @@ import { answerFailure } from './answer-failure.ts';
 import { blobAt } from './blob-requests.ts';
 import type { EndpointSession } from './endpoint-session.ts';
 import { discard, type HttpAnswer } from './http-transport.ts';
-import { defaultBackoff, delayMs, isRetryable, waitBeforeRetry } from './pause.ts';
+import { defaultBackoff, delayMs, isRetryable, waitBeforeRetry, withRetries } from './pause.ts';
 import { type Hop, locationOf } from './redirect.ts';
 import type { BlobUpload, RepositoryName, UploadOutcome } from './registry-client.ts';
 import { RegistryError } from './registry-error.ts';
@@ -46,11 +46,22 @@ export async function uploadBlob(
   signal?: AbortSignal,
 ): Promise<UploadOutcome> {
   const target = { session, name, upload, signal };
-  if (await hasBlob(session, name, upload.digest, signal)) return { kind: 'exists' };
+  if (await isThere(target)) return { kind: 'exists' };
   const mounted = await tryMounts(target);
   if (typeof mounted === 'string') return { kind: 'mounted', from: mounted };
   await sendAll(target, mounted);
   return { kind: 'uploaded' };
+}
+
+/** A refusal has no words in the answer to HEAD: the POST that follows gets them. */
+async function isThere({ session, name, upload, signal }: Target): Promise<boolean> {
+  try {
+    return await withRetries(session.settings.maxAttempts, signal, () => hasBlob(session, name, upload.digest, signal));
+  } catch (thrown) {
+    const status = statusOf(thrown);
+    if (status === null || status < 400 || status >= 500 || isRetryable(thrown)) throw thrown;
+    return false;
+  }
 }
 
 export async function hasBlob(session: EndpointSession, name: RepositoryName, digest: string, signal?: AbortSignal): Promise<boolean> {

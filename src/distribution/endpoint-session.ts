@@ -44,7 +44,7 @@ export interface SessionContext {
   readonly routes: Routes;
   readonly tokens: TokenStore;
   /** Scheme that insecure hosts were found to speak. */
-  readonly schemes: Map<string, Promise<'https:' | 'http:'>>;
+  readonly schemes: Map<string, { readonly at: number; readonly found: Promise<'https:' | 'http:'> }>;
   readonly userAgent: string;
   readonly logger: Logger;
 }
@@ -140,13 +140,22 @@ function withPrefix(path: string, prefix: string): string {
 /** `https://host`. Of an insecure host, whichever it answers, TLS first. */
 async function originOf(context: SessionContext, { host, scheme, isVerified }: Endpoint, signal: AbortSignal | undefined): Promise<string> {
   if (scheme !== 'either') return new URL(`${scheme}://${host}`).origin;
-  const known = context.schemes.get(host) ?? probeScheme(context, host, isVerified);
-  context.schemes.set(host, known);
-  // A failed probe says nothing about the next one.
-  known.catch(() => context.schemes.delete(host));
   signal?.throwIfAborted();
-  return new URL(`${await known}//${host}`).origin;
+  return new URL(`${await schemeOf(context, host, isVerified)}//${host}`).origin;
 }
+
+function schemeOf(context: SessionContext, host: string, isVerified: boolean): Promise<'https:' | 'http:'> {
+  const known = context.schemes.get(host);
+  if (known && performance.now() - known.at < schemeFreshMs) return known.found;
+  const found = probeScheme(context, host, isVerified);
+  context.schemes.set(host, { at: performance.now(), found });
+  // A failed probe says nothing about the next one.
+  found.catch(() => context.schemes.delete(host));
+  return found;
+}
+
+/** A registry may get its certificate while we run. */
+const schemeFreshMs = 5 * 60_000;
 
 /** A plain server may wait for the rest of what it takes for a request. */
 const probeMs = 5000;

@@ -36,7 +36,13 @@ export async function fetchManifest(
   reference: string,
   signal?: AbortSignal,
 ): Promise<FetchedManifest> {
-  const answer = await session.send({ method: 'GET', ...manifestAt(name, reference, 'pull'), headers: { accept }, signal });
+  const answer = await session.send({
+    method: 'GET',
+    ...manifestAt(name, reference, 'pull'),
+    headers: { accept },
+    signal,
+    isRefusalAnswer: true,
+  });
   if (answer.status !== 200) throw await manifestFailure(session, answer, name, reference);
   const what = `manifest of ${familiarName(parsed(name, reference))}`;
   const announced = announcedType(answer, what);
@@ -94,7 +100,8 @@ async function manifestFailure(
   name: RepositoryName,
   reference: string,
 ): Promise<RegistryError> {
-  const error = await answerFailure(answer, session.authorizer.secrets);
+  const said = await answerFailure(answer, session.authorizer.secrets);
+  const error = answer.status === 401 ? session.authorizer.explain(said) : said;
   const { registryCode } = error.failure;
   const short = familiarName(parsed(name, reference));
   if (registryCode === 'DENIED')

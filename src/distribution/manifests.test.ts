@@ -151,6 +151,22 @@ test('manifest: a refusal in Docker’s words', async () => {
   }
 });
 
+test('manifest: a token without the right to read is a denied pull, as Docker says it', async () => {
+  const words = { errors: [{ code: 'UNAUTHORIZED', message: 'authentication required' }] };
+  await using realm = await smallServer((_, response) => sendJson(response, 200, { token: 'of-anybody' }));
+  await using server = await smallServer(({ authorization }, response) =>
+    sendJson(response, 401, words, {
+      'www-authenticate': `Bearer realm="${realm.url}/t",service="s"${authorization ? ',error="insufficient_scope"' : ''}`,
+    }),
+  );
+  const error = await failure(repositoryAt(server).manifest('v1'));
+  assert.match(
+    error.message,
+    /^pull access denied for .*\/team\/app, repository does not exist or may require 'docker login': denied: requested access to the resource is denied$/,
+  );
+  assert.equal(error.code, 'not-found');
+});
+
 test('FAULT manifest: a busy registry is asked again, one that nobody answers for is told at once', async () => {
   let busy = 2;
   await using server = await smallServer((_, response) =>
