@@ -6,6 +6,7 @@ import { containerStreamRoutes } from './routes/container-stream-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { execRoutes } from './routes/exec-routes.ts';
 import { fsckRoutes } from './routes/fsck-routes.ts';
+import { imageInsightRoutes } from './routes/image-insight-routes.ts';
 import { imageRoutes } from './routes/image-routes.ts';
 import { imageTransferRoutes } from './routes/image-transfer-routes.ts';
 import { leaseRoutes } from './routes/lease-routes.ts';
@@ -28,6 +29,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...usageRoutes(services),
     ...execRoutes(services),
     ...imageRoutes(services),
+    ...imageInsightRoutes(services),
     ...imageTransferRoutes(services),
     ...registryRoutes(services),
     ...manifestRoutes(services),

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Leases } from '../containers/leases/leases.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
+import type { ImageInsight } from '../images/insight.ts';
 import type { RegistryManifests } from '../images/registry-manifests.ts';
 import type { Transfers } from '../images/transfers.ts';
 import type { Networks } from '../network/networks.ts';
@@ -21,6 +22,7 @@ export interface LeaseSocket {
 export interface ApiServices {
   readonly containers: Containers;
   readonly images: ImageCatalogue;
+  readonly insight: ImageInsight;
   /** To and from registries. */
   readonly transfers: Transfers;
   readonly manifests: RegistryManifests;

@@ -25,6 +25,7 @@ import { auditImages } from '../images/audit-images.ts';
 import { createEmbeddedImages } from '../images/embedded.ts';
 import { createImageCatalogue } from '../images/image-catalogue.ts';
 import { createTransfers } from '../images/image-transfers.ts';
+import { createImageInsight } from '../images/insight.ts';
 import type { OwnRegistry } from '../images/push.ts';
 import { createRegistryManifests } from '../images/registry-manifests.ts';
 import { cgroupFacts } from '../linux/cgroup-facts.ts';
@@ -43,6 +44,7 @@ import { createBlobStore } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import type { LayerStore } from '../store/layer-store.ts';
 import { createLayerStore, type OpenLayerStore } from '../store/layers.ts';
+import { createTreeThreads } from '../store/tree-threads.ts';
 import { createVolumes } from '../volumes/volume-service.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { engineVersion } from './build-facts.ts';
@@ -88,6 +90,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const images = await openImages(options, dataRoot, database, logger);
   cleanup.defer(() => images.layers.close());
   cleanup.defer(() => images.client.close());
+  cleanup.defer(() => images.threads.close());
   cleanup.defer(() => (containersRun ? undefined : removeIdleCgroups(dataRoot)));
   const runtime = await startRuntime(options, dataRoot, logger);
   const weaknesses: string[] = [];
@@ -149,6 +152,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     leaseSockets,
     images: images.catalogue,
     transfers: images.transfers,
+    insight: images.insight,
     manifests: createRegistryManifests(images.client, images.transfers.describe),
     events,
     system,
@@ -211,12 +215,15 @@ async function openImages(options: DaemonOptions, dataRoot: DataRoot, database: 
     helloWorld: nativeProgram('hello-world'),
     busybox: busyboxPaths.find(existsSync) ?? null,
   });
+  const threads = createTreeThreads();
   const client = createRegistryClient(options.registries.settings, { userAgent: `gantry/${engineVersion}`, logger });
   return {
     catalogue,
     store,
     layers,
     client,
+    threads,
+    insight: createImageInsight({ store, layers, threads }),
     transfers: createTransfers({ ...options.registries, store, client, download: downloadBlob, embedded, ownRegistry: () => own }),
     useRegistry(registry: OwnRegistry | null) {
       own = registry;
