@@ -130,6 +130,39 @@ test('quota: blobs, mounts and manifests beyond it are refused and leave nothing
   assert.equal(both.filter(({ status }) => status === 'fulfilled').length, 1);
 });
 
+test('quota: uploads that are open count together, and there is an end to them', async () => {
+  await using server = await startTestRegistry({ registry: { rules: { quotaBytes: (name) => (name === 'free' ? null : 1000) } } });
+  const tight = server.registry.repository('tight');
+  const [one, two] = [await tight.beginUpload(tester), await tight.beginUpload(tester)];
+  await one.append(chunksOf(Buffer.alloc(600)), 0);
+  await assert.rejects(two.append(chunksOf(Buffer.alloc(600)), 0), { refusal: 'QUOTA_EXCEEDED' });
+  await assert.rejects(tight.beginUpload(tester, 600), { refusal: 'QUOTA_EXCEEDED' });
+  await one.cancel();
+  await two.append(chunksOf(Buffer.alloc(600)), 0);
+  const free = server.registry.repository('free');
+  const open = await Promise.all(Array.from({ length: 1000 }, () => free.beginUpload(tester)));
+  await assert.rejects(free.beginUpload(tester), { refusal: 'TOOMANYREQUESTS', message: /1000 uploads under way/ });
+  await open[0]?.cancel();
+  await free.beginUpload(tester);
+});
+
+test('SEC-29: a page of referrers ends before their annotations are too many', async () => {
+  await using server = await startTestRegistry();
+  const subject = manifestOf(blobOf(Buffer.from('config')), []);
+  const repository = server.registry.repository('referred');
+  await upload(server.registry, 'referred', blobOf(Buffer.from('config')));
+  await repository.putManifest('v1', '', subject.bytes, tester);
+  const about = { mediaType: mediaTypes.ociManifest, digest: subject.digest, size: subject.bytes.length };
+  for (const letter of ['a', 'b', 'c', 'd']) {
+    const big = manifestOf(blobOf(Buffer.from('config')), [], { subject: about, annotations: { letter: letter.repeat(900_000) } });
+    await repository.putManifest(null, '', big.bytes, tester);
+  }
+  const first = await repository.referrers(subject.digest, { after: null, limit: 500, artifactType: null });
+  assert.deepEqual([first.entries.length, first.more], [2, true]);
+  const rest = await repository.referrers(subject.digest, { after: first.entries[1]?.digest ?? '', limit: 500, artifactType: null });
+  assert.deepEqual([rest.entries.length, rest.more], [2, false]);
+});
+
 test('keepTag: a tag that a rule keeps cannot be moved or deleted, nor its manifest; two at once cannot both make it', async () => {
   await using server = await startTestRegistry({
     registry: { rules: { keepTag: (_, tag, from) => (tag.startsWith('v') ? `tag ${tag} is immutable and stays at ${from}` : null) } },

@@ -18,6 +18,7 @@ import { collectGarbage } from './garbage.ts';
 import { KeyLocks } from './key-locks.ts';
 import { ManifestCache } from './manifest-cache.ts';
 import { checkDigest, checkRepositoryName, checkTag } from './names.ts';
+import { OpenUploads } from './open-uploads.ts';
 import { readPushedManifest } from './pushed-manifest.ts';
 import type {
   GarbageReport,
@@ -71,6 +72,10 @@ const hour = 3_600_000;
 const defaults = { graceMs: 24 * hour, uploadPatienceMs: 7 * 24 * hour, blobLimitBytes: Number.MAX_SAFE_INTEGER, now: Date.now };
 const hotManifestBytes = 64 * 1024 * 1024;
 const streamBatchBytes = 512 * 1024;
+/** Of one repository. */
+const openUploadsLimit = 1000;
+/** Manifests that are read for a page of referrers: it holds their annotations, whoever wrote them, and is made in one turn of the event loop. */
+const referrersPageBytes = 2 * 1024 * 1024;
 
 export async function createRegistry(options: RegistryOptions): Promise<Registry> {
   const registry = new LocalRegistry(options);
@@ -84,7 +89,7 @@ class LocalRegistry implements Registry, UploadOwner {
   readonly records: RegistryRecords;
   readonly hot = new ManifestCache(hotManifestBytes);
   readonly tagLocks = new KeyLocks();
-  readonly uploads = new Map<string, Upload>();
+  readonly uploads = new OpenUploads();
   readonly #listeners = new Set<(event: RegistryEvent) => void>();
   readonly #closing = new AbortController();
   #collecting: Promise<unknown> = Promise.resolve();
@@ -101,7 +106,7 @@ class LocalRegistry implements Registry, UploadOwner {
     for (const { id, repository, startedAt } of rows) {
       strangers.delete(id);
       const { sizeBytes, changedAt } = await this.files.facts(id);
-      this.uploads.set(id, new Upload(this, id, repository, sizeBytes, Math.max(startedAt, changedAt)));
+      this.uploads.add(new Upload(this, id, repository, sizeBytes, Math.max(startedAt, changedAt)));
     }
     // Finished before a kill, but for the file: its row went with the link.
     for (const id of strangers) await this.files.remove(id);
@@ -163,7 +168,12 @@ class LocalRegistry implements Registry, UploadOwner {
     return this.options.now();
   }
 
-  admit(repository: string, sizeBytes: number): void {
+  admitUpload(upload: Upload, sizeBytes: number): void {
+    this.admit(upload.repository, sizeBytes, upload);
+  }
+
+  /** `upload`: whose bytes they are, while it is open; the others of its repository count too then. */
+  admit(repository: string, sizeBytes: number, upload?: Upload | null): void {
     if (sizeBytes > this.options.blobLimitBytes) {
       throw new RegistryRefusal(
         'SIZE_INVALID',
@@ -175,7 +185,8 @@ class LocalRegistry implements Registry, UploadOwner {
     const quota = this.options.rules?.quotaBytes?.(repository) ?? null;
     if (quota === null) return;
     const state = this.records.repository(repository);
-    const used = state === null ? 0 : state.usedBytes + state.reservedBytes;
+    const open = upload === undefined ? 0 : this.uploads.bytesBeside(repository, upload);
+    const used = (state === null ? 0 : state.usedBytes + state.reservedBytes) + open;
     if (used + sizeBytes <= quota) return;
     throw new RegistryRefusal(
       'QUOTA_EXCEEDED',
@@ -202,7 +213,7 @@ class LocalRegistry implements Registry, UploadOwner {
       await this.discard(upload).catch(() => {});
       throw thrown;
     }
-    this.uploads.delete(upload.id);
+    this.uploads.remove(upload);
     // Others may have brought the same blob first: then the file is still there.
     await this.files.remove(upload.id);
     this.emit({ action: 'upload', repository: upload.repository, kind: 'blob', ...info, tag: null, mediaType: null, writer });
@@ -210,7 +221,7 @@ class LocalRegistry implements Registry, UploadOwner {
   }
 
   async discard(upload: Upload): Promise<void> {
-    this.uploads.delete(upload.id);
+    this.uploads.remove(upload);
     await this.files.remove(upload.id);
     await this.records.deleteUpload(upload.id);
   }
@@ -390,11 +401,22 @@ class LocalRepository implements RegistryRepository {
   }
 
   async beginUpload(_writer: Writer, expectedBytes = 0): Promise<RegistryUpload> {
-    this.#registry.admit(this.name, expectedBytes);
+    this.#registry.admit(this.name, expectedBytes, null);
+    if (this.#registry.uploads.countOf(this.name) >= openUploadsLimit) {
+      throw new RegistryRefusal(
+        'TOOMANYREQUESTS',
+        `repository ${this.name} has ${openUploadsLimit} uploads under way, as many as may be: finish or cancel some`,
+      );
+    }
     const row = { id: randomUUID(), repository: this.name, startedAt: this.#registry.options.now() };
-    await this.#registry.records.addUpload(row);
     const upload = new Upload(this.#registry, row.id, this.name, 0, row.startedAt);
-    this.#registry.uploads.set(row.id, upload);
+    this.#registry.uploads.add(upload);
+    try {
+      await this.#registry.records.addUpload(row);
+    } catch (thrown) {
+      this.#registry.uploads.remove(upload);
+      throw thrown;
+    }
     return upload;
   }
 
@@ -412,12 +434,16 @@ class LocalRepository implements RegistryRepository {
       return (page.after === null || digest > page.after) && (page.artifactType === null || found?.artifactType === page.artifactType);
     });
     const entries: ReferrerDescriptor[] = [];
+    let [looked, lookedBytes] = [0, 0];
     for (const digest of wanted.slice(0, page.limit)) {
       const found = state.manifests.get(digest as Digest);
+      lookedBytes += found?.sizeBytes ?? 0;
+      if (entries.length > 0 && lookedBytes > referrersPageBytes) break;
+      looked++;
       const stored = found && (await this.manifest(digest));
       if (found && stored) entries.push(descriptorOf(found, stored));
     }
-    return { entries, more: wanted.length > page.limit };
+    return { entries, more: wanted.length > looked };
   }
 
   get #state(): RepositoryState | null {

@@ -18,7 +18,7 @@ import type { RepositoryState } from './repository-state.ts';
 
 export interface Collected {
   readonly records: RegistryRecords;
-  readonly uploads: ReadonlyMap<string, Upload>;
+  readonly uploads: { values(): Iterable<Upload> };
   readonly options: {
     readonly blobs: BlobStore;
     readonly leases: Leases;

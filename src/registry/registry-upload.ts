@@ -15,8 +15,8 @@ import type { UploadFiles } from './upload-files.ts';
 export interface UploadOwner {
   readonly files: UploadFiles;
   now(): number;
-  /** Throws QUOTA_EXCEEDED, SIZE_INVALID when so many bytes are more than the repository may have. */
-  admit(repository: string, sizeBytes: number): void;
+  /** Throws QUOTA_EXCEEDED, SIZE_INVALID when so many bytes, with what the repository's other uploads have taken, are more than it may have. */
+  admitUpload(upload: Upload, sizeBytes: number): void;
   /** Takes the finished file over; when it throws, the file is gone. */
   adopt(upload: Upload, info: BlobInfo, writer: Writer): Promise<StoredBlob>;
   /** Row and file. */
@@ -95,7 +95,7 @@ export class Upload implements RegistryUpload {
     for await (const chunk of source) {
       signal?.throwIfAborted();
       sizeBytes += chunk.length;
-      this.#owner.admit(this.repository, sizeBytes);
+      this.#owner.admitUpload(this, sizeBytes);
       yield chunk;
     }
   }
