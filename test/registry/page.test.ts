@@ -66,7 +66,14 @@ describe('the web page of the registry in a browser', { skip }, () => {
   async function look(server: Server, path: string, { credentials = '', flags = [] as readonly string[] } = {}): Promise<string> {
     const url = `http://${credentials}127.0.0.1:${(server.address() as AddressInfo).port}${path}`;
     // As root there is no sandbox of the browser's own; what it looks at is ours.
-    const own = ['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${profile}`, '--disable-background-networking'];
+    const own = [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-software-rasterizer',
+      `--user-data-dir=${profile}`,
+      '--disable-background-networking',
+    ];
     const { status, stdout, stderr } = await runCommand(['/usr/bin/chromium', ...own, ...flags, url], { timeoutMs: 120_000 });
     assert.equal(status, 0, stderr);
     return stdout;
@@ -81,12 +88,10 @@ describe('the web page of the registry in a browser', { skip }, () => {
     assert.match(dom, /2 MB/);
   });
 
-  test('finds by a part of the name, and shows nothing without a password', async () => {
-    const found = await look(open, '/?q=lint', { flags: ['--dump-dom'] });
+  test('finds by a part of the name behind a password, and shows nothing without', async () => {
+    const found = await look(closed, '/?q=lint', { credentials: 'reader:secret@', flags: ['--dump-dom'] });
     assert.match(found, /href="\/browse\/tools\/lint"/);
     assert.doesNotMatch(found, /team\/app/);
-    const known = await look(closed, '/', { credentials: 'reader:secret@', flags: ['--dump-dom'] });
-    assert.match(known, /href="\/browse\/team\/app"/);
     const refused = await fetch(`http://127.0.0.1:${(closed.address() as AddressInfo).port}/browse/team/app`);
     assert.deepEqual([refused.status, refused.headers.get('www-authenticate')], [401, 'Basic realm="the registry"']);
     assert.doesNotMatch(await refused.text(), /team/);
