@@ -9,9 +9,11 @@ import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
 import { lifeLines } from './life-lines.ts';
+import { type LineRegistries, maskRegistries, startLineRegistries } from './line-registries.ts';
 import { lines } from './lines.ts';
 import { mask } from './mask.ts';
 import { networkLines } from './network-lines.ts';
+import { registryLines } from './registry-lines.ts';
 import { resourceLines } from './resource-lines.ts';
 import { volumeLines } from './volume-lines.ts';
 
@@ -20,29 +22,39 @@ const missing = peerMissing() ?? ((await shell('docker --version')).status === 0
 suite('the unmodified docker CLI', { skip: missing ?? false }, () => {
   let peer: Peer;
   let gantry: GantryDaemon;
+  let theirRegistries: LineRegistries;
+  let ourRegistries: LineRegistries;
 
   before(async () => {
     [peer, gantry] = await Promise.all([startPeer(), startGantry()]);
     await loadBusybox(peer.host, gantry.host);
+    const beside = ['nsenter', `--net=/proc/${peer.pids()[0]}/ns/net`];
+    [theirRegistries, ourRegistries] = await Promise.all([startLineRegistries(beside), startLineRegistries([])]);
   });
 
   after(async () => {
     await gantry?.dispose();
+    await Promise.all([theirRegistries?.dispose(), ourRegistries?.dispose()]);
     await peer?.stop();
   });
 
-  const on = (host: string, script: string, version: string | null): Promise<CommandResult> =>
-    shell(script, { env: { ...process.env, DOCKER_HOST: host, ...(version === null ? {} : { DOCKER_API_VERSION: version }) } });
-
-  const onOurs = async (script: string): Promise<readonly [CommandResult, CommandResult]> => {
-    const first = await on(gantry.host, script, '1.41');
-    return [first, await on(gantry.host, script, null)];
+  const on = async (host: string, registries: LineRegistries, script: string, version: string | null): Promise<CommandResult> => {
+    const env = { ...process.env, ...registries.env, DOCKER_HOST: host, ...(version === null ? {} : { DOCKER_API_VERSION: version }) };
+    const { status, stdout, stderr } = await shell(script, { env });
+    return { status, stdout: maskRegistries(stdout, registries), stderr: maskRegistries(stderr, registries) };
   };
 
-  for (const line of [...lines, ...lifeLines, ...networkLines, ...resourceLines, ...volumeLines]) {
+  const onPeer = (script: string): Promise<CommandResult> => on(peer.host, theirRegistries, script, '1.41');
+
+  const onOurs = async (script: string): Promise<readonly [CommandResult, CommandResult]> => {
+    const first = await on(gantry.host, ourRegistries, script, '1.41');
+    return [first, await on(gantry.host, ourRegistries, script, null)];
+  };
+
+  for (const line of [...lines, ...lifeLines, ...networkLines, ...registryLines, ...resourceLines, ...volumeLines]) {
     test(line.name, async () => {
       // The peer, which takes longest, beside both of ours; those one after the other, as scripts use fixed names.
-      const [theirs, [ours, newest]] = await Promise.all([on(peer.host, line.script, '1.41'), onOurs(line.script)]);
+      const [theirs, [ours, newest]] = await Promise.all([onPeer(line.script), onOurs(line.script)]);
       const status = line.status ?? theirs.status;
       assert.equal(ours.status, status, `exit status with API 1.41; stderr: ${ours.stderr}`);
       assert.equal(newest.status, status, `exit status with the newest API; stderr: ${newest.stderr}`);
