@@ -79,7 +79,7 @@ function compare(files: ReadonlyMap<string, Expected>, layer: LayerStack, checkp
     const problem = problemOf(path.split('/'), expected, layer);
     if (problem === null) continue;
     count++;
-    if (changed.length < toldAtMost) changed.push(`/${printableName(path)}: ${problem}`);
+    if (changed.length < toldAtMost) changed.push(`${printableName(`/${path}`)}: ${problem}`);
   }
   return { files: files.size, changed, moreChanged: count - changed.length };
 }

@@ -3,7 +3,6 @@
  * images that share most of their layers are compared in no time.
  */
 import { closeSync, openSync, readSync, type Stats } from 'node:fs';
-import { printableName } from '../base/byte-name.ts';
 import { childrenOf, type Found, hostPath, LayerStack, readLink } from './layer-stack.ts';
 
 export interface CompareJob {
@@ -142,7 +141,7 @@ function isSame(one: readonly string[], other: readonly string[]): boolean {
 }
 
 function pathOf({ resolved }: Found): string {
-  return printableName(`/${resolved.join('/')}`);
+  return `/${resolved.join('/')}`;
 }
 
 function sizeOf(stats: Stats): number {
