@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -282,7 +283,34 @@ describe('gantry registry serve: access', { skip }, () => {
     assert.equal(answer.headers.get('access-control-allow-origin'), null);
   });
 
+  it('SIGTERM lets a request that has begun finish, and takes no other', async () => {
+    const blob = Buffer.alloc(4096, 'late');
+    const upload = request(`${registry.url}/v2/public/late/blobs/uploads/?digest=${digestOf(blob)}`, {
+      method: 'POST',
+      headers: { ...bob, 'Content-Length': blob.length },
+    });
+    const answered = new Promise<number>((resolve, reject) =>
+      upload.once('response', (answer) => resolve(answer.statusCode ?? 0)).once('error', reject),
+    );
+    upload.write(blob.subarray(0, 100));
+    while (!(await (await fetch(`${registry.url}/metrics`, { headers: bob })).text()).includes('gantry_registry_open_uploads 1'))
+      await delay(20);
+    const stopped = registry.stop();
+    while (
+      await fetch(`${registry.url}/healthz`).then(
+        (answer) => answer.ok,
+        () => false,
+      )
+    )
+      await delay(20);
+    upload.end(blob.subarray(100));
+    assert.equal(await answered, 201);
+    await stopped;
+    await registry.restart();
+  });
+
   it('takes a changed configuration at SIGHUP, and none with a mistake; tokens survive a restart', async () => {
+    assert.equal((await push(registry.url, 'team/app', 'v1', one, alice)).status, 201);
     const token = bearer(await tokenFor(registry.url, 'repository:team/app:pull', bob));
     assert.match(await reload({ ...configuration, access: { htpasswd, rule: [] } }), /nothing was changed/);
     assert.equal(await status('/v2/team/app/manifests/v1', token), 200);

@@ -64,6 +64,13 @@ describe('PasswordCheck', () => {
     assert.equal(await ask('bob', 'z', '192.0.2.9'), 'wrong');
   });
 
+  it('slows down guesses of many users from one address', async () => {
+    now += 1_000_000;
+    const guesses = await Promise.all(Array.from({ length: 50 }, (_, index) => ask(`user ${index}`, 'guess', '192.0.2.30')));
+    assert.equal(guesses.filter((kind) => kind === 'too-often').length, 20);
+    assert.equal(await ask('somebody', 'guess', '192.0.2.31'), 'wrong');
+  });
+
   it('many first requests with the right password at once are one question', async () => {
     now += 1_000_000;
     const kinds = await Promise.all(Array.from({ length: 30 }, () => ask('alice', 'wonder', '192.0.2.20')));

@@ -2,8 +2,8 @@
  * Whether a password is a user's. One worker thread does bcrypt; what it found right is remembered for some minutes, as a hash of both under a key that
  * lives as long as the process, so that clients that send their password with each request (skopeo with `Basic`) cost no bcrypt each.
  *
- * A user that does not exist takes as long as one that does. Wrong passwords of one user from one address are slowed down; only those: a right password is never refused
- * because of somebody else's guesses from elsewhere, and what is remembered is not asked for again.
+ * A user that does not exist takes as long as one that does. Wrong passwords from one address are slowed down, of one user soon, of many a little later; only those: nobody is
+ * refused because of guesses from elsewhere, and what is remembered is not asked for again.
  */
 import { randomBytes, hash as sha, timingSafeEqual } from 'node:crypto';
 import { EngineError } from '../../base/errors.ts';
@@ -19,6 +19,8 @@ const maxRemembered = 10_000;
 const maxPasswordBytes = 1024;
 /** Of one user from one address: five at once, then one every ten seconds. */
 const failures = { requestsPerSecond: 0.1, burst: 5 };
+/** Of all users from one address: its guesses must not keep the thread from others. */
+const addressFailures = { requestsPerSecond: 0.5, burst: 30 };
 /** Checks in the worker or waiting for it. */
 const maxWaiting = 64;
 
@@ -35,6 +37,7 @@ export class PasswordCheck {
   readonly #key = randomBytes(32).toString('hex');
   readonly #remembered = new Map<string, { readonly tag: Buffer; readonly until: number }>();
   readonly #failures: TokenBuckets;
+  readonly #addressFailures: TokenBuckets;
   readonly #worker: WorkerCalls;
   readonly #open = new Map<string, Promise<boolean>>();
 
@@ -43,6 +46,7 @@ export class PasswordCheck {
     this.#decoy = decoyFor(users);
     this.#now = options.now ?? (() => performance.now());
     this.#failures = new TokenBuckets(failures, this.#now);
+    this.#addressFailures = new TokenBuckets(addressFailures, this.#now);
     this.#worker = bcryptWorker(options.workerEntry ?? new URL('./bcrypt-worker.ts', import.meta.url));
   }
 
@@ -71,14 +75,18 @@ export class PasswordCheck {
     // The same asked by many at once is one question, and one guess.
     const open = this.#open.get(question);
     if (open === undefined) {
-      const waitSeconds = this.#open.size >= maxWaiting ? 5 : this.#failures.wait(who);
+      const waitSeconds = this.#open.size >= maxWaiting ? 5 : Math.max(this.#failures.wait(who), this.#addressFailures.wait(address));
       if (waitSeconds > 0) return { kind: 'too-often', retryAfterSeconds: Math.ceil(waitSeconds) };
       // Before the answer is known: of many guesses sent at once not all are looked at. A right one gets it back.
       this.#failures.take(who);
+      this.#addressFailures.take(address);
     }
     const isRight = await (open ?? this.#compare(question, password, hash));
     if (!isRight) return { kind: 'wrong' };
-    if (open === undefined) this.#failures.giveBack(who);
+    if (open === undefined) {
+      this.#failures.giveBack(who);
+      this.#addressFailures.giveBack(address);
+    }
     this.#remember(user, tag);
     return { kind: 'right' };
   }

@@ -1,4 +1,4 @@
-/** The address that a request counts for: that of the connection, or what proxies that are trusted say. */
+/** Where a request comes from, and by which name it came: what the connection says, or what proxies that are trusted say. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { bytesToIp, ipToBytes } from '../../base/ip-bytes.ts';
@@ -19,6 +19,15 @@ export function clientAddress(request: IncomingMessage, trustedProxies: readonly
     address = plain(next);
   }
   return address;
+}
+
+/** Scheme and host that the client used. A trusted proxy says whether it was spoken to by TLS: nobody is sent for a token without it who came with it. */
+export function clientOrigin(request: IncomingMessage, trustedProxies: readonly string[]): string {
+  const [told] = [request.headers['x-forwarded-proto'] ?? []].flat().join(',').split(',');
+  const isByTls =
+    'encrypted' in request.socket ||
+    (told?.trim().toLowerCase() === 'https' && isTrusted(plain(request.socket.remoteAddress ?? ''), trustedProxies));
+  return `${isByTls ? 'https' : 'http'}://${request.headers.host ?? 'localhost'}`;
 }
 
 /** For limits: who has one address of IPv6 has all of its /64. */

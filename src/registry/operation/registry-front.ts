@@ -20,7 +20,7 @@ import type { RegistryPage } from '../page/registry-page.ts';
 import type { Registry, RegistryEvent } from '../registry.ts';
 import { RegistryRefusal } from '../registry-refusal.ts';
 import type { AuditLog } from './audit-log.ts';
-import { clientAddress, limitKey } from './client-address.ts';
+import { clientAddress, clientOrigin, limitKey } from './client-address.ts';
 import type { HealthChecks } from './health.ts';
 import type { RegistryMetrics } from './registry-metrics.ts';
 import { currentTurn, inTurn, type RequestTurn } from './request-turn.ts';
@@ -148,7 +148,7 @@ export class RegistryFront {
     const { metrics } = this.#parts.settings();
     if (metrics === 'elsewhere') throw new RegistryRefusal('UNSUPPORTED', 'metrics have an address of their own here', null, 404);
     if (metrics === 'users' && this.#parts.access.asksForPasswords) {
-      const decision = await this.#access.decide({ ...accessRequest(turn), isBrowser: true }, { kind: 'base' });
+      const decision = await this.#access.decide({ ...this.#accessRequest(turn), isBrowser: true }, { kind: 'base' });
       if (decision.kind !== 'granted' || decision.user === null) {
         turn.response.setHeader('WWW-Authenticate', `Basic realm="${this.#parts.access.service}", charset="UTF-8"`);
         throw new RegistryRefusal('UNAUTHORIZED', 'authentication required');
@@ -160,7 +160,7 @@ export class RegistryFront {
   async #servePage(turn: RequestTurn): Promise<void> {
     const { request, response } = turn;
     const { status, headers, body } = await this.#page({
-      ...accessRequest(turn),
+      ...this.#accessRequest(turn),
       method: request.method ?? 'GET',
       target: request.url ?? '/',
     });
@@ -173,7 +173,7 @@ export class RegistryFront {
     const turn = currentTurn();
     if (turn !== null) turn.scope ??= scope;
     try {
-      const decision = await this.#parts.access.decide(request, scope);
+      const decision = await this.#parts.access.decide(turn === null ? request : { ...request, origin: this.#origin(turn) }, scope);
       if (turn !== null && decision.kind === 'granted') turn.user ??= decision.user;
       if (request.isListEntry !== true) this.#parts.metrics.decisions.add({ outcome: decision.kind });
       return decision;
@@ -184,6 +184,10 @@ export class RegistryFront {
       }
       throw error;
     }
+  }
+
+  #origin({ request }: RequestTurn): string {
+    return clientOrigin(request, this.#parts.settings().trustedProxies);
   }
 
   #admit(address: string, isUpload: boolean): Admission | null {
@@ -207,6 +211,10 @@ export class RegistryFront {
     if (size === null) return null;
     if (this.#limits?.size !== size) this.#limits = { size, buckets: new TokenBuckets(size) };
     return this.#limits.buckets;
+  }
+
+  #accessRequest(turn: RequestTurn): AccessRequest {
+    return { authorization: turn.request.headers.authorization ?? null, address: turn.address, origin: this.#origin(turn) };
   }
 
   #refuse({ request, response }: RequestTurn, thrown: unknown): void {
@@ -264,11 +272,6 @@ export class RegistryFront {
 }
 
 const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
-
-function accessRequest({ request, address }: RequestTurn): AccessRequest {
-  const scheme = 'encrypted' in request.socket ? 'https' : 'http';
-  return { authorization: request.headers.authorization ?? null, address, origin: `${scheme}://${request.headers.host ?? 'localhost'}` };
-}
 
 function sendText(
   request: IncomingMessage,
