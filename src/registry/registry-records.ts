@@ -28,7 +28,7 @@ interface ManifestRow {
   readonly digest: Digest;
   readonly sizeBytes: number;
   readonly subject: Digest | null;
-  readonly artifact_type: string | null;
+  readonly artifactType: string | null;
   readonly names: string;
 }
 
@@ -40,6 +40,7 @@ export class RegistryRecords {
   /** Blobs that are linked anywhere, and by how many repositories. */
   readonly #blobs = new Map<Digest, { readonly digest: Digest; readonly sizeBytes: number; links: number }>();
   #names = new SortedNames();
+  readonly #texts = new Map<string, string>();
   #blobBytes = 0;
   #manifests = 0;
 
@@ -79,9 +80,14 @@ export class RegistryRecords {
   }
 
   async load(): Promise<readonly UploadRow[]> {
-    await this.#loadLinks();
-    await this.#loadManifests();
-    for (const state of this.#repositories.values()) if (state.exists) this.#names.add(state.name);
+    const states = new Map<number, RepositoryState>();
+    const rows = await this.#database.query<{ id: number; name: string }>('SELECT id, name FROM repositories');
+    for (const { id, name } of rows) states.set(id, this.ensure(name));
+    await this.#loadLinks(states);
+    await this.#loadManifests(states);
+    await this.#loadTags(states);
+    this.#names = SortedNames.of([...states.values()].filter(({ exists }) => exists).map(({ name }) => name));
+    for (const { name } of states.values()) this.forgetIdle(name);
     return await this.#database.query<UploadRow>('SELECT id, repository, started_at AS startedAt FROM uploads');
   }
 
@@ -234,68 +240,88 @@ export class RegistryRecords {
     return this.#blobs.get(digest)?.digest ?? digest;
   }
 
-  async #loadLinks(): Promise<void> {
-    const rows = this.#pages<{ name: string; digest: Digest; sizeBytes: number; neededAt: number; repository: number }>(
-      `SELECT l.repository, r.name, l.digest, l.size_bytes AS sizeBytes, l.needed_at AS neededAt FROM links l JOIN repositories r ON r.id = l.repository
-       WHERE (l.repository, l.digest) > (?, ?) ORDER BY l.repository, l.digest LIMIT ${loadRows}`,
+  async #loadLinks(states: ReadonlyMap<number, RepositoryState>): Promise<void> {
+    const rows = this.#pages<{ repository: number; digest: Digest; sizeBytes: number; neededAt: number }>(
+      `SELECT repository, digest, size_bytes AS sizeBytes, needed_at AS neededAt FROM links
+       WHERE (repository, digest) > (?, ?) ORDER BY repository, digest LIMIT ${loadRows}`,
       (row) => [row.repository, row.digest],
       [-1, ''],
     );
-    for await (const row of rows) this.#mirrorLink(this.ensure(row.name), this.#shared(row.digest), row.sizeBytes, row.neededAt);
+    for await (const page of rows) {
+      for (const row of page) {
+        const state = states.get(row.repository);
+        if (state !== undefined) this.#mirrorLink(state, this.#shared(row.digest), row.sizeBytes, row.neededAt);
+      }
+    }
   }
 
-  async #loadManifests(): Promise<void> {
-    const contents = new Map<string, ManifestRow>();
-    const all = this.#pages<ManifestRow>(
-      `SELECT digest, length(bytes) AS sizeBytes, subject, artifact_type, names FROM manifests WHERE digest > ? ORDER BY digest LIMIT ${loadRows}`,
+  async #loadManifests(states: ReadonlyMap<number, RepositoryState>): Promise<void> {
+    const contents = await this.#loadContents();
+    const rows = this.#pages<{ repository: number; digest: Digest; mediaType: string; pushedAt: number }>(
+      `SELECT repository, digest, media_type AS mediaType, pushed_at AS pushedAt FROM repository_manifests
+       WHERE (repository, digest) > (?, ?) ORDER BY repository, digest LIMIT ${loadRows}`,
+      (row) => [row.repository, row.digest],
+      [-1, ''],
+    );
+    for await (const page of rows) {
+      for (const { repository, digest, mediaType, pushedAt } of page) {
+        const content = contents.get(digest);
+        if (content === undefined || !states.get(repository)?.addManifest({ ...content, mediaType: this.#text(mediaType), pushedAt }))
+          continue;
+        this.#manifests++;
+      }
+    }
+  }
+
+  async #loadContents(): Promise<ReadonlyMap<Digest, Omit<ManifestState, 'mediaType' | 'pushedAt'>>> {
+    const contents = new Map<Digest, Omit<ManifestState, 'mediaType' | 'pushedAt'>>();
+    const rows = this.#pages<ManifestRow>(
+      `SELECT digest, length(bytes) AS sizeBytes, subject, artifact_type AS artifactType, names FROM manifests WHERE digest > ? ORDER BY digest LIMIT ${loadRows}`,
       (row) => [row.digest],
       [''],
     );
-    for await (const row of all) contents.set(row.digest, row);
-    const placed = this.#pages<{ repository: number; name: string; digest: Digest; mediaType: string; pushedAt: number }>(
-      `SELECT m.repository, r.name, m.digest, m.media_type AS mediaType, m.pushed_at AS pushedAt FROM repository_manifests m JOIN repositories r ON r.id = m.repository
-       WHERE (m.repository, m.digest) > (?, ?) ORDER BY m.repository, m.digest LIMIT ${loadRows}`,
-      (row) => [row.repository, row.digest],
-      [-1, ''],
-    );
-    const types = new Map<string, string>();
-    for await (const { name, digest, mediaType, pushedAt } of placed) {
-      const content = contents.get(digest);
-      if (content === undefined) continue;
-      if (!types.has(mediaType)) types.set(mediaType, mediaType);
-      this.ensure(name).addManifest({
-        digest: content.digest,
-        mediaType: types.get(mediaType) ?? mediaType,
-        sizeBytes: content.sizeBytes,
-        subject: content.subject,
-        artifactType: content.artifact_type,
-        pushedAt,
-        names: (JSON.parse(content.names) as Digest[]).map((named) => this.#shared(named)),
-      });
-      this.#manifests++;
+    for await (const page of rows) {
+      for (const { digest, sizeBytes, subject, artifactType, names } of page) {
+        const shared = (JSON.parse(names) as Digest[]).map((name) => this.#shared(name));
+        contents.set(digest, {
+          digest,
+          sizeBytes,
+          subject,
+          artifactType: artifactType === null ? null : this.#text(artifactType),
+          names: shared,
+        });
+      }
     }
-    await this.#loadTags();
+    return contents;
   }
 
-  async #loadTags(): Promise<void> {
-    const rows = this.#pages<{ repository: number; name: string; tag: string; digest: Digest; movedAt: number }>(
-      `SELECT t.repository, r.name, t.name AS tag, t.digest, t.moved_at AS movedAt FROM tags t JOIN repositories r ON r.id = t.repository
-       WHERE (t.repository, t.name) > (?, ?) ORDER BY t.repository, t.name LIMIT ${loadRows}`,
-      (row) => [row.repository, row.tag],
+  async #loadTags(states: ReadonlyMap<number, RepositoryState>): Promise<void> {
+    const rows = this.#pages<{ repository: number; name: string; digest: Digest; movedAt: number }>(
+      `SELECT repository, name, digest, moved_at AS movedAt FROM tags WHERE (repository, name) > (?, ?) ORDER BY repository, name LIMIT ${loadRows}`,
+      (row) => [row.repository, row.name],
       [-1, ''],
     );
-    for await (const { name, tag, digest, movedAt } of rows) {
-      const state = this.ensure(name);
-      state.tags.set(tag, { digest: state.manifests.get(digest)?.digest ?? digest, movedAt });
+    for await (const page of rows) {
+      for (const { repository, name, digest, movedAt } of page) {
+        const state = states.get(repository);
+        state?.tags.set(name, { digest: state.manifests.get(digest)?.digest ?? digest, movedAt });
+      }
     }
-    for (const state of this.#repositories.values()) state.tagNames = SortedNames.of(state.tags.keys());
+    for (const state of states.values()) state.tagNames = SortedNames.of(state.tags.keys());
+  }
+
+  /** One string for each of the few media types. */
+  #text(text: string): string {
+    const known = this.#texts.get(text) ?? text;
+    if (this.#texts.size < 1000) this.#texts.set(known, known);
+    return known;
   }
 
   /** A table in pieces, so that no turn of the event loop and no message is large. */
-  async *#pages<Row>(sql: string, keyOf: (row: Row) => (string | number)[], first: (string | number)[]): AsyncGenerator<Row> {
+  async *#pages<Row>(sql: string, keyOf: (row: Row) => (string | number)[], first: (string | number)[]): AsyncGenerator<readonly Row[]> {
     for (let key = first; ; ) {
       const rows = await this.#database.query<Row>(sql, ...key);
-      yield* rows;
+      yield rows;
       const last = rows.at(-1);
       if (last === undefined || rows.length < loadRows) return;
       key = keyOf(last);
