@@ -3,7 +3,7 @@
  *
  *     sink has n bytes ─► GET from n ── all there ─► done
  *           ▲                 ├─ cut, stalled, 429, 5xx ─► wait ─┐
- *           │                 └─ no ranges (200, 416) ─► restart ┤
+ *           │                 └─ no ranges (200, 416, a wrong part) ─► restart ┤
  *           └────────────────────────────────────────────────────┘
  *
  * Attempts count only while nothing comes: a way that breaks every minute still gets there. No byte that the sink has is asked for again, unless the registry serves
@@ -49,8 +49,7 @@ export async function downloadBlob(
       await attempt(repository, descriptor, sink, options);
     } catch (thrown) {
       if (signal?.aborted) throw signal.reason;
-      const isRangeRefused = thrown instanceof RegistryError && thrown.failure.status === 416 && before > 0;
-      if (isRangeRefused && restarts++ === 0) {
+      if (before > 0 && isRangeProblem(thrown) && restarts++ === 0) {
         await sink.restart();
         continue;
       }
@@ -61,6 +60,12 @@ export async function downloadBlob(
       await waitBeforeRetry(delay, signal, (seconds) => options.onRetry?.(seconds, thrown));
     }
   }
+}
+
+/** Refused, or answered with something else than was asked for: behind such a proxy the part that is here would stand in the way of every later pull too. */
+function isRangeProblem(thrown: unknown): boolean {
+  if (!(thrown instanceof RegistryError) || thrown.failure.retryable) return false;
+  return thrown.failure.status === 416 || thrown.failure.status === 206;
 }
 
 async function attempt(repository: Repository, descriptor: BlobDescriptor, sink: BlobSink, options: DownloadOptions): Promise<void> {
