@@ -21,7 +21,13 @@ export async function pruneImages(
       reclaimedBytes += outcome?.reclaimedBytes ?? 0;
     }
   }
+  if (isEverything(filters)) reclaimedBytes += (await store.blobs.partials.removeIdle()).reclaimedBytes;
   return { removed, reclaimedBytes };
+}
+
+/** Without any restriction: then what pulls that failed left for the next try goes too. */
+function isEverything({ dangling, until, labels, withoutLabels }: PruneFilters): boolean {
+  return !dangling && until === null && labels.length === 0 && withoutLabels.length === 0;
 }
 
 function isCandidate(store: ImageStore, image: ImageRecord, filters: PruneFilters): boolean {
