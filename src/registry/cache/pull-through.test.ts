@@ -232,7 +232,10 @@ test('pull-through: a tag is believed for its TTL, then looked at; while upstrea
   assert.deepEqual([stale?.digest, stale?.cached], [second.manifest.digest, { ageSeconds: 61, isStale: true }]);
   await repository.manifest('v1');
   assert.equal(bench.news().length, 1, 'one that is down is left alone for a while');
-  await assert.rejects(repository.manifest('v2'), { refusal: 'UNAVAILABLE', message: 'upstream docker.io: connection refused (it is asked again in 5 s)' });
+  await assert.rejects(repository.manifest('v2'), {
+    refusal: 'UNAVAILABLE',
+    message: 'upstream docker.io: connection refused (it is asked again in 5 s)',
+  });
   assert.deepEqual((await repository.tags(page)).entries, ['v1']);
   bench.upstream.failure = failed('forbidden', 'denied: your account was closed', 403);
   bench.clock += 61_000;
@@ -255,6 +258,17 @@ test('pull-through: a rate limit is honoured, and told with its time', async (co
   await assert.rejects(repository.manifest('v1'), { refusal: 'TOOMANYREQUESTS', retryAfterSeconds: 20 });
   assert.equal(bench.news().length, 1);
   bench.clock += 20_001;
+  bench.upstream.failure = null;
+  assert.ok(await repository.manifest('v1'));
+});
+
+test('pull-through: an upstream that asks to be left alone for years is asked again after an hour', async (context) => {
+  const bench = await openBench(context);
+  bench.upstream.push('library/some', 'v1', [layer(10)]);
+  const repository = bench.registry.repository('hub/library/some');
+  bench.upstream.failure = failed('unavailable', 'busy', 429, { retryAfterMs: 999_999_999_000, retryable: true });
+  await assert.rejects(repository.manifest('v1'), { refusal: 'TOOMANYREQUESTS', retryAfterSeconds: 3600 });
+  bench.clock += 3_600_001;
   bench.upstream.failure = null;
   assert.ok(await repository.manifest('v1'));
 });

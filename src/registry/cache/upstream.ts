@@ -32,6 +32,8 @@ export interface UpstreamPlace {
 
 /** How long one that could not be reached is left alone. */
 const leftAloneMs = 5_000;
+/** Whatever it asks for: one odd answer must not end it for good. */
+const longestRestMs = 3_600_000;
 /** After a 429 that does not say how long. */
 const rateLimitMs = 60_000;
 
@@ -100,7 +102,8 @@ export class Upstream {
   }
 
   #rest(code: 'TOOMANYREQUESTS' | 'UNAVAILABLE', message: string, thrown: EngineError, defaultMs: number): RegistryRefusal {
-    const restMs = (thrown instanceof RegistryError ? thrown.failure.retryAfterMs : undefined) ?? defaultMs;
+    const asked = (thrown instanceof RegistryError ? thrown.failure.retryAfterMs : undefined) ?? defaultMs;
+    const restMs = Math.min(asked, longestRestMs);
     const why = new RegistryRefusal(code, message, null, undefined, Math.max(1, Math.ceil(restMs / 1000)));
     this.#leaveAlone = { until: this.#now() + restMs, why };
     return why;

@@ -94,10 +94,22 @@ function sendManifest(response: ServerResponse, head: Headers, bytes: Buffer | n
  */
 async function negotiated(repository: RegistryRepository, index: StoredManifest, accept: string | undefined): Promise<StoredManifest> {
   if (accept === undefined || accept.includes('*') || accept.includes(index.mediaType)) return index;
-  const { manifests } = parseJsonObject(index.bytes, 'manifest') as { manifests?: readonly IndexEntry[] };
-  const entry = manifests?.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64');
-  if (entry === undefined || !accept.includes(entry.mediaType)) return index;
+  const entry = oldImageOf(index);
+  if (entry === null || !accept.includes(entry.mediaType)) return index;
   return (await repository.manifest(entry.digest)) ?? index;
+}
+
+/** Found once for each index while it is hot: it may be of megabytes. */
+const oldImages = new WeakMap<StoredManifest, IndexEntry | null>();
+
+function oldImageOf(index: StoredManifest): IndexEntry | null {
+  let entry = oldImages.get(index);
+  if (entry === undefined) {
+    const { manifests } = parseJsonObject(index.bytes, 'manifest') as { manifests?: readonly IndexEntry[] };
+    entry = manifests?.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64') ?? null;
+    oldImages.set(index, entry);
+  }
+  return entry;
 }
 
 interface IndexEntry {
