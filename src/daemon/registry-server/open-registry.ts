@@ -41,7 +41,7 @@ export async function openRegistry(
   const database = await openDatabase(join(root, 'registry.db'), { migrations: registryMigrations });
   const { garbageCollection, limits } = configuration();
   let retention: Retention | null = null;
-  const own = await createRegistry({
+  const local = await createRegistry({
     database,
     blobs,
     leases: shared?.leases ?? createLeases(),
@@ -57,12 +57,12 @@ export async function openRegistry(
       quotaBytes: (repository) => configuration().quotas.find((quota) => quota.repository.matches(repository))?.maxSize ?? null,
     },
   });
+  const own = garbage === null ? local : garbage.over(local);
   // A cache closes what stands behind it.
   let closeRegistry = () => own.close();
   cleanup.defer(() => closeRegistry());
   // What came from elsewhere is the cache's to keep or not: rules are for what was pushed.
   retention = new Retention(own);
-  if (garbage !== null) garbage.takeOver(own);
   const cached = await openCache(own, root, configuration(), logger);
   if (cached !== null) closeRegistry = cached.close;
   const opened = cleanup.move();

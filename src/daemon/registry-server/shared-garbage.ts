@@ -34,13 +34,21 @@ export class SharedGarbage {
     return this.#needed?.has(digest) ?? true;
   }
 
-  /** From now on a collection of the registry is one of both. */
-  takeOver(registry: Registry): void {
-    const collect = registry.collectGarbage.bind(registry);
-    registry.collectGarbage = async (options = {}) => {
-      if (options.dryRun) return await this.#look(() => collect(options));
-      const { removedUploads } = await collect(options);
-      return { removedUploads, ...(await this.#sweep(registry)) };
+  /** The registry, whose collection is one of both. */
+  over(registry: Registry): Registry {
+    return {
+      repositories: (page) => registry.repositories(page),
+      repository: (name) => registry.repository(name),
+      onEvent: (listener) => registry.onEvent(listener),
+      check: (onFinding, signal) => registry.check(onFinding, signal),
+      stats: () => registry.stats(),
+      needsBlob: (digest) => registry.needsBlob(digest),
+      close: () => registry.close(),
+      collectGarbage: async (options = {}) => {
+        if (options.dryRun) return await this.#look(() => registry.collectGarbage(options));
+        const { removedUploads } = await registry.collectGarbage(options);
+        return { removedUploads, ...(await this.#sweep(registry)) };
+      },
     };
   }
 

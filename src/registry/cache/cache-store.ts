@@ -39,6 +39,8 @@ const hotManifestBytes = 32 * 1024 * 1024;
 const streamBatchBytes = 512 * 1024;
 /** Down to this part of the limit, so that not every new blob has to look for what goes. */
 const evictTo = 0.9;
+/** A fetch that was cut is kept for so long. */
+const partialPatienceMs = 7 * 24 * 3_600_000;
 /** Notes of use are written down no more often than this. */
 const useNoteMs = 60_000;
 
@@ -56,7 +58,7 @@ export class CacheStore {
     const records = new RegistryRecords(database);
     await records.load();
     const store = new CacheStore(options, records, await createBlobStore({ root: join(root, 'blobs') }));
-    await store.#files.open();
+    await store.#removeOld(await store.#files.open());
     await store.removeStrangers();
     await store.#evict(null);
     return store;
@@ -67,6 +69,14 @@ export class CacheStore {
     this.records = records;
     this.#blobs = blobs;
     this.#files = new UploadFiles(join(options.root, 'uploads'));
+  }
+
+  /** What nobody asked for again. */
+  async #removeOld(partials: readonly string[]): Promise<void> {
+    for (const id of partials) {
+      const { changedAt } = await this.#files.facts(id);
+      if (changedAt < Date.now() - partialPatienceMs) await this.#files.remove(id);
+    }
   }
 
   repository(name: string): RepositoryState | null {
