@@ -13,6 +13,7 @@ import { errorText } from '../base/errors.ts';
 import { type AddressRule, isAllowed, literalAddress } from './address-rule.ts';
 import { AddressRefused, connectionFailure } from './connection-failure.ts';
 import { RegistryError } from './registry-error.ts';
+import { takeBody } from './socket-tap.ts';
 
 export interface HttpRequest {
   readonly method: string;
@@ -196,7 +197,8 @@ export async function* bodyChunks(answer: HttpAnswer, stallMs: number): AsyncGen
     else body.destroy(Object.assign(new Error(`nothing came for ${Math.ceil(stallMs / 1000)} seconds`), { code: 'ETIMEDOUT' }));
   }, stallMs);
   try {
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    const length = answer.headers['transfer-encoding'] === undefined ? Number(answer.headers['content-length'] ?? 0) : 0;
+    for await (const chunk of takeBody(body, length) ?? (body as AsyncIterable<Uint8Array>)) {
       isWaiting = false;
       yield chunk;
       isWaiting = true;

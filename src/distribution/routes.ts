@@ -17,6 +17,7 @@ import { AddressRefused } from './connection-failure.ts';
 import type { Route } from './http-transport.ts';
 import { type ProxyServer, proxyFor } from './proxy-choice.ts';
 import type { RegistrySettings } from './registry-client.ts';
+import { tapped } from './socket-tap.ts';
 
 const certificatesFreshMs = 30_000;
 const idleMs = 60_000;
@@ -54,8 +55,8 @@ export function createRoutes(settings: RegistrySettings): Routes {
     const agent = isTls
       ? proxy
         ? tunnelAgent(proxy, { ...options, ...secure })
-        : new HttpsAgent({ ...options, ...secure })
-      : new HttpAgent(options);
+        : withTaps(new HttpsAgent({ ...options, ...secure }))
+      : withTaps(new HttpAgent(options));
     agents.set(key, agent);
     return agent;
   };
@@ -90,6 +91,13 @@ function addressGuard(rule: AddressRule): { lookup?: LookupFunction } {
     });
   };
   return { lookup };
+}
+
+/** Each connection can hand out large bodies without the parser. */
+function withTaps(agent: HttpAgent): HttpAgent {
+  const connect = agent.createConnection.bind(agent);
+  agent.createConnection = (options, done) => tapped((onread) => connect({ ...options, onread } as typeof options, done) as Socket);
+  return agent;
 }
 
 /** TLS through a proxy: `CONNECT host:port`, then TLS inside. */
