@@ -1,14 +1,12 @@
-/** Our registry server as a process of its own, from source; it can be killed and started again on the same storage and the same port. */
+/** Our registry server as a process of its own; it can be killed and started again on the same storage and the same port. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { RegistryContent } from './fault-registry/registry-content.ts';
+import { programPath } from './program.ts';
 import { endChild, type RegistryProcess, runningRegistry } from './registry-process.ts';
 import { seedRegistry } from './seed-registry.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface GantryRegistry extends RegistryProcess {
   readonly storage: string;
@@ -27,6 +25,7 @@ export interface GantryRegistryOptions {
   /** Where the blobs are, instead of in its own directory: it must exist, and stays. */
   readonly storage?: string;
   readonly wrapper?: readonly string[];
+  /** The bundle, or the source, in any case. */
   readonly bundled?: boolean;
 }
 
@@ -62,13 +61,13 @@ async function launch(
   directory: string,
   storage: string,
   listen: string,
-  { configuration = {}, wrapper = [], bundled = false }: GantryRegistryOptions,
+  { configuration = {}, wrapper = [], bundled }: GantryRegistryOptions,
 ): Promise<{ readonly child: ChildProcess; readonly running: RegistryProcess }> {
   const file = join(directory, 'registry.json');
   writeFileSync(file, JSON.stringify({ ...configuration, listen, root: storage }));
   // The last run says where it listened; this one must say it itself.
   rmSync(join(directory, 'log'), { force: true });
-  const entry = join(root, bundled ? 'build/gantry.cjs' : 'src/main/main.ts');
+  const entry = programPath(bundled === undefined ? {} : { bundle: bundled });
   const command = [...wrapper, process.execPath, '--no-warnings', entry, 'registry', 'serve', '--config', file];
   const env = { ...process.env, LOG: join(directory, 'log') };
   const child = spawn('/bin/sh', ['-c', 'exec "$@" >"$LOG" 2>&1', 'sh', ...command], { stdio: 'ignore', env });

@@ -105,6 +105,7 @@ describe('RegistryAccess.decide', () => {
       'Bearer realm="https://r.example:5000/token",service="gantry-registry",scope="repository:team/a:pull,push"',
     );
     assert.match(challengeOf(await access.decide(request(bearer('alice')), scope)), /,error="insufficient_scope"$/);
+    assert.match(challengeOf(await access.decide(request(bearer(null)), scope)), /,error="insufficient_scope"$/);
     assert.match(challengeOf(await access.decide(request('Bearer x'), scope)), /,error="invalid_token"$/);
     assert.equal(
       challengeOf(await access.decide(request(null, { isBrowser: true }), scope)),

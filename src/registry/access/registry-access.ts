@@ -104,7 +104,7 @@ export class RegistryAccess implements AccessControl {
       return { kind: 'granted', user };
     if (!this.#allows(user, scope, identity.kind === 'known' || request.isBrowser === true))
       return user === null
-        ? this.#challenge(request, scope, 'authentication required', null)
+        ? this.#challenge(request, scope, 'authentication required', identity.kind === 'known' ? 'insufficient_scope' : null)
         : { kind: 'denied', message: `requested access to the resource is denied: ${JSON.stringify(user)} may not do that here` };
     const granted = identity.kind === 'known' ? identity.granted : null;
     if (granted !== null && request.isListEntry !== true && !covers(granted, scope))
