@@ -89,6 +89,8 @@ export class Sweeper {
     const garbage = present.filter((digest) => !inUse.has(digest) && !leases.holds(digest) && this.ownerOf(digest) === null);
     // `delete` takes a blob out of sight before its first await, so all of them go in this turn.
     await Promise.all(garbage.map((digest) => blobs.delete(digest)));
+    // What is a blob that somebody needs is no unfinished download any more; a crash between the two leaves both.
+    await blobs.partials.removeIdle((digest) => !blobs.has(digest));
   }
 
   #startLayerSweep(): Promise<void> {

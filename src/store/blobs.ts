@@ -9,7 +9,7 @@
  * commits (hold in the lease → fsync → rename → fsync of the directory) or discards. `write` does both for bytes whose digest is known.
  */
 import { createReadStream, existsSync, renameSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Digest } from '../base/brand.ts';
@@ -27,7 +27,10 @@ export interface BlobStore {
   stage(source: ByteSource, options?: StageOptions): Promise<StagedBlob>;
   /** A file that somebody else wrote and hashed, on this store's file system: its commit moves it here, its discard removes it. */
   adopt(path: string, info: BlobInfo): StagedBlob;
-  /** Makes files that somebody else wrote and hashed visible and durable, all with one wait for the directory; what is here already stays. */
+  /**
+   * Makes files that somebody else wrote and hashed visible and durable, all with one wait for the directory; what is here already stays. They keep their own names too:
+   * until a record needs the blobs, a crash must leave something to go on with.
+   */
   adoptAll(files: readonly (BlobInfo & { readonly path: string })[], lease: Lease): Promise<void>;
   readonly partials: PartialBlobs;
   /** Digest and size of the plain bytes of a staged tar that may be compressed; hashed in the thread. `invalid` beyond the limit and for damaged streams. */
@@ -121,7 +124,7 @@ class DirectoryBlobStore implements BlobStore {
     // What a killed daemon was writing: nothing can refer to it.
     await rm(this.#temporary, { recursive: true, force: true });
     for (const directory of [this.#temporary, this.#blobs]) await mkdir(directory, { recursive: true, mode: 0o700 });
-    this.#partials = await openPartialBlobs(join(this.#blobs, '..'), (digest) => this.has(digest));
+    this.#partials = await openPartialBlobs(join(this.#blobs, '..'));
   }
 
   get partials(): PartialBlobs {
@@ -168,7 +171,7 @@ class DirectoryBlobStore implements BlobStore {
     try {
       const missing = files.filter(({ digest }) => !this.has(digest));
       await Promise.all(missing.map(({ path }) => sync(path)));
-      for (const { path, digest } of missing) await rename(path, this.path(digest));
+      for (const { path, digest } of missing) await linkUnlessThere(path, this.path(digest));
       await sync(this.#blobs);
     } catch (thrown) {
       throw diskError(thrown, 'blobs', this.#blobs);
@@ -371,6 +374,14 @@ async function* batches(first: readonly Uint8Array[], rest: AsyncIterable<Uint8A
   }
   // Sliced: a transferred view would bring its whole buffer along.
   if (filled > 0) yield batch.slice(0, filled);
+}
+
+async function linkUnlessThere(path: string, final: string): Promise<void> {
+  try {
+    await link(path, final);
+  } catch (thrown) {
+    if (!hasErrnoCode(thrown, 'EEXIST')) throw thrown;
+  }
 }
 
 async function sync(path: string): Promise<void> {

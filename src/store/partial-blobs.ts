@@ -3,7 +3,7 @@
  *
  *     <root>/partial/<64 hex>    the first bytes of the blob of this digest, as far as they came; nothing was checked
  *
- * A file belongs to one writer at a time. When its bytes proved to be those of its name it becomes a blob (`BlobStore.commitAll`). What nobody came back for goes at open.
+ * A file belongs to one writer at a time. When its bytes proved to be those of its name it becomes a blob (`BlobStore.adoptAll`). What nobody came back for goes at open.
  */
 import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,8 +17,8 @@ export interface PartialBlobs {
   open(digest: Digest): Promise<PartialBlob>;
   /** What nobody has open, as far as it is not a blob already. */
   idle(): Promise<readonly { readonly digest: Digest; readonly path: string; readonly sizeBytes: number }[]>;
-  /** Removes what nobody has open. */
-  removeIdle(): Promise<{ readonly reclaimedBytes: number }>;
+  /** Removes what nobody has open, as far as it is not wanted. */
+  removeIdle(isWanted?: (digest: Digest) => boolean): Promise<{ readonly reclaimedBytes: number }>;
   /** Files that are no such thing. */
   strangers(): Promise<readonly string[]>;
 }
@@ -48,8 +48,8 @@ const gatherBytes = 1024 * 1024;
 const keepMs = 7 * 24 * 3600 * 1000;
 const keepBytes = 32 * 1024 ** 3;
 
-export async function openPartialBlobs(root: string, hasBlob: (digest: Digest) => boolean): Promise<PartialBlobs> {
-  const store = new PartialDirectory(join(root, 'partial'), hasBlob);
+export async function openPartialBlobs(root: string): Promise<PartialBlobs> {
+  const store = new PartialDirectory(join(root, 'partial'));
   await store.clean(Date.now());
   return store;
 }
@@ -63,12 +63,10 @@ interface Idle {
 
 class PartialDirectory implements PartialBlobs {
   readonly #directory: string;
-  readonly #hasBlob: (digest: Digest) => boolean;
   readonly #open = new Set<Digest>();
 
-  constructor(directory: string, hasBlob: (digest: Digest) => boolean) {
+  constructor(directory: string) {
     this.#directory = directory;
-    this.#hasBlob = hasBlob;
   }
 
   async open(digest: Digest): Promise<PartialBlob> {
@@ -98,20 +96,20 @@ class PartialDirectory implements PartialBlobs {
     return found;
   }
 
-  async removeIdle(): Promise<{ readonly reclaimedBytes: number }> {
-    return await this.#remove(await this.idle());
+  async removeIdle(isWanted: (digest: Digest) => boolean = () => false): Promise<{ readonly reclaimedBytes: number }> {
+    return await this.#remove((await this.idle()).filter(({ digest }) => !isWanted(digest)));
   }
 
   async strangers(): Promise<readonly string[]> {
     return (await this.#names()).filter((name) => !isDigest(`sha256:${name}`)).map((name) => join(this.#directory, name));
   }
 
-  /** The newest stay, as far as they are not too old, too many, or blobs by now. */
+  /** The newest stay, as far as they are not too old or too many. */
   async clean(now: number): Promise<void> {
     const newestFirst = [...(await this.idle())].sort((one, other) => other.changedAt - one.changedAt);
     let kept = 0;
-    const leaving = newestFirst.filter(({ digest, sizeBytes, changedAt }) => {
-      if (changedAt < now - keepMs || sizeBytes === 0 || kept + sizeBytes > keepBytes || this.#hasBlob(digest)) return true;
+    const leaving = newestFirst.filter(({ sizeBytes, changedAt }) => {
+      if (changedAt < now - keepMs || sizeBytes === 0 || kept + sizeBytes > keepBytes) return true;
       kept += sizeBytes;
       return false;
     });
