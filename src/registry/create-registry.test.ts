@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { EngineError } from '../base/errors.ts';
 import { mediaTypes } from '../oci/manifest.ts';
 import type { Registry, RegistryEvent, RegistryFinding } from './registry.ts';
 import { blobOf, indexOf, type Material, manifestOf, pushImage, putManifest, tester } from './testing/registry-material.ts';
@@ -68,6 +69,24 @@ test('a second writer replaces the first, whose source is ended; without a way t
   const blob = blobOf('abcdef');
   assert.equal((await open.finish(blob.digest, tester)).digest, blob.digest);
   await assert.rejects(open.finish(blob.digest, tester), { refusal: 'BLOB_UPLOAD_UNKNOWN' });
+});
+
+test('an upload whose blob could not be committed is still there, and can be finished again', async () => {
+  await using server = await startTestRegistry();
+  const { blobs, registry } = server;
+  const blob = blobOf(randomBytes(300_000));
+  const open = await registry.repository('full').beginUpload(tester);
+  await open.append(chunksOf(blob.bytes), 0);
+  const adopt = blobs.adopt.bind(blobs);
+  blobs.adopt = (path, info) => ({
+    ...adopt(path, info),
+    commit: () => Promise.reject(new EngineError('system', 'no space left on device')),
+  });
+  await assert.rejects(open.finish(blob.digest, tester), /no space left/);
+  blobs.adopt = adopt;
+  assert.equal(registry.repository('full').upload(open.id)?.sizeBytes, blob.bytes.length);
+  assert.equal((await open.finish(blob.digest, tester)).digest, blob.digest);
+  assert.ok(await blobs.verify(blob.digest));
 });
 
 test('64 uploads of one blob at once: all are acknowledged, one file, memory stays flat', async () => {

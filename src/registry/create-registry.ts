@@ -210,7 +210,8 @@ class LocalRegistry implements Registry, UploadOwner {
         failpoint('registry.blob-linked');
       });
     } catch (thrown) {
-      await this.discard(upload).catch(() => {});
+      // A disk that is full for the moment costs nobody an upload; what is refused goes.
+      if (thrown instanceof RegistryRefusal) await this.discard(upload);
       throw thrown;
     }
     this.uploads.remove(upload);

@@ -17,7 +17,7 @@ export interface UploadOwner {
   now(): number;
   /** Throws QUOTA_EXCEEDED, SIZE_INVALID when so many bytes, with what the repository's other uploads have taken, are more than it may have. */
   admitUpload(upload: Upload, sizeBytes: number): void;
-  /** Takes the finished file over; when it throws, the file is gone. */
+  /** Takes the finished file over. When it refuses, upload and file are gone; other failures leave them, to be finished again. */
   adopt(upload: Upload, info: BlobInfo, writer: Writer): Promise<StoredBlob>;
   /** Row and file. */
   discard(upload: Upload): Promise<void>;
@@ -74,8 +74,17 @@ export class Upload implements RegistryUpload {
     return await this.#alone(async () => {
       const { hex, sizeBytes } = await this.#owner.files.finish(this.id);
       const found = digestFromHex(hex);
+      if (found === digest) {
+        try {
+          const stored = await this.#owner.adopt(this, { digest, sizeBytes }, writer);
+          this.#gone = true;
+          return stored;
+        } catch (thrown) {
+          this.#gone = thrown instanceof RegistryRefusal;
+          throw thrown;
+        }
+      }
       this.#gone = true;
-      if (found === digest) return await this.#owner.adopt(this, { digest, sizeBytes }, writer);
       await this.#owner.discard(this);
       throw new RegistryRefusal('DIGEST_INVALID', `provided digest ${digest} did not match uploaded content, whose digest is ${found}`, {
         digest,
