@@ -1,7 +1,9 @@
 /** Every flag that the docker CLI's help shows exists here too, with the same short letter, for every command that both have. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { commandTable } from '../../src/cli/command-table.ts';
+import { registryCommands } from '../../src/cli/completion/candidates.ts';
 import { runCommand, shell } from '../harness/command.ts';
 
 const missing = (await shell('docker --version')).status === 0 ? false : 'needs the docker CLI';
@@ -52,4 +54,11 @@ describe('flags of the docker CLI', { skip: missing }, () => {
       );
     });
   }
+});
+
+it('completion knows the commands of registry', async () => {
+  const main = fileURLToPath(new URL('../../src/main/main.ts', import.meta.url));
+  const { stdout } = await runCommand([process.execPath, '--no-warnings', main, 'registry', '--help']);
+  const listed = [...stdout.matchAll(/^ {2}([\w-]+) {2,}/gm)].map(([, name]) => name ?? '');
+  assert.deepEqual(listed.sort(), registryCommands);
 });

@@ -54,6 +54,19 @@ const ARGUMENTS: Readonly<Record<string, readonly (NameKind | null)[]>> = {
   inspect: ['any'],
 };
 
+/** The words of `gantry registry`, which is run elsewhere (src/main/main.ts) and may not be loaded from here. */
+export const registryCommands: readonly string[] = [
+  'check',
+  'copy',
+  'export',
+  'gc',
+  'htpasswd',
+  'import',
+  'retention',
+  'rotate-keys',
+  'serve',
+];
+
 /** Flags whose values are names of the same kinds. */
 const FLAG_VALUES: Readonly<Record<string, NameKind>> = { network: 'network', net: 'network', 'volumes-from': 'container', image: 'image' };
 
@@ -96,7 +109,8 @@ function commandAt(words: readonly string[]) {
 
 function commandNames([group]: readonly string[]): readonly string[] {
   const paths = commandTable.flatMap((entry) => entry.paths);
-  if (group === undefined) return [...paths.filter((path) => !path.includes(' ')), ...Object.keys(groups), 'daemon', 'help'];
+  if (group === undefined) return [...paths.filter((path) => !path.includes(' ')), ...Object.keys(groups), 'daemon', 'help', 'registry'];
+  if (group === 'registry') return registryCommands;
   return paths.filter((path) => path.startsWith(`${group} `)).map((path) => path.slice(group.length + 1));
 }
 
