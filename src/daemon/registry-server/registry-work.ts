@@ -114,13 +114,18 @@ export function tokenKeysFolder(root: string): string {
   return join(root, 'token-keys');
 }
 
-/** Again and again; a failure is told and the next turn comes. `intervalMs` is asked each time: a reload changes it; null: not now. */
+/**
+ * Again and again; a failure is told and the next turn comes. `intervalMs` is asked each time: a reload changes it; null: not now. The first turn comes within the hour, so
+ * that a server that is restarted every day gets its turn too.
+ */
 export function repeatWork(intervalMs: () => number | null, run: () => Promise<void>, what: string, logger: Logger): Disposable {
-  const lookMs = 60_000;
-  let [lastAt, isRunning] = [Date.now(), false];
+  const [lookMs, firstMs] = [60_000, 3_600_000];
+  const startedAt = Date.now();
+  let [lastAt, isRunning]: [number | null, boolean] = [null, false];
   const look = async (): Promise<void> => {
     const interval = intervalMs();
-    if (isRunning || interval === null || Date.now() - lastAt < interval) return;
+    if (isRunning || interval === null) return;
+    if (Date.now() < (lastAt === null ? startedAt + Math.min(interval, firstMs) : lastAt + interval)) return;
     isRunning = true;
     try {
       await run();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLogger } from '../../base/log.ts';
 import { type AuditLine, AuditLog, formatAuditLine } from './audit-log.ts';
+import { HealthChecks, writableFolder } from './health.ts';
 import { Counter, Histogram } from './metrics.ts';
 
 const line = (more: Partial<AuditLine> = {}): AuditLine => ({
@@ -65,4 +66,18 @@ it('metrics are what Prometheus reads', () => {
     '# HELP seconds Times.\n# TYPE seconds histogram\nseconds_bucket{route="blob",le="0.1"} 1\nseconds_bucket{route="blob",le="1"} 2\n' +
       'seconds_bucket{route="blob",le="+Inf"} 3\nseconds_sum{route="blob"} 5.55\nseconds_count{route="blob"} 3\n',
   );
+});
+
+describe('HealthChecks', () => {
+  it('looks for real, once for many who ask, and names what fails', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'health-'));
+    let looks = 0;
+    const counting = { name: 'database', look: async () => void looks++ };
+    const healthy = new HealthChecks([writableFolder(directory), counting], silentLogger);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => healthy.look()));
+    assert.deepEqual([answers[49], looks], [{ kind: 'healthy' }, 1]);
+    await rm(directory, { recursive: true });
+    const failing = new HealthChecks([writableFolder(directory), counting], silentLogger);
+    assert.deepEqual(await failing.look(), { kind: 'failing', checks: ['storage'] });
+  });
 });
