@@ -1,4 +1,7 @@
 /** `gantry registry gc`, `check`, `retention`, `rotate-keys`: by the server of the root when one runs, else on the root itself. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { conflict } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import { askServer } from './control-socket.ts';
 import { openRegistry } from './open-registry.ts';
@@ -43,6 +46,7 @@ function workCommand(name: WorkName, summary: string, flags: readonly RegistryFl
 
 async function workHere(path: string, given: RegistryFlags, name: WorkName, isDry: boolean, tell: (line: WorkLine) => void): Promise<void> {
   const configuration = readConfigurationOf(given);
+  refuseSharedRoot(path);
   using root = openRegistryRoot(path);
   const opened = await openRegistry(root.path, () => configuration, silentLogger);
   try {
@@ -51,6 +55,14 @@ async function workHere(path: string, given: RegistryFlags, name: WorkName, isDr
   } finally {
     await opened.close();
   }
+}
+
+/** Of a registry in a daemon the blobs are the daemon's: nobody else may say which of them is needed. */
+function refuseSharedRoot(path: string): void {
+  if (existsSync(join(path, 'registry.db')) && !existsSync(join(path, 'blobs')) && existsSync(join(dirname(path), 'gantry.db')))
+    throw conflict(
+      `${path} is the registry of the daemon of ${dirname(path)}, which does not serve it now: start it with --with-registry first`,
+    );
 }
 
 function describe(line: WorkLine, isDry: boolean): string {
