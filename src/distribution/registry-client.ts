@@ -89,6 +89,7 @@ export interface BlobDescriptor {
 
 export interface BlobBody {
   readonly startsAt: number;
+  /** Pieces are the reader's to keep; several may share one buffer, so it must not be transferred to another thread. Reading not to the end ends the connection. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 

@@ -13,6 +13,7 @@ import { exchange } from './http-transport.ts';
 import type { RegistrySettings } from './registry-client.ts';
 import { RegistryError } from './registry-error.ts';
 import { createRoutes } from './routes.ts';
+import { worthTakingBytes } from './socket-tap.ts';
 import { gather } from './testing/gather.ts';
 import { smallServer, testSettings } from './testing/small-server.ts';
 
@@ -129,6 +130,22 @@ test('TLS: loopback is asked over TLS without being verified, then in plain', as
   await using plain = await smallServer((_, response) => void response.end(blob));
   assert.equal(await ask(secure.host, {}), 'a blob');
   assert.equal(await ask(plain.host, {}), 'a blob');
+});
+
+test('TLS: a large body comes whole, straight and through a proxy', async () => {
+  const large = Buffer.alloc(worthTakingBytes * 2, 'bytes of a large body; ');
+  await using registry = await smallServer((_, response) => void response.writeHead(200, { 'content-length': large.length }).end(large), {
+    tls: tls(),
+  });
+  using proxy = await startProxy(() => registry.host);
+  const proxies = { http: null, https: proxy.url, noProxy: [] };
+  for (const [host, settings] of [[registry.host, {}] as const, ['registry.test', { proxies, insecure: ['registry.test'] }] as const]) {
+    const client = createRegistryClient(testSettings(settings));
+    const body = await client.repository({ domain: host, path: 'a' }, null).blob({ digest: digestOf(large), size: large.length }, 0);
+    const pieces = await gather(body.bytes);
+    assert.equal(digestOf(Buffer.concat(pieces)), digestOf(large));
+    client.close();
+  }
 });
 
 test('certs.d: client certificates are shown; halves of pairs are errors that say which', async () => {

@@ -12,9 +12,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { OnReadOpts, Socket } from 'node:net';
 
-const pieceBytes = 256 * 1024;
+const slabBytes = 512 * 1024;
+const leastReadBytes = 64 * 1024;
 /** Read ahead of whoever takes it. */
-const piecesAhead = 4;
+const aheadBytes = 1024 * 1024;
 /** A connection costs more than what is won with less. */
 export const worthTakingBytes = 4 * 1024 * 1024;
 
@@ -28,19 +29,29 @@ const taps = new WeakMap<Socket, Tap>();
 
 /** `connect` makes a connection with the options of `node:net` that it is given. */
 export function tapped<T extends Socket>(connect: (onread: OnReadOpts) => T): T {
-  // Only the parser reads it, and that copies what it keeps; what is taken gets a buffer of its own.
-  let current: Uint8Array = Buffer.allocUnsafeSlow(64 * 1024);
+  // Only the parser reads it, and that copies what it keeps.
+  const scratch = Buffer.allocUnsafeSlow(leastReadBytes);
+  // What is taken is the reader's: the next read goes behind it. TLS brings 16 KiB at a time.
+  let slab = scratch;
+  let used = scratch.length;
   let socket: T | undefined;
   const tap: Tap = {
     take: null,
     onread: {
       buffer: () => {
-        if (tap.take) current = Buffer.allocUnsafeSlow(pieceBytes);
-        return current;
+        if (!tap.take) return scratch;
+        if (slab.length - used < leastReadBytes) {
+          slab = Buffer.allocUnsafeSlow(slabBytes);
+          used = 0;
+        }
+        return slab.subarray(used);
       },
       callback: (size, buffer) => {
         const piece = buffer.subarray(0, size);
-        if (tap.take) return tap.take(piece);
+        if (tap.take) {
+          used += size;
+          return tap.take(piece);
+        }
         socket?.emit('data', piece);
         return true;
       },
@@ -78,10 +89,12 @@ async function* taken(body: IncomingMessage, tap: Tap, sizeBytes: number): Async
   body.on('error', fail);
   socket.once('close', end);
   let left = sizeBytes;
+  let ahead = 0;
   tap.take = (piece) => {
     pieces.push(piece);
+    ahead += piece.length;
     stir();
-    return pieces.length < piecesAhead;
+    return ahead < aheadBytes;
   };
   try {
     for (let piece = body.read() as Uint8Array | null; piece !== null; piece = body.read() as Uint8Array | null) {
@@ -91,6 +104,7 @@ async function* taken(body: IncomingMessage, tap: Tap, sizeBytes: number): Async
     while (left > 0) {
       const piece = pieces.shift();
       if (piece) {
+        ahead -= piece.length;
         // What comes after the end is no part of it.
         const part = piece.length > left ? piece.subarray(0, left) : piece;
         left -= part.length;
