@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { constantFrom, dictionary, property as forAll, jsonValue, oneof, assert as property } from 'fast-check';
+import { EngineError } from '../../base/errors.ts';
 import { repositoryPattern, tagPattern } from './name-pattern.ts';
 import { defaultConfiguration, readConfiguration } from './registry-configuration.ts';
 
@@ -102,6 +104,21 @@ describe('readConfiguration', () => {
     assert.throws(() => readConfiguration('{"listen": }', 'r.json'), /^InvalidError|the configuration file r\.json is not JSON/);
     assert.deepEqual(findingsOf([]), ['must be an object, not a list']);
   });
+});
+
+it('readConfiguration: whatever JSON the file holds, it is read or its mistakes are told', () => {
+  const keys = constantFrom(...Object.keys(defaultConfiguration), '__proto__', 'constructor', 'x');
+  property(
+    forAll(oneof(jsonValue(), dictionary(keys, jsonValue({ maxDepth: 3 }))), (value) => {
+      try {
+        readConfiguration(JSON.stringify(value), 'r.json');
+      } catch (error) {
+        assert.ok(error instanceof EngineError && error.code === 'invalid', String(error));
+        assert.ok((error.details.findings as readonly string[]).length > 0);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
 describe('patterns', () => {
