@@ -11,7 +11,7 @@ import { type CommandResult, runCommand } from '../harness/command.ts';
 import { RegistryContent } from '../harness/fault-registry/registry-content.ts';
 import { type GantryRegistry, startGantryRegistry } from '../harness/gantry-registry.ts';
 import { programEntry } from '../harness/program.ts';
-import { addImage, addMultiPlatform, noiseLayers } from '../harness/registry-images.ts';
+import { addImage, addMultiPlatform, addReferrer, type MadeImage, noiseLayers } from '../harness/registry-images.ts';
 import { debianRegistryMissing, type RegistryProcess, startDebianRegistry } from '../harness/registry-process.ts';
 
 const skopeoMissing = existsSync('/usr/bin/skopeo') ? null : 'needs skopeo (apt-get install skopeo)';
@@ -21,14 +21,17 @@ describe('images between registries and directories', { skip }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-copy-'));
   const content = new RegistryContent();
   let debian: RegistryProcess;
+  let single: MadeImage;
   let ours: GantryRegistry;
 
   before(async () => {
     addMultiPlatform(content, 'seed/multi', 'v1');
-    addImage(content, 'seed/multi', 'single', { layers: noiseLayers(3, 300_000) });
+    single = addImage(content, 'seed/multi', 'single', { layers: noiseLayers(3, 300_000) });
+    const signature = addReferrer(content, 'seed/multi', single.manifest, 'application/x.signature', 'signed');
+    content.setTag('seed/multi', 'signature', signature.digest);
     debian = await startDebianRegistry({ content });
     const upstreams = [{ prefix: 'hub', registry: debian.host, insecure: true, ttl: '1s' }];
-    ours = await startGantryRegistry({ configuration: { upstreams } });
+    ours = await startGantryRegistry({ content, configuration: { upstreams } });
   });
   after(async () => {
     await debian?.dispose();
@@ -67,6 +70,18 @@ describe('images between registries and directories', { skip }, () => {
     assert.equal(whole.status, 0, whole.stderr);
     await done('import', '--quiet', `${layout}:single`, `${debian.host}/back/single`);
     assert.equal(await digestOf(debian, 'back/single', 'single'), await digestOf(debian, 'seed/multi', 'single'));
+  });
+
+  test('referrers go along, out to a directory and in again', async () => {
+    const layout = join(directory, 'signed');
+    await done('export', '--quiet', '--referrers', `${ours.host}/seed/multi:single`, layout);
+    await done('import', '--quiet', '--referrers', `${layout}:single`, `${ours.host}/signed/single`);
+    const answer = await fetch(`${ours.url}/v2/signed/single/referrers/${single.manifest.digest}`);
+    const { manifests } = (await answer.json()) as { manifests: readonly { artifactType?: string }[] };
+    assert.deepEqual(
+      manifests.map(({ artifactType }) => artifactType),
+      ['application/x.signature'],
+    );
   });
 
   test('what is not there, not wanted or not possible is said in words', async () => {

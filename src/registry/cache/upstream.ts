@@ -128,7 +128,16 @@ export class Upstreams {
   placeOf(name: string): UpstreamPlace | null {
     const found = this.#entries.find(({ prefix }) => prefix === '' || name.startsWith(`${prefix}/`));
     if (!found?.upstream) return null;
-    const rest = found.prefix === '' ? name : name.slice(found.prefix.length + 1);
-    return { upstream: found.upstream, repository: found.upstream.repository(rest) };
+    const { upstream, prefix } = found;
+    const rest = prefix === '' ? name : name.slice(prefix.length + 1);
+    let repository: Repository | null = null;
+    return {
+      upstream,
+      // Most requests need nothing of upstream.
+      get repository() {
+        repository ??= upstream.repository(rest);
+        return repository;
+      },
+    };
   }
 }
