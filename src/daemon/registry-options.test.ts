@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { defaultRegistrySettings } from '../distribution/registry-client.ts';
 import { readDaemonOptions } from './daemon-options.ts';
-import { maskedUrl, registrySettings } from './registry-options.ts';
+import { maskedUrl } from './registry-options.ts';
 import { reloadOptions } from './reload.ts';
 import { liveFacts, reloadAttributes } from './system-facts-of-host.ts';
 
@@ -20,7 +20,7 @@ const read = (argv: readonly string[], environment: NodeJS.ProcessEnv = {}) => {
   assert.ok(typeof options === 'object');
   return options;
 };
-const settings = (...argv: readonly string[]) => registrySettings(read(argv));
+const settings = (...argv: readonly string[]) => read(argv).registries.settings;
 
 function file(config: object): readonly string[] {
   const path = join(directory, 'daemon.json');

@@ -19,10 +19,6 @@ export interface RegistryOptions {
 /** Values as text, by flag name. */
 type RawValues = ReadonlyMap<string, readonly string[]>;
 
-export function registrySettings({ registries }: { readonly registries: RegistryOptions }): RegistrySettings {
-  return registries.settings;
-}
-
 export function registryOptions(values: RawValues, environment: NodeJS.ProcessEnv): RegistryOptions {
   const list = (flag: string) => values.get(flag) ?? [];
   const number = (flag: string, otherwise: number, least: number) => count(values.get(flag)?.at(-1), flag, otherwise, least);
