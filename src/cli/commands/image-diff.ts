@@ -55,8 +55,8 @@ function sizesLine({ From, To, SharedLayers }: ImageDifference, from: string, to
 
 const LETTERS: Readonly<Record<ImageChange['Kind'], string>> = { added: 'A', changed: 'C', removed: 'D' };
 
-function changeRow({ Kind, Path, Before, After, What }: ImageChange): string {
-  const size = (bytes: number | undefined): string => (bytes === undefined ? '' : humanSize(bytes, 3));
+function changeRow({ Kind, Path, Type, Before, After, What }: ImageChange): string {
+  const size = (bytes: number | undefined): string => (bytes === undefined || Type === 'directory' ? '' : humanSize(bytes, 3));
   const sizes = Kind === 'changed' && Before !== After ? `${size(Before)} -> ${size(After)}` : size(After ?? Before);
   return [`${LETTERS[Kind]} ${printable(Path)}`, sizes, (What ?? []).join(', ')].join('\t');
 }

@@ -33,6 +33,7 @@ export interface TransferTotals {
   readonly knownBytes: number;
   /** False: a layer has not told its size yet. */
   readonly isComplete: boolean;
+  /** Null: too early to tell, or nothing moves. */
   readonly bytesPerSecond: number | null;
   readonly elapsedMs: number;
 }
@@ -118,7 +119,7 @@ export class TransferProgress {
       movedBytes: this.#movedBytes(),
       knownBytes: moving.reduce((sum, { sizeBytes, movedBytes }) => sum + Math.max(sizeBytes, movedBytes), 0),
       isComplete: moving.every(({ sizeBytes, state }) => sizeBytes > 0 || state === 'done' || state === 'working'),
-      bytesPerSecond: this.#rate.perSecond(now),
+      bytesPerSecond: layers.some(({ state }) => state === 'moving') ? this.#rate.perSecond(now) : null,
       elapsedMs: this.#startedAt === null ? 0 : (this.isSettled ? this.#lastAt : now) - this.#startedAt,
     };
   }
