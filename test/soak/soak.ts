@@ -14,6 +14,7 @@ import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { manyContainers } from './many-containers.ts';
 import { killedWhileNetworksChange, membersJoinAndLeave, networksMadeAndRemoved, portsComeAndGo } from './network-rows.ts';
+import { crowdBesideCollection, crowdBesideKills, pingWhilePulling, pullsCut, stalledPull, zerosPulled } from './registry-rows.ts';
 import { killedWhileVolumesChange, volumesMadeAndRemoved } from './volume-rows.ts';
 
 interface Row {
@@ -87,6 +88,24 @@ const rows: readonly Row[] = [
     name: 'daemon SIGKILLed at a random moment while volumes are made, filled, cloned, renamed and removed',
     rounds: kills,
     run: withDaemon((daemon, failures) => killedWhileVolumesChange(daemon, kills, failures)),
+  },
+  {
+    name: 'pulls cut at a random byte: the way comes back, the pull gives up, the daemon is SIGKILLed; the registry counts every byte',
+    rounds: kills,
+    run: (failures) => pullsCut(kills, failures),
+  },
+  { name: 'a registry that stalls in the middle of a layer', rounds: 1, run: () => stalledPull() },
+  { name: 'an image of 10 GiB of zeros is pulled', rounds: 1, run: () => zerosPulled() },
+  { name: '`/_ping` while a 170 MB image is pulled', rounds: 1, run: (failures) => pingWhilePulling(failures, pingLimitMs) },
+  {
+    name: 'operations of 64 clients on our registry at once, garbage collected twice a second',
+    rounds: 64 * kills,
+    run: () => crowdBesideCollection(64, kills),
+  },
+  {
+    name: 'operations of 64 clients on our registry at once, garbage collected, the server SIGKILLed',
+    rounds: 64 * Math.ceil(kills / 2),
+    run: () => crowdBesideKills(64, Math.ceil(kills / 2), Math.ceil(kills / 5)),
   },
 ];
 
