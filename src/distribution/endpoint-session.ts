@@ -7,7 +7,7 @@
 import type { Logger } from '../base/log.ts';
 import { answerFailure } from './answer-failure.ts';
 import { type Authorizer, createAuthorizer, type TokenStore } from './authorizer.ts';
-import { isTlsRefused } from './connection-failure.ts';
+import { isNobodyThere, isTlsRefused } from './connection-failure.ts';
 import { type Endpoint, isInsecure } from './endpoints.ts';
 import { discard, exchange, type HttpAnswer, type HttpRequest } from './http-transport.ts';
 import { type Hop, isRedirect, nextHop } from './redirect.ts';
@@ -161,18 +161,22 @@ const schemeFreshMs = 5 * 60_000;
 const probeMs = 5000;
 
 async function probeScheme({ routes, userAgent }: SessionContext, host: string, isVerified: boolean): Promise<'https:' | 'http:'> {
-  const ask = async (protocol: 'https:' | 'http:'): Promise<void> => {
+  const ask = async (protocol: 'https:' | 'http:'): Promise<number> => {
     const url = new URL(`${protocol}//${host}/v2/`);
     const route = await routes.to(url, 'any', isVerified);
     const stallMs = Math.min(route.stallMs, probeMs);
-    discard(await exchange({ method: 'GET', url, headers: { 'user-agent': userAgent } }, { ...route, stallMs }));
+    const answer = await exchange({ method: 'GET', url, headers: { 'user-agent': userAgent } }, { ...route, stallMs });
+    discard(answer);
+    return answer.status;
   };
   try {
     await ask('https:');
     return 'https:';
   } catch (thrown) {
-    if (!isTlsRefused(thrown)) throw thrown;
-    await ask('http:');
+    // Where nobody is, Docker's words are those of the second attempt.
+    if (!isTlsRefused(thrown) && !isNobodyThere(thrown)) throw thrown;
+    // What Go's TLS servers say to plain requests: then it was TLS that failed.
+    if ((await ask('http:')) === 400) throw thrown;
     return 'http:';
   }
 }

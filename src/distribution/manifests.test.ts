@@ -177,7 +177,7 @@ test('FAULT manifest: a busy registry is asked again, one that nobody answers fo
   const gone = await smallServer(() => {});
   await gone[Symbol.asyncDispose]();
   const error = await failure(repositoryAt(gone).manifest('v1'));
-  assert.equal(error.message, `Get "https://${gone.host}/v2/": dial tcp ${gone.host}: connect: connection refused`);
+  assert.equal(error.message, `Get "http://${gone.host}/v2/": dial tcp ${gone.host}: connect: connection refused`);
 });
 
 test('SEC-25 manifest, repository: names that would be other paths are refused before anybody is asked', async () => {
@@ -190,6 +190,20 @@ test('SEC-25 manifest, repository: names that would be other paths are refused b
   for (const reference of ['../x', 'a/b', '', 'a?b', `sha256:${'A'.repeat(64)}`])
     await assert.rejects(repositoryAt(server).manifest(reference), /invalid tag or digest/);
   assert.equal(server.asked.length, 0);
+});
+
+test('deleteManifest: a registry that can’t remove a tag alone is told as one', async () => {
+  await using server = await smallServer(({ path }, response) =>
+    path.includes('sha256')
+      ? void response.writeHead(202).end()
+      : sendJson(response, 400, { errors: [{ code: 'DIGEST_INVALID', message: 'no' }] }),
+  );
+  const error = await failure(repositoryAt(server).deleteManifest('v1'));
+  assert.deepEqual(
+    [error.code, error.message],
+    ['not-implemented', `${server.host} removes no tag alone: delete the manifest by its digest, which takes all of its tags`],
+  );
+  await repositoryAt(server).deleteManifest(digestOf('x'));
 });
 
 test('tags: page by page, on the same server only, never in a circle', async () => {

@@ -1,5 +1,6 @@
 /** The verbs of one repository: which place is asked, and what is tried again. */
 import { EngineError } from '../base/errors.ts';
+import { isDigest } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { blobAt, fetchBlob, fetchForeignBlob, isForeign } from './blob-requests.ts';
 import { hasBlob, uploadBlob } from './blob-upload.ts';
@@ -78,7 +79,11 @@ export function createRepository(
     referrers: (digest, artifactType, signal) => read(signal, (session) => listReferrers(session, name, digest, artifactType, signal)),
 
     async deleteManifest(reference, signal) {
-      discard(await write(signal, () => own.expect({ method: 'DELETE', ...manifestAt(name, reference, 'delete'), signal }, 200, 202, 204)));
+      const request = { method: 'DELETE', ...manifestAt(name, reference, 'delete'), signal };
+      const answer = await write(signal, () => own.expect(request, 200, 202, 204)).catch((thrown: unknown) => {
+        throw isDigest(reference) ? thrown : tagStays(thrown);
+      });
+      discard(answer);
     },
     async deleteBlob(digest, signal) {
       const scopes = [repositoryScope(name.path, 'delete')];
@@ -118,4 +123,13 @@ export function createRepository(
     }
     throw thrown;
   }
+}
+
+/** Before version 1.1 of the specification, only digests could be deleted. */
+function tagStays(thrown: unknown): unknown {
+  if (!(thrown instanceof RegistryError)) return thrown;
+  const { status, registryCode, host } = thrown.failure;
+  if (status !== 405 && registryCode !== 'DIGEST_INVALID' && registryCode !== 'UNSUPPORTED') return thrown;
+  const text = `${host} removes no tag alone: delete the manifest by its digest, which takes all of its tags`;
+  return new RegistryError('not-implemented', text, thrown.failure, { cause: thrown });
 }
