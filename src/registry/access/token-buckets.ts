@@ -61,11 +61,11 @@ export class TokenBuckets {
     return Math.min(burst, bucket.tokens + ((this.#now() - bucket.at) / 1000) * requestsPerSecond);
   }
 
-  /** Full ones first: they say nothing. */
+  /** Full ones first: they say nothing. A tenth at least, so that the next look over all of them is far off. */
   #forget(): void {
     for (const [key, bucket] of this.#buckets) if (this.#tokens(bucket) >= this.#size.burst) this.#buckets.delete(key);
     for (const key of this.#buckets.keys()) {
-      if (this.#buckets.size <= maxBuckets) return;
+      if (this.#buckets.size <= maxBuckets * 0.9) return;
       this.#buckets.delete(key);
     }
   }
