@@ -143,7 +143,7 @@ test('manifest: a refusal in Docker’s words', async () => {
   ];
   for (const [status, code, message, expected] of cases) {
     await using server = await smallServer((_, response) =>
-      sendJson(response, status, { errors: [{ code, message }] }, { 'retry-after': '86400' }),
+      sendJson(response, status, { errors: [{ code, message }] }, { 'retry-after': '60' }),
     );
     const error = await failure(repositoryAt(server).manifest('v1'));
     assert.match(error.message, expected);

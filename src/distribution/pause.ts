@@ -39,6 +39,9 @@ export async function waitBeforeRetry(ms: number, signal: AbortSignal | undefine
   }
 }
 
+/** Nobody is told of these waits. */
+const silenceMs = 15_000;
+
 /** For requests that are small and may be sent again. */
 export async function withRetries<T>(
   attempts: number,
@@ -52,7 +55,7 @@ export async function withRetries<T>(
     } catch (thrown) {
       if (signal?.aborted) throw signal.reason;
       const delay = failures < attempts && isRetryable(thrown) ? delayMs(failures, thrown, backoff) : null;
-      if (delay === null) throw thrown;
+      if (delay === null || delay > silenceMs) throw thrown;
       await waitBeforeRetry(delay, signal);
     }
   }
