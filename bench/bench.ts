@@ -13,6 +13,7 @@ import { EngineClient } from './engine-client.ts';
 import { imageRows } from './image-rows.ts';
 import { compare, keep, record, root, selected, succeed } from './measure.ts';
 import { networkRows } from './network-rows.ts';
+import { registryRows } from './registry-rows.ts';
 
 const missing = peerMissing();
 if (missing !== null) {
@@ -35,6 +36,7 @@ try {
   await gantry.dispose();
   await peer.stop();
 }
+await registryRows();
 keep();
 
 async function wholeRun(): Promise<void> {

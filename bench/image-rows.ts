@@ -83,34 +83,53 @@ async function seed(storage: string): Promise<void> {
   await (await startDebianRegistry({ content, storage })).dispose();
 }
 
-async function rowsOf(bench: Bench, { title, image, samples }: Subject): Promise<void> {
-  const { engines, registry, directory } = bench;
-  const from = `${registry.host}/${image}`;
-  const archive = join(directory, 'archive.tar');
-  const remove = (side: Side) => docker(engines[side].host, 'image', 'rm', '-f', from).catch(() => undefined);
+async function rowsOf(bench: Bench, subject: Subject): Promise<void> {
+  const chosen = verbs.filter((verb) => selected(nameOf(verb, subject.title)));
+  const rowOf = { pull: pullRow, push: pushRow, load: loadRow, save: saveRow } as const;
+  for (const verb of chosen) {
+    await rowOf[verb](bench, subject, `${bench.registry.host}/${subject.image}`);
+    for (const { host } of Object.values(bench.engines)) await removeAll(host);
+  }
+}
 
-  await measured(bench, nameOf('pull', title), samples, (side) => docker(engines[side].host, 'pull', '-q', from), remove);
-  for (const side of ['ours', 'peer'] as const) await docker(engines[side].host, 'pull', '-q', from);
+async function pullRow(bench: Bench, { title, samples }: Subject, image: string): Promise<void> {
+  const run = (side: Side) => docker(bench.engines[side].host, 'pull', '-q', image);
+  await measured(bench, nameOf('pull', title), samples, run, (side) => removeAll(bench.engines[side].host));
+}
 
+async function pushRow(bench: Bench, { title, image, samples }: Subject, from: string): Promise<void> {
+  for (const { host } of Object.values(bench.engines)) await docker(host, 'pull', '-q', from);
   let target: RegistryProcess | null = null;
   const emptyRegistry = async (side: Side): Promise<void> => {
     await target?.dispose();
     target = await startDebianRegistry({ wrapper: bench.wrapper });
-    await docker(engines[side].host, 'tag', from, `${target.host}/${image}`);
+    await docker(bench.engines[side].host, 'tag', from, `${target.host}/${image}`);
   };
-  const push = (side: Side) => docker(engines[side].host, 'push', '-q', `${target?.host}/${image}`);
-  await measured(bench, nameOf('push', title), samples, push, emptyRegistry);
+  const run = (side: Side) => docker(bench.engines[side].host, 'push', '-q', `${target?.host}/${image}`);
+  await measured(bench, nameOf('push', title), samples, run, emptyRegistry);
   await (target as RegistryProcess | null)?.dispose();
-  for (const side of ['ours', 'peer'] as const) await removeAll(engines[side].host);
+}
 
-  await docker(engines.peer.host, 'pull', '-q', from);
-  await docker(engines.peer.host, 'save', '-o', archive, from);
-  await measured(bench, nameOf('load', title), samples, (side) => docker(engines[side].host, 'load', '-q', '-i', archive), remove);
-  for (const side of ['ours', 'peer'] as const) await docker(engines[side].host, 'load', '-q', '-i', archive);
+/** What the peer saved of the image. */
+async function archiveOf({ engines, directory }: Bench, image: string): Promise<string> {
+  const path = join(directory, 'archive.tar');
+  await docker(engines.peer.host, 'pull', '-q', image);
+  await docker(engines.peer.host, 'save', '-o', path, image);
+  return path;
+}
+
+async function loadRow(bench: Bench, { title, samples }: Subject, image: string): Promise<void> {
+  const archive = await archiveOf(bench, image);
+  const run = (side: Side) => docker(bench.engines[side].host, 'load', '-q', '-i', archive);
+  await measured(bench, nameOf('load', title), samples, run, (side) => removeAll(bench.engines[side].host));
+}
+
+async function saveRow(bench: Bench, { title, samples }: Subject, image: string): Promise<void> {
+  const archive = await archiveOf(bench, image);
+  for (const { host } of Object.values(bench.engines)) await docker(host, 'load', '-q', '-i', archive);
   // Not to a file, whose writing would be measured with it.
-  const save = (side: Side) => succeed(['/bin/sh', '-c', `docker -H ${engines[side].host} save ${from} >/dev/null`]);
-  await measured(bench, nameOf('save', title), samples, save);
-  for (const side of ['ours', 'peer'] as const) await removeAll(engines[side].host);
+  const run = (side: Side) => succeed(['/bin/sh', '-c', `docker -H ${bench.engines[side].host} save ${image} >/dev/null`]);
+  await measured(bench, nameOf('save', title), samples, run);
 }
 
 /** Time and peak memory of the same rounds. */
