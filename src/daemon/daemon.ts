@@ -17,6 +17,7 @@ import { type Listener, listenOn, type MakeServer } from './listener.ts';
 import { type Reload, reloadOptions } from './reload.ts';
 import { serviceNotifier } from './service-notify.ts';
 import { warmThreadPool } from './thread-pool.ts';
+import { watchDefects } from './watch-defects.ts';
 
 /** How long requests may take to finish when the daemon stops. */
 const drainMs = 5000;
@@ -44,7 +45,7 @@ export async function runDaemon(argv: readonly string[], environment: NodeJS.Pro
 
 async function serveUntilStopped(argv: readonly string[], options: DaemonOptions, environment: NodeJS.ProcessEnv): Promise<void> {
   const logger = createDaemonLog(options);
-  watchDefects(logger);
+  watchDefects(logger, 'the daemon ends, containers keep running');
   await warmThreadPool(environment);
   await using cleanup = new AsyncDisposableStack();
   const dataRoot = openDataRoot(options);
@@ -145,20 +146,6 @@ function renewCertificates(listeners: readonly Listener[], logger: Logger): void
 function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', machineStops] as const) process.on(signal, () => resolve(signal));
-  });
-}
-
-/** A defect in one request must not end the others'; after an uncaught exception nothing is sure any more, and containers survive an exit. */
-function watchDefects(logger: Logger): void {
-  process.on('unhandledRejection', (reason) => {
-    logger.error(
-      { error: errorText(reason), stack: reason instanceof Error ? reason.stack : undefined },
-      'defect: a promise was rejected unseen',
-    );
-  });
-  process.on('uncaughtException', (error) => {
-    logger.error({ error: errorText(error), stack: error.stack }, 'defect: the daemon ends, containers keep running');
-    process.exit(2);
   });
 }
 

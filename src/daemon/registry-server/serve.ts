@@ -22,6 +22,7 @@ import { createRegistryPage } from '../../registry/page/registry-page.ts';
 import { Webhooks } from '../../registry/policy/webhooks.ts';
 import { createDaemonLog, type ReloadableLogger } from '../daemon-log.ts';
 import { serviceNotifier } from '../service-notify.ts';
+import { watchDefects } from '../watch-defects.ts';
 import { serveControl } from './control-socket.ts';
 import { type OpenRegistry, openRegistry } from './open-registry.ts';
 import { type RegistryMaterial, readMaterial } from './registry-material.ts';
@@ -36,7 +37,7 @@ const drainMs = 30_000;
 export async function serveRegistry(readOptions: () => ServeOptions, environment: NodeJS.ProcessEnv): Promise<void> {
   const options = readOptions();
   const logger = createDaemonLog({ logLevel: options.log.level, logFormat: options.log.format });
-  watchDefects(logger);
+  watchDefects(logger, 'the registry ends');
   const stop = new StopSignals();
   await using cleanup = new AsyncDisposableStack();
   const material = await readMaterial(options);
@@ -341,18 +342,5 @@ function listenOn(server: Server, { host, port }: ListenAddress): Promise<string
       const bound = server.address();
       resolve(`${name}:${bound !== null && typeof bound === 'object' ? bound.port : port}`);
     });
-  });
-}
-
-function watchDefects(logger: ReloadableLogger): void {
-  process.on('unhandledRejection', (reason) => {
-    logger.error(
-      { error: errorText(reason), stack: reason instanceof Error ? reason.stack : undefined },
-      'defect: a promise was rejected unseen',
-    );
-  });
-  process.on('uncaughtException', (error) => {
-    logger.error({ error: errorText(error), stack: error.stack }, 'defect: the registry ends');
-    process.exit(2);
   });
 }
