@@ -27,6 +27,7 @@ import { RegistryRefusal } from '../registry-refusal.ts';
 import type { RepositoryState } from '../repository-state.ts';
 import { UploadFiles } from '../upload-files.ts';
 import type { FetchWork } from './blob-fetch.ts';
+import { Portions } from './portions.ts';
 
 export interface CacheStoreOptions {
   readonly root: string;
@@ -41,6 +42,9 @@ const streamBatchBytes = 512 * 1024;
 const evictTo = 0.9;
 /** A fetch that was cut is kept for so long. */
 const partialPatienceMs = 7 * 24 * 3_600_000;
+/** When upstream pauses for so long, what came is written for those who wait for it. */
+const writePauseMs = 20;
+const portionBytes = 8 * 1024 * 1024;
 /** Notes of use are written down no more often than this. */
 const useNoteMs = 60_000;
 
@@ -161,10 +165,18 @@ export class CacheStore {
       startsAt = 0;
     }
     const run = async (grown: (bytes: number) => void) => {
-      await this.#files.append(id, bring(startsAt), grown);
+      await this.#write(id, new Portions(bring(startsAt), { pauseMs: writePauseMs, mostBytes: portionBytes }), grown);
       await this.#keep(id, name, digest, sizeBytes);
     };
     return { path, keptPath: this.#blobs.path(digest), startsAt, run };
+  }
+
+  async #write(id: string, source: Portions, grown: (bytes: number) => void): Promise<void> {
+    try {
+      while (!source.ended) await this.#files.append(id, source.portion(), grown);
+    } finally {
+      await source.close();
+    }
   }
 
   async #keep(id: string, name: string, digest: Digest, sizeBytes: number): Promise<void> {
