@@ -13,6 +13,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../base/brand.ts';
+import { EngineError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ImageStore } from '../../images/image-store.ts';
 import type { OwnRegistry } from '../../images/push.ts';
@@ -53,7 +54,11 @@ export async function openDaemonRegistry(
   const server = await RunningRegistry.open(options, await readMaterial(options), leveled(logger), shared);
   cleanup.defer(() => server.close());
   cleanup.defer(store.sweeper.addOwner({ name: 'the registry of this daemon', holds: (digest) => server.needsBlob(digest) }));
-  const addresses = await server.listen();
+  const addresses = await server.listen().catch((cause: unknown) => {
+    throw cause instanceof EngineError
+      ? invalid(`the registry of this daemon: ${cause.message}. Give another address: --with-registry=HOST:PORT`, { cause })
+      : cause;
+  });
   logger.info({ addresses, root: lock.path }, 'the registry of this daemon is ready');
   const domains = new Set(addresses.flatMap(domainsOf));
   const opened = cleanup.move();
