@@ -220,7 +220,7 @@ export const lifeLines: readonly CompatLine[] = [
   },
   {
     name: 'attach: signals pass',
-    script: `docker run -d --name ae ${patient} >/dev/null; docker attach --no-stdin ae & p=$!; sleep 0.7; kill -TERM $p; wait $p; echo $?; docker inspect -f "{{.State.Status}} {{.State.ExitCode}}" ae; docker rm ae`,
+    script: `docker run -d --name ae ${patient} >/dev/null; docker attach --no-stdin ae & p=$!; sleep 2; kill -TERM $p; wait $p; echo $?; docker inspect -f "{{.State.Status}} {{.State.ExitCode}}" ae; docker rm ae`,
   },
   {
     name: 'run: signals pass',
@@ -240,7 +240,7 @@ export const lifeLines: readonly CompatLine[] = [
   {
     name: 'exec: of a paused one, of one that ends',
     script:
-      'docker run -d --name exc busybox sleep 100 >/dev/null; docker pause exc >/dev/null; docker exec exc true; echo $?; docker unpause exc >/dev/null; docker exec exc sleep 60 & sleep 0.7; docker kill exc; wait $!; echo $?; docker rm exc',
+      'docker run -d --name exc busybox sleep 100 >/dev/null; docker pause exc >/dev/null; docker exec exc true; echo $?; docker unpause exc >/dev/null; docker exec exc sleep 60 & sleep 2; docker kill exc; wait $!; echo $?; docker rm exc',
   },
   {
     name: 'exec: a terminal',
@@ -250,7 +250,7 @@ export const lifeLines: readonly CompatLine[] = [
   {
     name: 'exec: as ps and inspect see it',
     script:
-      'docker run -d --name exe busybox sleep 100 >/dev/null; docker exec -d exe sleep 50; sleep 0.3; docker inspect -f "{{len .ExecIDs}}" exe; docker top exe -eo pid,args | sed "s,^ *[0-9]* *,," | sort; docker rm -f exe',
+      'docker run -d --name exe busybox sleep 100 >/dev/null; docker exec -d exe sleep 50; sleep 1; docker inspect -f "{{len .ExecIDs}}" exe; docker top exe -eo pid,args | sed "s,^ *[0-9]* *,," | sort; docker rm -f exe',
   },
   // namespaces and the rest of the configuration
   { name: 'init', script: 'docker run --rm --init busybox sh -c "cat /proc/1/comm | wc -c; echo \\$\\$ | wc -l"' },

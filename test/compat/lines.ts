@@ -154,7 +154,7 @@ export const lines: readonly CompatLine[] = [
   {
     name: 'exec -d',
     script:
-      'docker run -d --name ex4 busybox sleep 100; docker exec -d ex4 touch /made; sleep 0.5; docker exec ex4 ls /made; docker rm -f ex4',
+      'docker run -d --name ex4 busybox sleep 100; docker exec -d ex4 touch /made; sleep 1; docker exec ex4 ls /made; docker rm -f ex4',
   },
   {
     name: 'logs: tail and timestamps',
@@ -241,7 +241,7 @@ export const lines: readonly CompatLine[] = [
   { name: 'wait of an ended one', script: 'docker run --name wt busybox sh -c "exit 11"; docker wait wt; docker rm wt' },
   {
     name: 'attach sees output and exit',
-    script: 'docker run -d --name at busybox sh -c "sleep 0.5; echo late; exit 6"; docker attach at; echo $?; docker rm at',
+    script: 'docker run -d --name at busybox sh -c "sleep 2; echo late; exit 6"; docker attach at; echo $?; docker rm at',
   },
   {
     name: 'diff of exit codes: OOM',
