@@ -101,6 +101,8 @@ class Push {
   readonly #platform: Platform | null;
   readonly #report: Report;
   readonly #lines: LayerLines;
+  /** Layers whose line is there. */
+  readonly #prepared = new Set<Digest>();
   readonly #signal: AbortSignal;
   /** Where this goes, if it is ours. */
   readonly #own: OwnRegistry | null;
@@ -161,6 +163,8 @@ class Push {
     const isIndex = tagged.descriptor.digest !== tagged.manifest.digest;
     if (this.#platform !== null) return await this.#onePlatform(record, tagged, this.#platform);
     if (!isIndex) {
+      // Told before they are compressed, which takes its time.
+      for (const diffId of record.config.rootfs.diff_ids.toReversed()) this.#prepare(diffId as string as Digest);
       // To ourselves it goes as it is: what is compressed would be kept a second time.
       const target = this.#own ? tagged : await pushableTarget(this.#store, record, tagged, lease);
       return { documents: await documentsOf(blobs, target.descriptor), target };
@@ -205,11 +209,17 @@ class Push {
     return { documents, target: { descriptor, manifest: descriptor, blobs: [...new Set(blobs.map((blob) => blob.digest))] } };
   }
 
+  #prepare(line: Digest): void {
+    if (this.#prepared.has(line)) return;
+    this.#prepared.add(line);
+    this.#lines.say(line, 'Preparing');
+  }
+
   async #sendBlobs(documents: readonly StoredDocument[]): Promise<void> {
     const all = new Map<Digest, StoredBlob>();
     // Topmost first, as Docker tells them.
     for (const { blobs } of documents) for (const blob of blobs.toReversed()) all.set(blob.descriptor.digest, blob);
-    for (const { line } of all.values()) if (line !== null) this.#lines.say(line, 'Preparing');
+    for (const { line } of all.values()) if (line !== null) this.#prepare(line);
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#signal, failure.signal]);
     const outcomes = await Promise.allSettled(
