@@ -307,7 +307,7 @@ suite('containers', { skip }, () => {
   });
 
   test('a restart of the engine changes nothing for a running container: logs, exec, exit code', async () => {
-    const id = await create(['sh', '-c', 'seq 1000; sleep 1; seq 1001 2000; exit 9']);
+    const id = await create(['sh', '-c', 'seq 1000; sleep 3; seq 1001 2000; exit 9']);
     const gone = await create(['sh', '-c', 'sleep 0.3; exit 4']);
     await engine.service.start(id);
     await engine.service.start(gone);
