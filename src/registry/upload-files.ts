@@ -1,6 +1,6 @@
 /**
- * The files of uploads under way: `<root>/<id>`. Bytes go to threads in batches of shared memory, two ahead, so that an upload takes 384 KiB whatever its size and its speed;
- * batches are used again. Each upload stays with one thread, which keeps its hash.
+ * The files of uploads under way: `<root>/<id>`. Bytes go to threads in batches of shared memory, two ahead, so that an upload takes 384 KiB whatever its size and its speed
+ * (3 MiB while there are few: each batch costs two changes of threads); batches are used again. Each upload stays with one thread, which keeps its hash.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -9,27 +9,31 @@ import { EngineError, hasErrnoCode } from '../base/errors.ts';
 import { WorkerCalls } from '../store/worker-call.ts';
 import type { UploadRequest } from './upload-worker.ts';
 
-const batchBytes = 128 * 1024;
+const batchSizes = { few: 1024 * 1024, many: 128 * 1024 } as const;
+/** So many uploads at once are few. */
+const fewUploads = 8;
 const batchesAhead = 2;
 /** Of those that wait to be used again. */
-const spareBatches = 128;
-const idleMs = 60_000;
+const spareBatches = { few: 3 * fewUploads, many: 128 } as const;
 
 type Batch = Uint8Array<SharedArrayBuffer>;
+type BatchSize = keyof typeof batchSizes;
 
 export class UploadFiles {
   readonly #root: string;
   readonly #threads: readonly WorkerCalls[];
   #next = 0;
   readonly #threadOf = new Map<string, WorkerCalls>();
-  readonly #spare: Batch[] = [];
+  readonly #spare: Readonly<Record<BatchSize, Batch[]>> = { few: [], many: [] };
+  #writing = 0;
 
   constructor(root: string) {
     this.#root = root;
     const toError = ({ message, code }: { readonly message: string; readonly code?: string }) => diskError(message, code, root);
+    // They stay: an upload may be silent for long, and its thread has its file open.
     this.#threads = Array.from(
       { length: Math.max(1, Math.min(4, availableParallelism() - 1)) },
-      () => new WorkerCalls(new URL('./upload-worker.ts', import.meta.url), { idleMs, name: 'registry', toError }),
+      () => new WorkerCalls(new URL('./upload-worker.ts', import.meta.url), { name: 'registry', toError }),
     );
   }
 
@@ -57,10 +61,12 @@ export class UploadFiles {
   async append(id: string, source: AsyncIterable<Uint8Array>, grown: (bytes: number) => void): Promise<void> {
     await this.#call({ op: 'open', session: id, path: this.path(id) });
     const ahead: Promise<void>[] = [];
+    const size: BatchSize = ++this.#writing > fewUploads ? 'many' : 'few';
+    const spare = this.#spare[size];
     try {
-      for await (const { batch, filled } of this.#batches(source)) {
+      for await (const { batch, filled } of batches(source, batchSizes[size], spare)) {
         const sent = this.#call({ op: 'append', session: id, bytes: batch.subarray(0, filled) }).then(() => {
-          if (this.#spare.length < spareBatches) this.#spare.push(batch);
+          if (spare.length < spareBatches[size]) spare.push(batch);
           grown(filled);
         });
         sent.catch(() => {});
@@ -70,6 +76,7 @@ export class UploadFiles {
     } finally {
       // Also after a cut: what is on its way to the file is counted before anybody asks.
       const settled = await Promise.allSettled(ahead);
+      this.#writing--;
       await this.#call({ op: 'park', session: id });
       const failed = settled.find((outcome) => outcome.status === 'rejected');
       // biome-ignore lint/correctness/noUnsafeFinally: the first failure of the disk says more than the cut that came of it
@@ -92,32 +99,6 @@ export class UploadFiles {
     await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 
-  /** What had come before a cut is yielded, then the cut is thrown. */
-  async *#batches(source: AsyncIterable<Uint8Array>): AsyncGenerator<{ readonly batch: Batch; readonly filled: number }> {
-    let batch: Batch | null = null;
-    let filled = 0;
-    let cut: { readonly thrown: unknown } | null = null;
-    try {
-      for await (const chunk of source) {
-        for (let at = 0; at < chunk.length; ) {
-          batch ??= this.#spare.pop() ?? new Uint8Array(new SharedArrayBuffer(batchBytes));
-          const part = chunk.subarray(at, at + batchBytes - filled);
-          batch.set(part, filled);
-          filled += part.length;
-          at += part.length;
-          if (filled < batchBytes) continue;
-          yield { batch, filled };
-          batch = null;
-          filled = 0;
-        }
-      }
-    } catch (thrown) {
-      cut = { thrown };
-    }
-    if (batch !== null) yield { batch, filled };
-    if (cut !== null) throw cut.thrown;
-  }
-
   #call<T>(request: UploadRequest): Promise<T> {
     let thread = this.#threadOf.get(request.session);
     if (thread === undefined) {
@@ -126,6 +107,36 @@ export class UploadFiles {
     }
     return thread.call<T>({ ...request });
   }
+}
+
+/** What had come before a cut is yielded, then the cut is thrown. */
+async function* batches(
+  source: AsyncIterable<Uint8Array>,
+  batchBytes: number,
+  spare: Batch[],
+): AsyncGenerator<{ readonly batch: Batch; readonly filled: number }> {
+  let batch: Batch | null = null;
+  let filled = 0;
+  let cut: { readonly thrown: unknown } | null = null;
+  try {
+    for await (const chunk of source) {
+      for (let at = 0; at < chunk.length; ) {
+        batch ??= spare.pop() ?? new Uint8Array(new SharedArrayBuffer(batchBytes));
+        const part = chunk.subarray(at, at + batchBytes - filled);
+        batch.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled < batchBytes) continue;
+        yield { batch, filled };
+        batch = null;
+        filled = 0;
+      }
+    }
+  } catch (thrown) {
+    cut = { thrown };
+  }
+  if (batch !== null) yield { batch, filled };
+  if (cut !== null) throw cut.thrown;
 }
 
 function diskError(message: string, code: string | undefined, root: string): Error {
