@@ -32,12 +32,7 @@ async function openPushes(context: TestContext): Promise<PushBench> {
     async push(reference, more = {}) {
       const said: ImageProgress[] = [];
       const request = { reference, platform: null, credentials: null, ...more };
-      await pushImage(
-        { store, client: registry.client(), slots, ownRegistry: () => null },
-        request,
-        (progress) => said.push(progress),
-        signal,
-      );
+      await pushImage({ store, client: registry.client(), slots, ownRegistry: null }, request, (progress) => said.push(progress), signal);
       return said;
     },
     pull: (reference, platform) =>
