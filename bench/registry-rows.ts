@@ -23,7 +23,6 @@ const rounds = 5;
 const blobBytes = 100_000_000;
 const names = {
   manifest: 'registry: GET of a manifest, 16 connections',
-  head: 'registry: HEAD of a blob, 16 connections',
   blob: 'registry: GET of a 100 MB blob, 4 connections',
   push: 'registry: push of a 100 MB blob',
   memory: 'registry: memory after all that',
@@ -47,7 +46,6 @@ export async function registryRows(): Promise<void> {
     await rate(names.manifest, 'requests/s', servers, ({ url }) =>
       wrk([...accept, '-c16', `${url}${manifestPath}`]).then(({ requests }) => requests),
     );
-    await rate(names.head, 'requests/s', servers, ({ url }) => wrkHead(`${url}/v2/bench/image/blobs/${blob}`));
     await rate(names.blob, 'MB/s', servers, ({ url }) =>
       wrk(['-c4', `${url}/v2/bench/image/blobs/${blob}`]).then(({ megabytes }) => megabytes),
     );
@@ -83,16 +81,6 @@ async function wrk(args: readonly string[]): Promise<WrkFigures> {
   const [, amount = '0', unit = 'B'] = /Transfer\/sec:\s+([\d.]+)([KMG]?B)/.exec(said) ?? [];
   const factor = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 }[unit] ?? 1;
   return { requests: Number(/Requests\/sec:\s+([\d.]+)/.exec(said)?.[1] ?? 0), megabytes: (Number(amount) * factor) / 1e6 };
-}
-
-async function wrkHead(url: string): Promise<number> {
-  const directory = mkdtempSync(join(tmpdir(), 'gantry-wrk-'));
-  try {
-    writeFileSync(join(directory, 'head.lua'), 'wrk.method = "HEAD"\n');
-    return (await wrk(['-c16', '-s', join(directory, 'head.lua'), url])).requests;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
 }
 
 /** A new blob each time. */
