@@ -73,7 +73,7 @@ export const volumeLines: readonly CompatLine[] = [
   {
     name: 'volume: mounts as inspect and ps show them',
     script:
-      'd=$(mktemp -d); docker create --name vm -v vn:/n:ro -v $d:/b:ro --mount type=volume,src=vs,dst=/s,volume-nocopy --mount type=bind,src=$d,dst=/c,readonly --mount type=tmpfs,dst=/t,tmpfs-size=1m --tmpfs /u busybox true >/dev/null; docker inspect -f "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}} {{.Propagation}}{{println}}{{end}}" vm | sort; docker inspect -f "{{json .HostConfig.Binds}} {{json .HostConfig.Mounts}} {{json .HostConfig.Tmpfs}}" vm; docker ps -a --filter volume=vn --format "{{.Names}} {{.LocalVolumes}}"; docker ps -a --filter volume=/c --format "{{.Names}}"; docker ps -aq --filter volume=nope; docker rm vm; docker volume rm vn vs; rm -r $d',
+      'd=$(mktemp -d); docker create --name vm -v vn:/n:ro -v $d:/b:ro --mount type=volume,src=vs,dst=/s,volume-nocopy --mount type=bind,src=$d,dst=/c,readonly --mount type=tmpfs,dst=/t,tmpfs-size=1m --tmpfs /u busybox true >/dev/null; docker inspect -f "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}} {{.Propagation}}{{println}}{{end}}" vm | sort; docker inspect -f "{{range .HostConfig.Binds}}{{println .}}{{end}}" vm | sort; docker inspect -f "{{json .HostConfig.Mounts}} {{json .HostConfig.Tmpfs}}" vm; docker ps -a --filter volume=vn --format "{{.Names}} {{.LocalVolumes}}"; docker ps -a --filter volume=/c --format "{{.Names}}"; docker ps -aq --filter volume=nope; docker rm vm; docker volume rm vn vs; rm -r $d',
   },
   {
     name: 'volume: --volumes-from',
