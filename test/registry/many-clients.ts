@@ -3,6 +3,7 @@
  * that it names, until somebody deletes it. A client that is slower than the grace pushes again what was taken, as any client does.
  */
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Digest } from '../../src/base/brand.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { randomFrom } from '../faults/crash-round.ts';
@@ -64,7 +65,7 @@ export class Crowd {
       const client = new WireClient(this.#options.host);
       const random = randomFrom(seed * 1000 + index);
       try {
-        for (let step = 0; step < operations && !isOver; step++) await this.#step(client, random);
+        for (let step = 0; step < operations && !isOver; ) if (await this.#step(client, random)) step++;
       } catch (thrown) {
         isOver = true;
         throw thrown;
@@ -98,7 +99,8 @@ export class Crowd {
     client.close();
   }
 
-  async #step(client: WireClient, random: () => number): Promise<void> {
+  /** False: no answer came, and the server has come back since. */
+  async #step(client: WireClient, random: () => number): Promise<boolean> {
     const kept = [...this.#kept].filter(({ dying }) => !dying);
     const dice = random();
     const chosen = kept[Math.floor(random() * kept.length)];
@@ -106,10 +108,12 @@ export class Crowd {
       if (dice < 0.45 || chosen === undefined) await this.#push(client, random);
       else if (dice < 0.85) await this.#pull(client, chosen);
       else await this.#delete(client, chosen);
+      return true;
     } catch (thrown) {
       if (!(thrown instanceof NoAnswer) || this.#options.dies !== true) throw thrown;
       this.figures.unanswered++;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await untilAnswered(client);
+      return false;
     }
   }
 
@@ -179,6 +183,14 @@ export class Crowd {
     await client.expect([202, 404], 'DELETE', `/v2/${kept.repository}/manifests/${kept.digest}`);
     this.figures.deletes++;
   }
+}
+
+async function untilAnswered(client: WireClient): Promise<void> {
+  for (const deadline = Date.now() + 120_000; Date.now() < deadline; await delay(50)) {
+    const answer = await client.ask('GET', '/v2/').catch(() => null);
+    if (answer !== null) return;
+  }
+  throw new Error('the registry did not come back within two minutes');
 }
 
 export function crowdText({ pushes, mounts, pulls, deletes, lateManifests, unanswered }: CrowdFigures): string {
