@@ -8,7 +8,7 @@
  * A fetch lives as long as somebody holds a ticket of it; when the last one leaves, the download stops and the partial file stays.
  */
 import type { DiffId, Digest } from '../base/brand.ts';
-import { EngineError, hasErrnoCode, invalid } from '../base/errors.ts';
+import { EngineError, invalid } from '../base/errors.ts';
 import type { BlobSink, downloadBlob } from '../distribution/download-blob.ts';
 import type { BlobDescriptor, Repository } from '../distribution/registry-client.ts';
 import { BlobGrowth } from '../store/blob-growth.ts';
@@ -227,7 +227,7 @@ class BlobFetch implements IncomingBlob {
     } catch (error) {
       this.#failed = true;
       this.#growth.end('failed');
-      throw withAdvice(error);
+      throw error;
     }
   }
 
@@ -277,15 +277,4 @@ class BlobFetch implements IncomingBlob {
       this.#close();
     }
   }
-}
-
-/** What a person can do about a full disk. */
-function withAdvice(error: unknown): unknown {
-  const full = error instanceof EngineError && hasErrnoCode(error.cause, 'ENOSPC', 'EDQUOT');
-  if (!full) return error;
-  return new EngineError(
-    error.code,
-    `${error.message}. Free some space (gantry system df shows what takes it, gantry system prune frees it) and pull again: what was fetched is kept, and the pull goes on where it ended`,
-    { cause: error, details: error.details },
-  );
 }

@@ -28,6 +28,7 @@ import { type Admitted, admitImage, type IncomingImage, layerSources } from './a
 import type { BlobFetches, DownloadBlob, FetchTicket } from './blob-fetches.ts';
 import type { ImageProgress } from './catalogue.ts';
 import { fetchSmall } from './fetch-small.ts';
+import { withFullDiskAdvice } from './full-disk-advice.ts';
 import type { ImageRecord } from './image-records.ts';
 import type { ImageStore } from './image-store.ts';
 import { LayerLines } from './layer-lines.ts';
@@ -149,7 +150,7 @@ class Pull {
       } catch (error) {
         // Somebody else's download that failed, with their credentials or because they left: ours may do better.
         const foreign = [...tickets.values()].some(({ isOwn }) => !isOwn);
-        if (!foreign || this.#signal.aborted || attempt === 3) throw error;
+        if (!foreign || this.#signal.aborted || attempt === 3) throw withFullDiskAdvice(error);
       } finally {
         await Promise.all([...tickets.values()].map((ticket) => ticket.leave()));
       }

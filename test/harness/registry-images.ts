@@ -228,7 +228,7 @@ export function attributeLayers(): readonly LayerRecipe[] {
         { path: 'a/', mode: 0o2775, uid: 1000, gid: 2000 },
         { path: 'a/file', mode: 0o4711, uid: 1, gid: 2, content: 'content', extendedAttributes: attributes },
         { path: 'a/capable', mode: 0o755, content: 'x', extendedAttributes: capability },
-        { path: 'a/hard', type: 'hard-link', linkTarget: 'a/file' },
+        { path: 'a/hard', type: 'hard-link', linkTarget: 'a/file', mode: 0o4711, uid: 1, gid: 2 },
         { path: 'a/soft', linkTarget: '../a/file' },
         { path: 'a/dangling', linkTarget: '/nowhere' },
         { path: 'a/ünï ✓', content: 'name' },
