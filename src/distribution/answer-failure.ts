@@ -102,7 +102,8 @@ function spoken({ code: own, message }: RegistryWords, status: number): string {
   return `${words}: ${message || words}`;
 }
 
-function printable(text: string): string {
+/** What a server says, for a terminal: in one line, without control characters, cut where it is too long. */
+export function printable(text: string): string {
   const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
   return clean.length > textLimit ? `${clean.slice(0, textLimit)}…` : clean;
 }

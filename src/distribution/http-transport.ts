@@ -163,6 +163,9 @@ function startClock(outgoing: ClientRequest, stallMs: number): { stop(): void; t
   return { stop: () => clearTimeout(timer), touch: () => timer.refresh() };
 }
 
+/** For a whole small body. */
+const wholeMs = 5 * 60_000;
+
 /** Reads a whole small body; more than `limitBytes` is an error that names `what`. */
 export async function readWhole(answer: HttpAnswer, limitBytes: number, stallMs: number, what: string): Promise<Buffer> {
   const tooLarge = () =>
@@ -178,11 +181,18 @@ export async function readWhole(answer: HttpAnswer, limitBytes: number, stallMs:
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of bodyChunks(answer, stallMs)) {
-    size += chunk.length;
-    // Leaving the loop destroys the connection: whoever sends a gigabyte is not listened to.
-    if (size > limitBytes) throw tooLarge();
-    chunks.push(chunk);
+  // A byte a minute is no stall, and never ends.
+  const tooSlow = Object.assign(new Error(`it takes longer than ${wholeMs / 60_000} minutes`), { code: 'ETIMEDOUT' });
+  const late = setTimeout(() => answer.body.destroy(tooSlow), wholeMs);
+  try {
+    for await (const chunk of bodyChunks(answer, stallMs)) {
+      size += chunk.length;
+      // Leaving the loop destroys the connection: whoever sends a gigabyte is not listened to.
+      if (size > limitBytes) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } finally {
+    clearTimeout(late);
   }
   return Buffer.concat(chunks);
 }

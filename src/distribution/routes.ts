@@ -100,6 +100,9 @@ function withTaps(agent: HttpAgent): HttpAgent {
   return agent;
 }
 
+/** A proxy that takes connections and says nothing. */
+const tunnelMs = 60_000;
+
 /** TLS through a proxy: `CONNECT host:port`, then TLS inside. */
 function tunnelAgent(proxy: ProxyServer, options: ConstructorParameters<typeof HttpsAgent>[0]): HttpsAgent {
   const agent = new HttpsAgent(options);
@@ -107,6 +110,10 @@ function tunnelAgent(proxy: ProxyServer, options: ConstructorParameters<typeof H
     const host = String(target.host);
     const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${target.port}`;
     const connecting = openTunnel(proxy, authority);
+    // The request that waits for the connection has a clock of its own, but knows nothing of this one.
+    const late = setTimeout(() => connecting.destroy(new Error(`proxy ${proxy.url.host} does not answer to CONNECT`)), tunnelMs);
+    connecting.once('close', () => clearTimeout(late));
+    connecting.once('connect', () => clearTimeout(late));
     connecting.on('error', (failure) => done?.(failure, undefined as unknown as Duplex));
     connecting.on('connect', (answer, socket: Socket) => {
       if (answer.statusCode !== 200) {

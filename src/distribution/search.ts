@@ -2,8 +2,10 @@
  * Docker's search: the index of Docker Hub for plain terms, and of another registry for `host/term`, by the old `/v1/search` where there is one, else by what its
  * catalog lists under the term.
  */
+
 import { isObject, parseJsonObject } from '../oci/json.ts';
 import { splitSearchTerm } from '../oci/search-term.ts';
+import { printable } from './answer-failure.ts';
 import { createEndpointSession, type EndpointSession, type SessionContext } from './endpoint-session.ts';
 import { registryEndpoint } from './endpoints.ts';
 import { discard, readWhole } from './http-transport.ts';
@@ -75,6 +77,7 @@ function passes(result: Found, { official, automated, minStars }: SearchOptions)
   return isWanted(official, result.isOfficial) && isWanted(automated, result.isAutomated) && result.starCount >= minStars;
 }
 
+/** Anybody may describe an image, and terminals print it. */
 function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+  return typeof value === 'string' ? printable(value) : '';
 }

@@ -17,6 +17,8 @@ const rememberMs = 300_000;
 const maxRemembered = 10_000;
 /** bcrypt looks at 72 bytes, as every program does that makes such hashes; longer ones are taken, but not without end. */
 const maxPasswordBytes = 1024;
+/** Longer names are nobody's: what is remembered of guesses must not grow with what is sent. */
+const maxUserBytes = 255;
 /** Of one user from one address: five at once, then one every ten seconds. */
 const failures = { requestsPerSecond: 0.1, burst: 5 };
 /** Of all users from one address: its guesses must not keep the thread from others. */
@@ -66,6 +68,7 @@ export class PasswordCheck {
   }
 
   async check(user: string, password: string, address: string): Promise<PasswordVerdict> {
+    if (Buffer.byteLength(user) > maxUserBytes) return { kind: 'wrong' };
     const hash = this.#users.get(user) ?? null;
     // Never leaves the process, so the key may simply come first; several times as fast as an HMAC, at each request.
     const tag = sha('sha256', `${this.#key}\0${hash ?? ''}\0${password}`, 'buffer');
