@@ -194,6 +194,15 @@ interface Captured {
   readonly credentials?: unknown;
 }
 
+/** Of a body that is JSON, or a tar with one JSON file: `--use-api-socket` brings the known credentials along. Registries may be spelled in several ways there. */
+function jsonOf(body: string): unknown {
+  const text = body.trim();
+  if (text === '') return null;
+  if (!text.includes('\0')) return JSON.parse(text);
+  const { auths, ...rest } = JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)) as { auths: Record<string, unknown> };
+  return { ...rest, auths: Object.fromEntries(Object.entries(auths).map(([server, entry]) => [registryKey(server), entry])) };
+}
+
 const auth = (login: string): string => Buffer.from(login).toString('base64');
 
 const clientConfig = {
@@ -237,12 +246,12 @@ describe('gantry asks for what docker asks for', { skip: docker === undefined ? 
         response.setHeader('Ostype', 'linux');
         const url = (request.url ?? '').replace(/^\/v[\d.]+/, '');
         if (url === '/_ping') return void response.end('OK');
-        const body = Buffer.concat(chunks).toString();
+        const body = jsonOf(Buffer.concat(chunks).toString());
         const auth = request.headers['x-registry-auth'];
         captured.push({
           method: request.method,
           url,
-          body: body.trim() === '' ? null : JSON.parse(body),
+          body,
           ...(typeof auth === 'string' ? { credentials: credentialsOf(auth) } : {}),
         });
         response.writeHead(request.method === 'DELETE' ? 204 : 200, { 'content-type': 'application/json' });
