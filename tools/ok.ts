@@ -22,7 +22,10 @@ const steps: readonly (readonly [string, readonly string[]])[] = [
 // Each test file is a process of its own, and most load the same modules: their types are stripped and they are compiled once.
 for (const [command, args] of steps) {
   const started = Date.now();
-  const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, NODE_COMPILE_CACHE: resolve('.cache/compiled') } });
+  const { status } = spawnSync(command, args, {
+    stdio: 'inherit',
+    env: { ...process.env, NODE_COMPILE_CACHE: resolve('.cache/compiled') },
+  });
   console.log(
     `${status === 0 ? 'ok' : 'FAILED'}: ${command === process.execPath ? 'unit tests' : command} (${((Date.now() - started) / 1000).toFixed(1)} s)`,
   );
