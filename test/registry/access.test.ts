@@ -283,8 +283,15 @@ describe('gantry registry serve: access', { skip }, () => {
     assert.equal(answer.headers.get('access-control-allow-origin'), null);
   });
 
+  async function openUploads(): Promise<number> {
+    const metrics = await (await fetch(`${registry.url}/metrics`, { headers: bob })).text();
+    return Number(/^gantry_registry_open_uploads (\d+)$/m.exec(metrics)?.[1]);
+  }
+
   it('SIGTERM lets a request that has begun finish, and takes no other', async () => {
     const blob = Buffer.alloc(4096, 'late');
+    // Other tests may have left some.
+    const before = await openUploads();
     const upload = request(`${registry.url}/v2/public/late/blobs/uploads/?digest=${digestOf(blob)}`, {
       method: 'POST',
       headers: { ...bob, 'Content-Length': blob.length },
@@ -293,8 +300,7 @@ describe('gantry registry serve: access', { skip }, () => {
       upload.once('response', (answer) => resolve(answer.statusCode ?? 0)).once('error', reject),
     );
     upload.write(blob.subarray(0, 100));
-    while (!(await (await fetch(`${registry.url}/metrics`, { headers: bob })).text()).includes('gantry_registry_open_uploads 1'))
-      await delay(20);
+    while ((await openUploads()) === before) await delay(20);
     const stopped = registry.stop();
     while (
       await fetch(`${registry.url}/healthz`).then(
