@@ -260,8 +260,7 @@ class LocalRepository implements RegistryRepository {
   }
 
   tag(name: string): TagInfo | null {
-    const found = this.#state?.tags.get(name);
-    return found === undefined ? null : { digest: found.digest, movedAt: new Date(found.movedAt) };
+    return this.#state?.tagInfo(name) ?? null;
   }
 
   async tags(page: Page): Promise<PageOf<string>> {
@@ -269,14 +268,7 @@ class LocalRepository implements RegistryRepository {
   }
 
   manifests(): readonly ManifestInfo[] {
-    const state = this.#state;
-    if (state === null) return [];
-    const tags = Map.groupBy(state.tagNames, (tag) => state.tags.get(tag)?.digest);
-    return [...state.manifests.values()].map((manifest) => ({
-      ...manifest,
-      pushedAt: new Date(manifest.pushedAt),
-      tags: tags.get(manifest.digest) ?? [],
-    }));
+    return this.#state?.manifestInfos() ?? [];
   }
 
   async manifest(reference: string): Promise<StoredManifest | null> {

@@ -5,6 +5,7 @@
  * Memory, measured with 1 000 000 blobs and 100 000 tags: see docs/registry.md.
  */
 import type { Digest } from '../base/brand.ts';
+import type { ManifestInfo, TagInfo } from './registry.ts';
 import { SortedNames } from './sorted-names.ts';
 
 /** A digest that a repository has, or that one of its manifests names. */
@@ -53,6 +54,21 @@ export class RepositoryState {
 
   get exists(): boolean {
     return this.manifests.size > 0 || this.links > 0;
+  }
+
+  tagInfo(tag: string): TagInfo | null {
+    const found = this.tags.get(tag);
+    return found === undefined ? null : { digest: found.digest, movedAt: new Date(found.movedAt) };
+  }
+
+  /** Each with its tags, in one look over them. */
+  manifestInfos(): readonly ManifestInfo[] {
+    const tags = Map.groupBy(this.tagNames, (tag) => this.tags.get(tag)?.digest);
+    return [...this.manifests.values()].map((manifest) => ({
+      ...manifest,
+      pushedAt: new Date(manifest.pushedAt),
+      tags: tags.get(manifest.digest) ?? [],
+    }));
   }
 
   /** Size of the blob, when it is linked here. */

@@ -41,18 +41,11 @@ export class KeptRepository implements RegistryRepository {
   }
 
   tag(name: string): TagInfo | null {
-    const found = this.#state?.tags.get(name);
-    return found === undefined ? null : { digest: found.digest, movedAt: new Date(found.movedAt) };
+    return this.#state?.tagInfo(name) ?? null;
   }
 
   manifests(): readonly ManifestInfo[] {
-    const state = this.#state;
-    if (state === null) return [];
-    return [...state.manifests.values()].map((manifest) => ({
-      ...manifest,
-      pushedAt: new Date(manifest.pushedAt),
-      tags: state.tagsOf(manifest.digest),
-    }));
+    return this.#state?.manifestInfos() ?? [];
   }
 
   async tags(page: Page): Promise<PageOf<string>> {
