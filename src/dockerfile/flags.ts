@@ -4,6 +4,7 @@
  */
 import { nearest } from '../base/near-miss.ts';
 import { InstructionProblem } from './dockerfile-error.ts';
+import { isBlank, quotedChars } from './quoting.ts';
 import { type Rest, spot, type Word } from './words.ts';
 
 /** `list` may be repeated; `switch` may stand alone. */
@@ -35,11 +36,6 @@ export class Flags {
 
   list(name: string): readonly Word[] {
     return this.#values.get(name) ?? [];
-  }
-
-  /** In the order of the names given, for messages. */
-  get isEmpty(): boolean {
-    return this.#values.size === 0;
   }
 }
 
@@ -84,28 +80,12 @@ function unknownFlag(name: string, word: Word, known: readonly string[]): Instru
 }
 
 function endOfWord(text: string, start: number, escapeToken: string): number {
-  let quote = '';
-  for (let at = start; at < text.length; at++) {
-    const char = text.charAt(at);
-    if (quote === '' && /\s/.test(char)) return at;
-    if (char === escapeToken && quote !== "'") at++;
-    else if (quote === char) quote = '';
-    else if (quote === '' && (char === '"' || char === "'")) quote = char;
-  }
+  for (const char of quotedChars(text.slice(start), escapeToken)) if (isBlank(char)) return start + char.at;
   return text.length;
 }
 
 function unquoted(text: string, escapeToken: string): string {
-  let result = '';
-  let quote = '';
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charAt(at);
-    if (char === escapeToken && quote !== "'" && at + 1 < text.length) result += text.charAt(++at);
-    else if (quote === char) quote = '';
-    else if (quote === '' && (char === '"' || char === "'")) quote = char;
-    else result += char;
-  }
-  return result;
+  return [...quotedChars(text, escapeToken)].map(({ value }) => value).join('');
 }
 
 function skipBlanks(text: string, from: number): number {

@@ -4,6 +4,7 @@
  * An opener is a whole shell word `[fd]<<[-][blank]WORD`; glued to something (`cat<<X`) or quoted as a whole it is none, and with an unbalanced quote anywhere on the
  * line there is none at all. A quoted WORD keeps its body from being expanded.
  */
+import { quotedChars } from './quoting.ts';
 import { quotedWords, type Rest, type Word } from './words.ts';
 
 export interface HeredocOpener {
@@ -41,14 +42,11 @@ function opener(word: Word, next: Word | undefined, rest: Rest): HeredocOpener |
 
 /** Without this a line with an apostrophe in it would lose what follows. */
 function balanced(text: string, escapeToken: string): boolean {
-  let quote = '';
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charAt(at);
-    if (char === escapeToken && quote !== "'") at++;
-    else if (quote === char) quote = '';
-    else if (quote === '' && (char === '"' || char === "'")) quote = char;
+  const chars = quotedChars(text, escapeToken);
+  for (;;) {
+    const { done, value } = chars.next();
+    if (done) return !value;
   }
-  return quote === '';
 }
 
 /** Null: the file ends before its terminator. `keepTabs`: the shell will take them off itself. */

@@ -53,7 +53,7 @@ const forms: Readonly<Record<string, Form>> = {
   ONBUILD: { flags: noFlags, read: onbuild },
 };
 
-export const instructionNames: readonly string[] = Object.keys(forms);
+const instructionNames: readonly string[] = Object.keys(forms);
 
 export function parseInstruction(text: InstructionText): InstructionBody {
   const name = text.keyword.text.toUpperCase();

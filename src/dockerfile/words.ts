@@ -1,5 +1,6 @@
 /** How the arguments of instructions fall into words, before anything is expanded. Every word knows where it stood. */
 import { InstructionProblem } from './dockerfile-error.ts';
+import { isBlank, quotedChars } from './quoting.ts';
 
 export interface Word {
   readonly text: string;
@@ -22,21 +23,13 @@ export function plainWords({ text, offset }: Rest): readonly Word[] {
 export function quotedWords({ text, offset }: Rest, escapeToken: string): readonly Word[] {
   const words: Word[] = [];
   let start = -1;
-  let quote = '';
   const end = (at: number) => {
     if (start !== -1) words.push({ text: text.slice(start, at), offset: offset + start });
     start = -1;
   };
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charAt(at);
-    if (quote === '' && /\s/.test(char)) {
-      end(at);
-      continue;
-    }
-    if (start === -1) start = at;
-    if (char === escapeToken && quote !== "'") at++;
-    else if (quote === char) quote = '';
-    else if (quote === '' && (char === '"' || char === "'")) quote = char;
+  for (const char of quotedChars(text, escapeToken)) {
+    if (isBlank(char)) end(char.at);
+    else if (start === -1) start = char.at;
   }
   end(text.length);
   return words;

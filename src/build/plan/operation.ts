@@ -15,9 +15,6 @@ import type { LayerRef } from '../../store/layer-store.ts';
 
 export type Operation = ScratchOperation | ImageOperation | ContextOperation | RunOperation | CopyOperation | DirectoryOperation;
 
-/** What makes a layer. */
-export type LayerOperation = RunOperation | CopyOperation | DirectoryOperation;
-
 export interface ScratchOperation {
   readonly kind: 'scratch';
 }
