@@ -12,6 +12,9 @@ import { copyMap, isObject, type JsonObject, parseJsonObject, refuseCaseVariants
 /** Docker itself stops nowhere; a config beyond this is an attack (SECURITY.md row 6). */
 export const imageConfigLimitBytes = 8 * 1024 * 1024;
 
+/** Of images that say none, as Docker sets it. */
+export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 export interface ImageConfig {
   /** RFC 3339 as written by the builder. */
   readonly created?: string;

@@ -11,6 +11,7 @@ import type { Instruction, Stage } from '../../dockerfile/instruction.ts';
 import { type Dockerfile, parseDockerfile } from '../../dockerfile/parse-dockerfile.ts';
 import { type BuildSettings, GlobalScope, StageScope } from '../../dockerfile/scope.ts';
 import { spot, type Word } from '../../dockerfile/words.ts';
+import { defaultPath } from '../../oci/image-config.ts';
 import { type Platform, parsePlatform } from '../../oci/platform.ts';
 import { canonicalReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { BaseImage, BuildPlan, PlanSources, StageResult } from './build-plan.ts';
@@ -24,7 +25,7 @@ export interface PlanSettings extends BuildSettings {
   readonly network: 'default' | 'none' | 'host';
 }
 
-const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const searchPath = `PATH=${defaultPath}`;
 const buildContext: ContextOperation = { kind: 'context', name: '' };
 /** Known to the builder itself: nobody has to declare them. */
 const builtInArgument = /^(BUILDKIT_.*|SOURCE_DATE_EPOCH|ATTEST_.*)$/;
@@ -227,7 +228,7 @@ interface StageStart {
 }
 
 function onScratch(globals: GlobalScope, platform: Platform): StageStart {
-  const config = { Env: [defaultPath], WorkingDir: '/' };
+  const config = { Env: [searchPath], WorkingDir: '/' };
   return {
     root: { kind: 'scratch' },
     scope: StageScope.onImage(globals, environmentMap(config.Env)),
@@ -242,7 +243,7 @@ function onScratch(globals: GlobalScope, platform: Platform): StageStart {
 
 function onBase(globals: GlobalScope, base: BaseImage, platform: Platform): StageStart {
   const { OnBuild = [], ...own } = base.config.config;
-  const Env = own.Env?.some((entry) => entry.startsWith('PATH=')) ? own.Env : [...(own.Env ?? []), defaultPath];
+  const Env = own.Env?.some((entry) => entry.startsWith('PATH=')) ? own.Env : [...(own.Env ?? []), searchPath];
   return {
     root: { kind: 'image', reference: base.reference, layers: base.layers },
     scope: StageScope.onImage(globals, environmentMap(Env)),

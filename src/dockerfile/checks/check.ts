@@ -3,13 +3,15 @@ import type { Instruction, Stage } from '../instruction.ts';
 import type { Dockerfile } from '../parse-dockerfile.ts';
 import type { BuildSettings, GlobalScope } from '../scope.ts';
 import type { Place } from '../source-range.ts';
-import type { StageView } from './stage-views.ts';
+import type { StageView, UnsetVariable } from './stage-views.ts';
 
 export interface CheckContext {
   readonly dockerfile: Dockerfile;
   readonly settings: BuildSettings;
   readonly globals: GlobalScope;
   readonly stages: readonly StageView[];
+  /** Variables of FROM that nobody declared. */
+  readonly unsetInFrom: readonly UnsetVariable[];
   /** Whether the context hides a path; null: there is no context to look at. */
   readonly isIgnored: ((path: string) => boolean) | null;
 }

@@ -37,8 +37,8 @@ export interface CheckReport {
 
 export function runChecks({ dockerfile, settings, isIgnored, environmentOf }: CheckInput): CheckReport {
   const options = chosenOptions(dockerfile, settings);
-  const { globals, views } = walkStages(dockerfile, settings, environmentOf);
-  const context: CheckContext = { dockerfile, settings, globals, stages: views, isIgnored };
+  const { globals, views, unsetInFrom } = walkStages(dockerfile, settings, environmentOf);
+  const context: CheckContext = { dockerfile, settings, globals, stages: views, unsetInFrom, isIgnored };
   const warnings = rules.filter((rule) => isOn(rule, options)).flatMap((rule) => warningsOf(rule, context));
   return { warnings: warnings.toSorted((a, b) => a.place.startLine - b.place.startLine), areErrors: options.error };
 }

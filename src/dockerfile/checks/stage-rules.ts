@@ -46,8 +46,8 @@ function* fixedPlatform({ dockerfile }: CheckContext): Generator<Finding> {
   }
 }
 
-function* undeclared({ dockerfile, settings, globals }: CheckContext): Generator<Finding> {
-  for (const { name, instruction, known } of walkStages(dockerfile, settings, () => null).unsetInFrom) {
+function* undeclared({ unsetInFrom, globals }: CheckContext): Generator<Finding> {
+  for (const { name, instruction, known } of unsetInFrom) {
     const meant = nearest(name, [...known, ...globals.names()]);
     yield finding(instruction, `FROM argument '${name}' is not declared${meant === null ? '' : ` (did you mean ${meant}?)`}`);
   }

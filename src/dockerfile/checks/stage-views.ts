@@ -1,5 +1,6 @@
 /** The stages of a Dockerfile gone through in order, each instruction with the variables that it used and nobody had set. */
 
+import { defaultPath } from '../../oci/image-config.ts';
 import { InstructionProblem } from '../dockerfile-error.ts';
 import { type ExpandOptions, expand } from '../expand.ts';
 import type { Instruction, Stage } from '../instruction.ts';
@@ -35,7 +36,7 @@ export interface StageWalk {
   readonly unsetInFrom: readonly UnsetVariable[];
 }
 
-const scratchEnvironment: ReadonlyMap<string, string> = new Map([['PATH', '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin']]);
+const scratchEnvironment: ReadonlyMap<string, string> = new Map([['PATH', defaultPath]]);
 
 export function walkStages(dockerfile: Dockerfile, settings: BuildSettings, environmentOf: BaseEnvironment): StageWalk {
   const globals = new GlobalScope(settings);
