@@ -23,7 +23,7 @@ export const resourceLines: readonly CompatLine[] = [
   },
   {
     name: 'pause: events',
-    script: `${sleeper} --name pf busybox sleep 1000 >/dev/null; docker pause pf >/dev/null; docker unpause pf >/dev/null; docker events --since 30s --until 0s --filter container=pf --format "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}" --filter event=pause --filter event=unpause; docker rm -f pf`,
+    script: `${sleeper} --name pf busybox sleep 1000 >/dev/null; docker pause pf >/dev/null; docker unpause pf >/dev/null; sleep 1.1; docker events --since 30s --until 0s --filter container=pf --format "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}" --filter event=pause --filter event=unpause; docker rm -f pf`,
   },
   { name: 'stats: of a missing container', script: 'docker stats --no-stream nope; echo $?' },
   {

@@ -37,6 +37,8 @@ export interface StageResult {
   readonly config: ConfigDraft;
   readonly author: string | null;
   readonly platform: Platform;
+  /** Seconds since 1970: what its operations clamp times to, and when the image says it was made. */
+  readonly epoch: number;
   /** Null: scratch. Its history and layers come first. */
   readonly base: BaseImage | null;
   /** Of this build's own instructions, base stages of this file included. */

@@ -43,6 +43,8 @@ export interface RunOperation {
   readonly kind: 'run';
   readonly step: Step;
   readonly parent: Operation;
+  /** Seconds since 1970: no file of the layer is younger. */
+  readonly epoch: number;
   readonly argv: readonly string[];
   /** `NAME=value`: ENV, declared ARGs. */
   readonly environment: readonly string[];
@@ -109,6 +111,8 @@ export interface CopyOperation {
   readonly kind: 'copy';
   readonly step: Step;
   readonly parent: Operation;
+  /** Seconds since 1970: the time of every file copied. */
+  readonly epoch: number;
   readonly sources: readonly CopyInput[];
   /** Absolute; a `/` at its end says that it is a directory. */
   readonly destination: string;
@@ -145,6 +149,7 @@ export interface DirectoryOperation {
   readonly kind: 'directory';
   readonly step: Step;
   readonly parent: Operation;
+  readonly epoch: number;
   readonly path: string;
   readonly owner: string;
 }

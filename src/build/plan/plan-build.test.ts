@@ -37,6 +37,7 @@ function plan(source: string, given: Given = {}): Promise<BuildPlan> {
     buildPlatform: amd64,
     target: given.target ?? null,
     network: 'default' as const,
+    epoch: null,
   };
   return planBuild(parseDockerfile(source), settings, sourcesOf(given));
 }

@@ -23,6 +23,8 @@ import { mountSourceNames } from './run-mounts.ts';
 export interface PlanSettings extends BuildSettings {
   /** Of RUNs that don't say. */
   readonly network: 'default' | 'none' | 'host';
+  /** Seconds since 1970; null: when the base image was made, 0 on scratch. A stage on a stage has that one's. */
+  readonly epoch: number | null;
 }
 
 const searchPath = `PATH=${defaultPath}`;
@@ -85,7 +87,7 @@ class Planner {
     const stage = this.#stage(index);
     const replaced = stage.name === null ? null : this.#sources.namedContext(stage.name);
     const platform = located(stage.from, () => this.#platformOf(stage));
-    if (replaced?.kind === 'files') return contextStage(this.#globals, replaced.operation, platform);
+    if (replaced?.kind === 'files') return contextStage(this.#globals, replaced.operation, platform, this.#settings.epoch ?? 0);
     const reference = replaced?.kind === 'image' ? replaced.reference : located(stage.from, () => this.#referenceOf(stage));
     const below = replaced ? null : this.#stageBelow(reference, index);
     const start = below === null ? await this.#onImage(reference, platform, stage) : onStage(await this.stage(below), platform);
@@ -105,6 +107,7 @@ class Planner {
         platform: start.platform,
         network: this.#settings.network,
         hiddenEnvironment: [...this.#globals.proxies()].map(([key, value]) => `${key}=${value}`),
+        epoch: start.epoch,
         cacheNamespace: this.#settings.buildArguments.get('BUILDKIT_CACHE_MOUNT_NS') ?? '',
         stageTitle: stages.length === 1 ? '' : `${name} `,
         stepCount: 1 + instructions.filter(({ kind }) => stepKinds.includes(kind)).length,
@@ -120,6 +123,7 @@ class Planner {
       config: start.state.config,
       author: author ?? start.author,
       platform: start.platform,
+      epoch: start.epoch,
       base: start.base,
       history: [...start.history, ...history],
     };
@@ -203,12 +207,13 @@ class Planner {
   }
 
   async #onImage(reference: string, platform: Platform, stage: Stage): Promise<StageStart> {
-    if (reference === 'scratch') return onScratch(this.#globals, platform);
+    const { epoch } = this.#settings;
+    if (reference === 'scratch') return onScratch(this.#globals, platform, epoch ?? 0);
     const context = this.#sources.namedContext(reference);
-    if (context?.kind === 'files') return { ...onScratch(this.#globals, platform), root: context.operation };
+    if (context?.kind === 'files') return { ...onScratch(this.#globals, platform, epoch ?? 0), root: context.operation };
     try {
       const name = context?.reference ?? imageName(reference, stage.from.image);
-      return onBase(this.#globals, await this.#sources.image(name, platform), platform);
+      return onBase(this.#globals, await this.#sources.image(name, platform), platform, epoch);
     } catch (thrown) {
       throw atInstruction(stage.from, thrown);
     }
@@ -221,13 +226,14 @@ interface StageStart {
   readonly state: ConfigState;
   readonly author: string | null;
   readonly platform: Platform;
+  readonly epoch: number;
   readonly base: BaseImage | null;
   readonly history: StageResult['history'];
   /** ONBUILD of the base. */
   readonly triggers: readonly string[];
 }
 
-function onScratch(globals: GlobalScope, platform: Platform): StageStart {
+function onScratch(globals: GlobalScope, platform: Platform, epoch: number): StageStart {
   const config = { Env: [searchPath], WorkingDir: '/' };
   return {
     root: { kind: 'scratch' },
@@ -235,13 +241,14 @@ function onScratch(globals: GlobalScope, platform: Platform): StageStart {
     state: { config, commandSet: false },
     author: null,
     platform,
+    epoch,
     base: null,
     history: [],
     triggers: [],
   };
 }
 
-function onBase(globals: GlobalScope, base: BaseImage, platform: Platform): StageStart {
+function onBase(globals: GlobalScope, base: BaseImage, platform: Platform, epoch: number | null): StageStart {
   const { OnBuild = [], ...own } = base.config.config;
   const Env = own.Env?.some((entry) => entry.startsWith('PATH=')) ? own.Env : [...(own.Env ?? []), searchPath];
   return {
@@ -250,6 +257,7 @@ function onBase(globals: GlobalScope, base: BaseImage, platform: Platform): Stag
     state: { config: { ...own, Env }, commandSet: false },
     author: base.config.author ?? null,
     platform,
+    epoch: epoch ?? secondsOf(base.config.created),
     base,
     history: [],
     triggers: OnBuild,
@@ -264,15 +272,22 @@ function onStage({ result, scope }: PlannedStage, platform: Platform): StageStar
     state: { config, commandSet: false },
     author: result.author,
     platform,
+    epoch: result.epoch,
     base: result.base,
     history: result.history,
     triggers: OnBuild,
   };
 }
 
-function contextStage(globals: GlobalScope, operation: Operation, platform: Platform): PlannedStage {
-  const { scope, state } = onScratch(globals, platform);
-  return { result: { root: operation, config: state.config, author: null, platform, base: null, history: [] }, scope };
+function contextStage(globals: GlobalScope, operation: Operation, platform: Platform, epoch: number): PlannedStage {
+  const { scope, state } = onScratch(globals, platform, epoch);
+  return { result: { root: operation, config: state.config, author: null, platform, epoch, base: null, history: [] }, scope };
+}
+
+/** Of an image that doesn't say when it was made, or says nonsense: 0. */
+function secondsOf(created: string | undefined): number {
+  const milliseconds = Date.parse(created ?? '');
+  return Number.isFinite(milliseconds) ? Math.max(0, Math.floor(milliseconds / 1000)) : 0;
 }
 
 /** What it says is at the place of FROM, which brought it. */

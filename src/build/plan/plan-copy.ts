@@ -11,6 +11,7 @@ import type { CopyInput, CopyOperation, Operation, Step } from './operation.ts';
 export interface CopySetting {
   readonly step: Step;
   readonly parent: Operation;
+  readonly epoch: number;
   /** Stage, image or context of `--from`; the build's own context without. */
   readonly from: Operation;
   readonly cwd: string;
@@ -33,6 +34,7 @@ export function planCopy(body: CopyBody, setting: CopySetting): PlannedCopy {
     kind: 'copy',
     step: setting.step,
     parent: setting.parent,
+    epoch: setting.epoch,
     sources: inputs,
     destination: absolute(words.destination, setting.cwd),
     owner: words.owner,

@@ -32,6 +32,8 @@ export interface StageSetting {
   readonly network: 'default' | 'none' | 'host';
   readonly hiddenEnvironment: readonly string[];
   readonly cacheNamespace: string;
+  /** Seconds since 1970. */
+  readonly epoch: number;
   /** In front of the number: `build `; empty with one stage only. */
   readonly stageTitle: string;
   readonly stepCount: number;
@@ -127,6 +129,7 @@ export class StageWalk {
       kind: 'run',
       step,
       parent: this.#root,
+      epoch: this.#setting.epoch,
       argv,
       scripts,
       environment: runEnvironment(this.#scope),
@@ -148,6 +151,7 @@ export class StageWalk {
     const { operation, history } = planCopy(instruction, {
       step: this.#step(instruction),
       parent: this.#root,
+      epoch: this.#setting.epoch,
       from: named === null ? sources.context : sources.operation(named.text, 'copy', named),
       cwd: this.#state.config.WorkingDir || '/',
       options,
@@ -159,7 +163,8 @@ export class StageWalk {
   #directory(instruction: Instruction): void {
     const path = this.#state.config.WorkingDir ?? '/';
     const step = this.#step(instruction);
-    if (path !== '/') this.#root = { kind: 'directory', step, parent: this.#root, path, owner: this.#state.config.User ?? '' };
+    const { epoch } = this.#setting;
+    if (path !== '/') this.#root = { kind: 'directory', step, parent: this.#root, epoch, path, owner: this.#state.config.User ?? '' };
     this.#tell(`WORKDIR ${path}`, path === '/');
   }
 

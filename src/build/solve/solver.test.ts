@@ -8,7 +8,7 @@ const place = { startLine: 1, endLine: 1 };
 const scratch: Operation = { kind: 'scratch' };
 
 function directory(path: string, parent: Operation = scratch): Operation {
-  return { kind: 'directory', step: { title: path, place }, parent, path, owner: '' };
+  return { kind: 'directory', step: { title: path, place }, parent, epoch: 0, path, owner: '' };
 }
 
 function join(...from: readonly Operation[]): Operation {
@@ -18,6 +18,7 @@ function join(...from: readonly Operation[]): Operation {
     kind: 'copy',
     step,
     parent: scratch,
+    epoch: 0,
     sources,
     destination: '/',
     owner: null,

@@ -1,0 +1,109 @@
+/**
+ * What builds made before. A record is one layer under the key of the operation that made it; the key counts the operation and its inputs by content, so that it does not matter which
+ * build, Dockerfile or file time led to it. Records own their layers and blobs: an image that goes takes nothing from the cache.
+ *
+ *     key = digest(operation, tree below it, selected files by content, epoch)
+ */
+import type { Digest } from '../../base/brand.ts';
+import type { LayerRef } from '../../store/layer-store.ts';
+import type { StepExplanation } from '../build-event.ts';
+import type { Selection } from '../files/layer-work.ts';
+import type { Operation } from '../plan/operation.ts';
+import type { OperationResult } from '../result.ts';
+
+export interface BuildCache {
+  /** Null for what is not cached: images, contexts, scratch. */
+  keyOf(request: KeyRequest): CacheKey | null;
+  /** A hit counts as a use. Its layer and blob are there: one that has lost them is no hit. */
+  find(key: CacheKey): Promise<CacheRecord | null>;
+  /** Of the same key: the first one stays. */
+  add(key: CacheKey, made: NewCacheRecord): Promise<CacheRecord>;
+  /** Compared with the last step of the same `place` that was built. */
+  explain(key: CacheKey, hit: boolean): Promise<StepExplanation>;
+  readonly mounts: CacheMounts;
+  usage(): Promise<readonly CacheUsage[]>;
+  prune(options: CachePruneOptions): Promise<{ readonly deleted: readonly string[]; readonly reclaimedBytes: number }>;
+  /** For the sweeps. */
+  layerDirectories(): ReadonlySet<string>;
+  holds(blob: Digest): boolean;
+  close(): Promise<void>;
+}
+
+export interface KeyRequest {
+  readonly operation: Operation;
+  /** Results of the operations it stands on. */
+  readonly inputs: ReadonlyMap<Operation, OperationResult>;
+  /** What its COPY sources or bind mounts select, in their order; null for sources that select nothing (heredocs). */
+  readonly selections: readonly (Selection | null)[];
+  /** Of all RUNs: what of the settings counts (network, host names, ulimits, hostname). */
+  readonly environment: string;
+  /** Which Dockerfile, stage and step, for `explain`: the same in the next build of the same project. */
+  readonly place: string;
+}
+
+export interface CacheKey {
+  readonly digest: string;
+  readonly place: string;
+  /** Name of a part (`build argument V`, `src/app.ts`, `the tree below`) → its digest or short value, never a secret. */
+  readonly parts: ReadonlyMap<string, string>;
+}
+
+export interface NewCacheRecord {
+  readonly layer: LayerRef;
+  readonly blob: { readonly digest: Digest; readonly sizeBytes: number };
+  /** `[build 2/4] RUN make` without its counter, for `builder df`. */
+  readonly description: string;
+  readonly kind: 'run' | 'copy' | 'directory';
+}
+
+export interface CacheRecord extends NewCacheRecord {
+  readonly key: string;
+  readonly createdAt: Date;
+}
+
+export interface CacheMounts {
+  /** A directory of the cache mount, its holder's until it is released. `locked` waits, `private` gives another one when it is busy. */
+  acquire(request: CacheMountRequest, signal: AbortSignal): Promise<HeldCacheMount>;
+}
+
+export interface CacheMountRequest {
+  readonly id: string;
+  readonly sharing: 'shared' | 'private' | 'locked';
+  /** What it starts with, when it is made: fills an empty directory; null: nothing. */
+  readonly fill: ((directory: string) => Promise<void>) | null;
+  /** Part of what it is: the identity of `from` and `source`; empty: none. */
+  readonly origin: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface HeldCacheMount {
+  readonly directory: string;
+  release(): Promise<void>;
+}
+
+export interface CacheUsage {
+  readonly id: string;
+  readonly type: 'regular' | 'exec.cachemount' | 'source.local';
+  readonly description: string;
+  readonly sizeBytes: number;
+  /** Also part of an image: pruning it frees nothing yet. */
+  readonly shared: boolean;
+  readonly inUse: boolean;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date | null;
+  readonly usageCount: number;
+  readonly parents: readonly string[];
+}
+
+export interface CachePruneOptions {
+  /** Also what is part of images. */
+  readonly all: boolean;
+  /** Not used since; null: whenever. */
+  readonly unusedSince: Date | null;
+  readonly ids: readonly string[];
+  readonly types: readonly string[];
+  /** Bytes that stay, the latest used. */
+  readonly keepBytes: number | null;
+}
