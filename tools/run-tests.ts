@@ -28,6 +28,7 @@ const kernel = filesOf(
   'test/differential/**/*.test.ts',
   'test/faults/**/*.test.ts',
   'test/registry/**/*.test.ts',
+  'test/build/**/*.test.ts',
   // The second kernel, emulated, takes minutes: only when it is asked for, as CI does after everything else.
   ...(wanted.some((part) => part.includes('vm')) ? ['test/vm/**/*.test.ts'] : []),
 );
