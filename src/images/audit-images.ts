@@ -18,12 +18,12 @@ export interface ImageAudit {
 export async function auditImages({ store, layers, containerLayers }: ImageAudit, options: AuditOptions): Promise<readonly Finding[]> {
   const { records, blobs, leases, sweeper } = store;
   const sweep = () => sweeper.sweep();
-  const users = new Map([...containerLayers, ...layerUsers(records)]);
+  const users = new Map([...containerLayers, ...sweeper.layerOwners(), ...layerUsers(records)]);
   return [
     ...unreadable(store),
     ...(await auditBlobs({ blobs, leases, needed: neededBlobs(records), ownerOf: (digest) => sweeper.ownerOf(digest), sweep }, options)),
-    // Layers of an image that is on its way in have no record yet.
-    ...(sweeper.isArriving ? [] : await layers.audit(users, sweep)),
+    // Layers of an image that is on its way in, or is being built, have no record yet.
+    ...(sweeper.isArriving || leases.heldLayers().size > 0 ? [] : await layers.audit(users, sweep)),
   ];
 }
 

@@ -21,12 +21,13 @@ export interface SweepStores {
   readonly log: Logger;
 }
 
-/** Somebody else whose bytes lie in the same blob store: a registry. */
+/** Somebody else whose bytes lie in the same stores: a registry, the cache of the builder. Asked in the turn in which something would go, so the answer must be at hand. */
 export interface BlobOwner {
   /** For messages: `the registry of this daemon`. */
   readonly name: string;
-  /** Asked in the turn in which the blob would go, so the answer must be at hand. */
   holds(digest: Digest): boolean;
+  /** Of the layer store. */
+  layerDirectories?(): ReadonlySet<string>;
 }
 
 export class Sweeper {
@@ -49,6 +50,13 @@ export class Sweeper {
   /** Name of the owner that holds the blob beside the images; null: none. */
   ownerOf(digest: Digest): string | null {
     return this.#owners.values().find((owner) => owner.holds(digest))?.name ?? null;
+  }
+
+  /** Directories of layers that others than the images own → who. */
+  layerOwners(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#owners].flatMap((owner) => [...(owner.layerDirectories?.() ?? [])].map((directory) => [directory, owner.name] as const)),
+    );
   }
 
   /** An image is on its way in: its layers have no record yet. */
@@ -102,9 +110,10 @@ export class Sweeper {
   }
 
   async #sweepLayers(): Promise<void> {
-    const { layers, records, log } = this.#stores;
+    const { layers, leases, records, log } = this.#stores;
     try {
-      await layers.sweep(records.inUse().directories);
+      const owned = new Set(this.layerOwners().keys());
+      await layers.sweep(records.inUse().directories.union(owned).union(leases.heldLayers()));
     } catch (cause) {
       log.warn({ cause: errorText(cause) }, 'unused layers could not be removed');
     }

@@ -17,6 +17,8 @@ export interface Leases {
   acquire(): Lease;
   holds(blob: Digest): boolean;
   holdsLayer(name: string): boolean;
+  /** Names of directories that somebody holds: there, or about to be. */
+  heldLayers(): ReadonlySet<string>;
   /** Nobody holds one. */
   readonly idle: boolean;
 }
@@ -40,5 +42,6 @@ export function createLeases(): Leases {
       return open.size === 0;
     },
     holdsLayer: (name) => open.values().some(({ layers }) => layers.has(name)),
+    heldLayers: () => new Set([...open].flatMap(({ layers }) => [...layers])),
   };
 }

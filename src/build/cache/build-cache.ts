@@ -4,8 +4,9 @@
  *
  *     key = digest(operation, tree below it, selected files by content, epoch)
  */
-import type { Digest } from '../../base/brand.ts';
+import type { DiffId, Digest } from '../../base/brand.ts';
 import type { LayerRef } from '../../store/layer-store.ts';
+import type { Lease } from '../../store/leases.ts';
 import type { StepExplanation } from '../build-event.ts';
 import type { Selection } from '../files/layer-work.ts';
 import type { Operation } from '../plan/operation.ts';
@@ -14,12 +15,12 @@ import type { OperationResult } from '../result.ts';
 export interface BuildCache {
   /** Null for what is not cached: images, contexts, scratch. */
   keyOf(request: KeyRequest): CacheKey | null;
-  /** A hit counts as a use. Its layer and blob are there: one that has lost them is no hit. */
-  find(key: CacheKey): Promise<CacheRecord | null>;
-  /** Of the same key: the first one stays. */
-  add(key: CacheKey, made: NewCacheRecord): Promise<CacheRecord>;
-  /** Compared with the last step of the same `place` that was built. */
-  explain(key: CacheKey, hit: boolean): Promise<StepExplanation>;
+  /** A hit counts as a use. Its layer and blob are there: one that has lost them is no hit. The lease holds both from before the answer: nothing takes them while it lasts. */
+  find(key: CacheKey, lease: Lease): Promise<CacheRecord | null>;
+  /** While a lease holds what was made. Of the same key the first one stays, unless the new one replaces it (`--no-cache`: what was made last is what counts). */
+  add(key: CacheKey, made: NewCacheRecord, options?: { readonly replace: boolean }): Promise<CacheRecord>;
+  /** Compared with the last step of the same `place`. Once for each step of each build, whether or not anybody asked: it is what the next build is compared with. */
+  explain(key: CacheKey, outcome: 'hit' | 'miss' | 'no-cache'): Promise<StepExplanation>;
   readonly mounts: CacheMounts;
   usage(): Promise<readonly CacheUsage[]>;
   prune(options: CachePruneOptions): Promise<{ readonly deleted: readonly string[]; readonly reclaimedBytes: number }>;
@@ -44,8 +45,10 @@ export interface KeyRequest {
 export interface CacheKey {
   readonly digest: string;
   readonly place: string;
-  /** Name of a part (`build argument V`, `src/app.ts`, `the tree below`) → its digest or short value, never a secret. */
+  /** Name of a part (`argument V`, `file src/app.ts`, `below`) → its short value as JSON, or its digest; never a secret. */
   readonly parts: ReadonlyMap<string, string>;
+  /** DiffID of the topmost layer below; null: there is none. */
+  readonly below: DiffId | null;
 }
 
 export interface NewCacheRecord {

@@ -37,6 +37,8 @@ export interface Step {
   /** `[build 2/4] RUN make` */
   readonly title: string;
   readonly place: Place;
+  /** Of RUN: which names of its environment are build arguments. */
+  readonly argumentNames?: readonly string[];
 }
 
 export interface RunOperation {

@@ -124,7 +124,7 @@ export class StageWalk {
     const mounts = instruction.flags
       .list('mount')
       .map((word, index) => parseRunMount(word, { from, context: sources.context }, { cwd, index, cacheNamespace }, options));
-    const step = this.#step(instruction);
+    const step = { ...this.#step(instruction), argumentNames: [...declared.keys()] };
     this.#root = {
       kind: 'run',
       step,
