@@ -1,9 +1,9 @@
 /** `volume export` and `volume import`, which Docker does not have: a tar of the content, streamed. */
 import type { Readable } from 'node:stream';
 import { conflict } from '../base/errors.ts';
+import { exportStream, importStream } from '../linux/pipe-streams.ts';
 import { isEmpty, settleContent, withStaging } from './fill-volume.ts';
 import { explaining, requireVolume, type VolumeContext, withContent } from './volume-context.ts';
-import { exportStream, importStream } from './volume-streams.ts';
 
 /** The volume is kept (and mounted) until the stream ends or is destroyed. */
 export async function exportVolume(context: VolumeContext, name: string, streams: Set<Readable>): Promise<Readable> {

@@ -9,7 +9,7 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { conflict } from '../../base/errors.ts';
-import { exportStream, importStream } from '../../volumes/volume-streams.ts';
+import { exportStream, importStream } from '../../linux/pipe-streams.ts';
 import type { Container } from '../container.ts';
 import type { ContainerContext } from '../container-context.ts';
 import type { Containers, PathStat, WritePathOptions } from '../containers.ts';

@@ -7,7 +7,7 @@
 import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { EngineError } from '../base/errors.ts';
-import { makePipe } from '../linux/pipe.ts';
+import { makePipe } from './pipe.ts';
 
 /** `run` starts the job that writes to `writeEnd` and closes it; `done` is called once, when nothing of it is left. */
 export function exportStream(run: (writeEnd: number) => Promise<void>, done: () => void): ArchiveStream {
