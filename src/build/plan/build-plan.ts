@@ -2,6 +2,7 @@
 import type { ConfigDraft } from '../../dockerfile/apply-config.ts';
 import type { Place } from '../../dockerfile/source-range.ts';
 import type { ImageConfig } from '../../oci/image-config.ts';
+import type { Descriptor } from '../../oci/manifest.ts';
 import type { Platform } from '../../oci/platform.ts';
 import type { LayerRef } from '../../store/layer-store.ts';
 import type { ContextOperation, Operation } from './operation.ts';
@@ -11,6 +12,8 @@ export interface BaseImage {
   readonly reference: string;
   readonly config: ImageConfig;
   readonly layers: readonly LayerRef[];
+  /** The layers as its manifest has them, in the same order. */
+  readonly descriptors: readonly Descriptor[];
 }
 
 /** A `--build-context`. */
@@ -19,8 +22,8 @@ export type NamedContext =
   | { readonly kind: 'image'; readonly reference: string };
 
 export interface PlanSources {
-  /** Resolved once per build and platform by whoever implements it. */
-  image(reference: string, platform: Platform): Promise<BaseImage>;
+  /** Resolved once per build and platform by whoever implements it. `title`: of the step that asks, `[build 1/4] FROM busybox`. */
+  image(reference: string, platform: Platform, title: string): Promise<BaseImage>;
   /** Null: there is no context of that name. */
   namedContext(name: string): NamedContext | null;
 }
@@ -45,8 +48,18 @@ export interface StageResult {
   readonly history: readonly HistoryEntry[];
 }
 
+/** An instruction of a stage that is built, FROM and what a base image triggers included. */
+export interface PlannedStep {
+  readonly text: string;
+  readonly place: Place;
+  /** Null: it changes the config only. */
+  readonly operation: Operation | null;
+}
+
 export interface BuildPlan {
   readonly result: StageResult;
+  /** In the order of the file. */
+  readonly steps: readonly PlannedStep[];
   /** Expansions and instructions that will surprise; the build checks tell the rest. */
   readonly unusedArguments: readonly string[];
   /** Of the target, for messages. */

@@ -23,6 +23,8 @@ export interface ImageOperation {
   readonly kind: 'image';
   /** As it was named, for people. */
   readonly reference: string;
+  /** That was asked for. */
+  readonly platform: Platform;
   readonly layers: readonly LayerRef[];
 }
 
@@ -39,6 +41,8 @@ export interface Step {
   readonly place: Place;
   /** Of RUN: which names of its environment are build arguments. */
   readonly argumentNames?: readonly string[];
+  /** Of RUN: the stage's SHELL, for whoever looks into what was there before it. */
+  readonly shell?: readonly string[];
 }
 
 export interface RunOperation {

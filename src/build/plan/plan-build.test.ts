@@ -24,7 +24,7 @@ function sourcesOf({ images = {}, asked }: Given): PlanSources {
       const found = images[reference];
       if (found === undefined) throw new Error(`no image ${reference}`);
       const config = { ...amd64, config: {}, rootfs: { type: 'layers' as const, diff_ids: [] }, history: [], ...found };
-      return { reference, config, layers: [] };
+      return { reference, config, layers: [], descriptors: [] };
     },
     namedContext: () => null,
   };
@@ -38,6 +38,7 @@ function plan(source: string, given: Given = {}): Promise<BuildPlan> {
     target: given.target ?? null,
     network: 'default' as const,
     epoch: null,
+    showPlatforms: false,
   };
   return planBuild(parseDockerfile(source), settings, sourcesOf(given));
 }

@@ -12,10 +12,10 @@ import { type Dockerfile, parseDockerfile } from '../../dockerfile/parse-dockerf
 import { type BuildSettings, GlobalScope, StageScope } from '../../dockerfile/scope.ts';
 import { spot, type Word } from '../../dockerfile/words.ts';
 import { defaultPath } from '../../oci/image-config.ts';
-import { type Platform, parsePlatform } from '../../oci/platform.ts';
+import { formatPlatform, type Platform, parsePlatform } from '../../oci/platform.ts';
 import { canonicalReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
-import type { BaseImage, BuildPlan, PlanSources, StageResult } from './build-plan.ts';
-import type { ContextOperation, Operation } from './operation.ts';
+import type { BaseImage, BuildPlan, PlannedStep, PlanSources, StageResult } from './build-plan.ts';
+import type { ContextOperation, CopyOperation, Operation, Step } from './operation.ts';
 import { atInstruction, located } from './plan-problem.ts';
 import { type StageSources, StageWalk, stepKinds } from './plan-stage.ts';
 import { mountSourceNames } from './run-mounts.ts';
@@ -25,6 +25,8 @@ export interface PlanSettings extends BuildSettings {
   readonly network: 'default' | 'none' | 'host';
   /** Seconds since 1970; null: when the base image was made, 0 on scratch. A stage on a stage has that one's. */
   readonly epoch: number | null;
+  /** Several are built: titles say for which. */
+  readonly showPlatforms: boolean;
 }
 
 const searchPath = `PATH=${defaultPath}`;
@@ -39,6 +41,7 @@ export async function planBuild(dockerfile: Dockerfile, settings: PlanSettings, 
   const target = dockerfile.stages[index];
   return {
     result,
+    steps: planner.steps(),
     unusedArguments: unusedArguments(dockerfile, settings),
     targetPlace: target?.from.place ?? { startLine: 1, endLine: 1 },
   };
@@ -55,6 +58,7 @@ class Planner {
   readonly #sources: PlanSources;
   readonly #globals: GlobalScope;
   readonly #stages = new Map<number, Promise<PlannedStage>>();
+  readonly #steps = new Map<number, readonly PlannedStep[]>();
 
   constructor(dockerfile: Dockerfile, settings: PlanSettings, sources: PlanSources) {
     this.#dockerfile = dockerfile;
@@ -62,6 +66,12 @@ class Planner {
     this.#sources = sources;
     this.#globals = new GlobalScope(settings);
     for (const instruction of dockerfile.globals) located(instruction, () => this.#declareGlobals(instruction));
+  }
+
+  /** When all is planned. */
+  steps(): readonly PlannedStep[] {
+    const globals = this.#dockerfile.globals.map(({ line, place }) => ({ text: line.text, place, operation: null }));
+    return [...globals, ...[...this.#steps].sort(([one], [other]) => one - other).flatMap(([, steps]) => steps)];
   }
 
   stage(index: number): Promise<PlannedStage> {
@@ -87,19 +97,27 @@ class Planner {
     const stage = this.#stage(index);
     const replaced = stage.name === null ? null : this.#sources.namedContext(stage.name);
     const platform = located(stage.from, () => this.#platformOf(stage));
-    if (replaced?.kind === 'files') return contextStage(this.#globals, replaced.operation, platform, this.#settings.epoch ?? 0);
+    if (replaced?.kind === 'files') return this.#contextStage(index, replaced.operation, platform);
     const reference = replaced?.kind === 'image' ? replaced.reference : located(stage.from, () => this.#referenceOf(stage));
     const below = replaced ? null : this.#stageBelow(reference, index);
-    const start = below === null ? await this.#onImage(reference, platform, stage) : onStage(await this.stage(below), platform);
+    const title = this.#title(index, platform);
+    const start = below === null ? await this.#onImage(reference, platform, stage, title) : onStage(await this.stage(below), platform);
     const instructions = replaced ? [] : [...start.triggers.flatMap((trigger) => triggered(trigger, stage)), ...stage.instructions];
-    return await this.#walk(index, instructions, start);
+    return await this.#walk(index, instructions, start, title);
+  }
+
+  /** In front of the number of each step: `build `; empty with one stage only. `linux/amd64->arm64 build ` where several platforms are built. */
+  #title(index: number, platform: Platform): string {
+    const { showPlatforms, targetPlatform } = this.#settings;
+    const [own, target] = [formatPlatform(platform), formatPlatform(targetPlatform)];
+    const cross = own === target ? '' : `->${target.replace(`${platform.os}/`, '')}`;
+    const name = this.#dockerfile.stages.length === 1 ? '' : `${this.#stage(index).name ?? `stage-${index}`} `;
+    return showPlatforms ? `${own}${cross} ${name}` : name;
   }
 
   /** What a stage needs is planned at once; only then is it gone through. */
-  async #walk(index: number, instructions: readonly Instruction[], start: StageStart): Promise<PlannedStage> {
+  async #walk(index: number, instructions: readonly Instruction[], start: StageStart, title: string): Promise<PlannedStage> {
     const operations = await this.#gather(index, instructions, start.platform);
-    const { stages } = this.#dockerfile;
-    const name = this.#stage(index).name ?? `stage-${index}`;
     const walk = new StageWalk(
       {
         sources: operations,
@@ -109,15 +127,17 @@ class Planner {
         hiddenEnvironment: [...this.#globals.proxies()].map(([key, value]) => `${key}=${value}`),
         epoch: start.epoch,
         cacheNamespace: this.#settings.buildArguments.get('BUILDKIT_CACHE_MOUNT_NS') ?? '',
-        stageTitle: stages.length === 1 ? '' : `${name} `,
-        stepCount: 1 + instructions.filter(({ kind }) => stepKinds.includes(kind)).length,
+        stageTitle: title,
+        stepCount: stepCount(instructions),
       },
       start.scope,
       start.state,
       start.root,
     );
     for (const instruction of instructions) located(instruction, () => walk.apply(instruction));
-    const { root, history, author } = walk;
+    const { root, history, author, planned } = walk;
+    const { from } = this.#stage(index);
+    this.#steps.set(index, [{ text: from.line.text, place: from.place, operation: start.first }, ...planned]);
     const result = {
       root,
       config: start.state.config,
@@ -157,8 +177,9 @@ class Planner {
     if (stage !== null) return (await this.stage(stage)).result.root;
     const context = this.#sources.namedContext(name);
     if (context?.kind === 'files') return context.operation;
-    const image = await this.#sources.image(context?.reference ?? imageName(name, word), platform);
-    return { kind: 'image', reference: image.reference, layers: image.layers };
+    const reference = context?.reference ?? imageName(name, word);
+    const image = await this.#sources.image(reference, platform, `FROM ${reference}`);
+    return { kind: 'image', reference: image.reference, platform, layers: image.layers };
   }
 
   /** In any case; a number is a stage for COPY only. */
@@ -179,6 +200,17 @@ class Planner {
       );
     }
     return found;
+  }
+
+  /** A `--build-context` of its name takes the place of the stage. */
+  #contextStage(index: number, context: ContextOperation, platform: Platform): PlannedStage {
+    const { from, name } = this.#stage(index);
+    const epoch = this.#settings.epoch ?? 0;
+    const { scope, state } = onScratch(this.#globals, platform, epoch);
+    const step = { title: `[${this.#title(index, platform)}1/1] FROM ${name}`, place: from.place };
+    const root = filesAsTree(context, step, epoch);
+    this.#steps.set(index, [{ text: from.line.text, place: from.place, operation: root }]);
+    return { result: { root, config: state.config, author: null, platform, epoch, base: null, history: [] }, scope };
   }
 
   #stage(index: number): Stage {
@@ -206,14 +238,18 @@ class Planner {
     return found === -1 ? null : found;
   }
 
-  async #onImage(reference: string, platform: Platform, stage: Stage): Promise<StageStart> {
+  async #onImage(reference: string, platform: Platform, stage: Stage, title: string): Promise<StageStart> {
     const { epoch } = this.#settings;
     if (reference === 'scratch') return onScratch(this.#globals, platform, epoch ?? 0);
     const context = this.#sources.namedContext(reference);
-    if (context?.kind === 'files') return { ...onScratch(this.#globals, platform, epoch ?? 0), root: context.operation };
+    const step = (name: string) => ({ title: `[${title}1/${stepCount(stage.instructions)}] FROM ${name}`, place: stage.from.place });
+    if (context?.kind === 'files') {
+      const root = filesAsTree(context.operation, step(reference), epoch ?? 0);
+      return { ...onScratch(this.#globals, platform, epoch ?? 0), root, first: root };
+    }
     try {
       const name = context?.reference ?? imageName(reference, stage.from.image);
-      return onBase(this.#globals, await this.#sources.image(name, platform), platform, epoch);
+      return onBase(this.#globals, await this.#sources.image(name, platform, step(name).title), platform, epoch);
     } catch (thrown) {
       throw atInstruction(stage.from, thrown);
     }
@@ -222,6 +258,8 @@ class Planner {
 
 interface StageStart {
   readonly root: Operation;
+  /** What FROM itself does; null: nothing. */
+  readonly first: Operation | null;
   readonly scope: StageScope;
   readonly state: ConfigState;
   readonly author: string | null;
@@ -237,6 +275,7 @@ function onScratch(globals: GlobalScope, platform: Platform, epoch: number): Sta
   const config = { Env: [searchPath], WorkingDir: '/' };
   return {
     root: { kind: 'scratch' },
+    first: null,
     scope: StageScope.onImage(globals, environmentMap(config.Env)),
     state: { config, commandSet: false },
     author: null,
@@ -251,8 +290,10 @@ function onScratch(globals: GlobalScope, platform: Platform, epoch: number): Sta
 function onBase(globals: GlobalScope, base: BaseImage, platform: Platform, epoch: number | null): StageStart {
   const { OnBuild = [], ...own } = base.config.config;
   const Env = own.Env?.some((entry) => entry.startsWith('PATH=')) ? own.Env : [...(own.Env ?? []), searchPath];
+  const root: Operation = { kind: 'image', reference: base.reference, platform, layers: base.layers };
   return {
-    root: { kind: 'image', reference: base.reference, layers: base.layers },
+    root,
+    first: root,
     scope: StageScope.onImage(globals, environmentMap(Env)),
     state: { config: { ...own, Env }, commandSet: false },
     author: base.config.author ?? null,
@@ -268,6 +309,7 @@ function onStage({ result, scope }: PlannedStage, platform: Platform): StageStar
   const { OnBuild = [], ...config } = result.config;
   return {
     root: result.root,
+    first: null,
     scope: scope.child(),
     state: { config, commandSet: false },
     author: result.author,
@@ -279,9 +321,25 @@ function onStage({ result, scope }: PlannedStage, platform: Platform): StageStar
   };
 }
 
-function contextStage(globals: GlobalScope, operation: Operation, platform: Platform, epoch: number): PlannedStage {
-  const { scope, state } = onScratch(globals, platform, epoch);
-  return { result: { root: operation, config: state.config, author: null, platform, epoch, base: null, history: [] }, scope };
+/** A stage on a context has all of its files. */
+function filesAsTree(context: ContextOperation, step: Step, epoch: number): CopyOperation {
+  return {
+    kind: 'copy',
+    step,
+    parent: { kind: 'scratch' },
+    epoch,
+    sources: [{ kind: 'path', from: context, pattern: '/', unpack: false }],
+    destination: '/',
+    owner: null,
+    mode: null,
+    excludes: [],
+    parents: false,
+    link: false,
+  };
+}
+
+function stepCount(instructions: readonly Instruction[]): number {
+  return 1 + instructions.filter(({ kind }) => stepKinds.includes(kind)).length;
 }
 
 /** Of an image that doesn't say when it was made, or says nonsense: 0. */

@@ -11,7 +11,7 @@ import type { StageScope } from '../../dockerfile/scope.ts';
 import { spot, type Word } from '../../dockerfile/words.ts';
 import type { ImageRunConfig } from '../../oci/image-config.ts';
 import type { Platform } from '../../oci/platform.ts';
-import type { HistoryEntry } from './build-plan.ts';
+import type { HistoryEntry, PlannedStep } from './build-plan.ts';
 import { commandHistory, healthcheckHistory, listHistory, pairsHistory, runHistory } from './history-text.ts';
 import type { Operation, Step } from './operation.ts';
 import { planCopy } from './plan-copy.ts';
@@ -49,6 +49,7 @@ export class StageWalk {
   readonly #scope: StageScope;
   readonly #state: ConfigState;
   readonly #history: HistoryEntry[] = [];
+  readonly #planned: PlannedStep[] = [];
   #root: Operation;
   #author: string | null = null;
   #steps = 1;
@@ -72,7 +73,18 @@ export class StageWalk {
     return this.#author;
   }
 
+  get planned(): readonly PlannedStep[] {
+    return this.#planned;
+  }
+
   apply(instruction: Instruction): void {
+    const before = this.#root;
+    this.#change(instruction);
+    const operation = this.#root === before ? null : this.#root;
+    this.#planned.push({ text: instruction.line.text, place: instruction.place, operation });
+  }
+
+  #change(instruction: Instruction): void {
     const options: ExpandOptions = { variables: this.#scope.snapshot(), escape: this.#setting.escapeToken };
     if (instruction.kind === 'arg') this.#arguments(instruction);
     else if (instruction.kind === 'run') this.#run(instruction, options);
@@ -124,7 +136,7 @@ export class StageWalk {
     const mounts = instruction.flags
       .list('mount')
       .map((word, index) => parseRunMount(word, { from, context: sources.context }, { cwd, index, cacheNamespace }, options));
-    const step = { ...this.#step(instruction), argumentNames: [...declared.keys()] };
+    const step = { ...this.#step(instruction), argumentNames: [...declared.keys()], shell: config.Shell ?? defaultShell };
     this.#root = {
       kind: 'run',
       step,

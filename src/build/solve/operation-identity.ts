@@ -9,10 +9,12 @@ import { inputsOf, type Operation } from '../plan/operation.ts';
 export class Identities {
   readonly #known = new WeakMap<Operation, string>();
   readonly #contextOf: (name: string) => string;
+  readonly #apart: (operation: Operation) => string;
 
-  /** `contextOf`: what tells one build's context from another's. */
-  constructor(contextOf: (name: string) => string) {
+  /** `contextOf`: what tells one build's context from another's. `apart`: what else tells an operation from an equal one; empty: nothing. */
+  constructor(contextOf: (name: string) => string, apart: (operation: Operation) => string = () => '') {
     this.#contextOf = contextOf;
+    this.#apart = apart;
   }
 
   of(operation: Operation): string {
@@ -20,7 +22,9 @@ export class Identities {
     if (known !== undefined) return known;
     const inputs = new Map(inputsOf(operation).map((input) => [input, this.of(input)]));
     const text = JSON.stringify(this.#definition(operation), (_, value: unknown) => inputs.get(value as Operation) ?? value);
-    const identity = createHash('sha256').update(text).digest('hex');
+    const identity = createHash('sha256')
+      .update(`${text} ${this.#apart(operation)}`)
+      .digest('hex');
     this.#known.set(operation, identity);
     return identity;
   }

@@ -20,7 +20,7 @@ export interface OperationWorker<R> {
 
 export type OutputSink = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void;
 
-export type SolveEvent =
+export type SolveEvent<R = unknown> =
   | { readonly kind: 'started'; readonly operation: Operation; readonly at: Date }
   | {
       readonly kind: 'output';
@@ -29,17 +29,18 @@ export type SolveEvent =
       readonly bytes: Uint8Array;
       readonly at: Date;
     }
-  | { readonly kind: 'done'; readonly operation: Operation; readonly cached: boolean; readonly at: Date }
+  | { readonly kind: 'done'; readonly operation: Operation; readonly result: R; readonly cached: boolean; readonly at: Date }
   | { readonly kind: 'failed'; readonly operation: Operation; readonly error: unknown; readonly at: Date };
 
-export type SolveListener = (event: SolveEvent) => void;
+/** Called in the turn in which it happens: what somebody else made can be held before they let go of it. */
+export type SolveListener<R = unknown> = (event: SolveEvent<R>) => void;
 
 interface Job<R> {
   readonly result: Promise<R>;
-  readonly listeners: Set<{ readonly operation: Operation; readonly listener: SolveListener }>;
+  readonly listeners: Set<{ readonly operation: Operation; readonly listener: SolveListener<R> }>;
   readonly cancel: AbortController;
   /** What later listeners missed. */
-  readonly past: SolveEvent[];
+  readonly past: SolveEvent<R>[];
   waiting: number;
 }
 
@@ -55,7 +56,7 @@ export class Solver<R> {
   }
 
   /** Rejects with the first failure; what runs beside it is cancelled, unless another build wants it. */
-  async solve(target: Operation, identities: Identities, listener: SolveListener, signal: AbortSignal): Promise<R> {
+  async solve(target: Operation, identities: Identities, listener: SolveListener<R>, signal: AbortSignal): Promise<R> {
     const failure = new AbortController();
     const stop = AbortSignal.any([signal, failure.signal]);
     const solved = new Map<Operation, Promise<R>>();
@@ -80,7 +81,7 @@ export class Solver<R> {
     operation: Operation,
     solveInput: (input: Operation) => Promise<R>,
     identities: Identities,
-    listener: SolveListener,
+    listener: SolveListener<R>,
     signal: AbortSignal,
   ): Promise<R> {
     const distinct = [...new Set(inputsOf(operation))];
@@ -115,14 +116,14 @@ export class Solver<R> {
     try {
       const recalled = await this.#worker.recall(operation, inputs, signal);
       if (recalled !== null) {
-        tell(job, { kind: 'done', operation, cached: true, at: new Date() });
+        tell(job, { kind: 'done', operation, result: recalled, cached: true, at: new Date() });
         return recalled;
       }
       using _ = await this.#places.take(signal);
       tell(job, { kind: 'started', operation, at: new Date() });
       const output: OutputSink = (stream, bytes) => tell(job, { kind: 'output', operation, stream, bytes, at: new Date() });
       const result = await this.#worker.execute(operation, inputs, output, signal);
-      tell(job, { kind: 'done', operation, cached: false, at: new Date() });
+      tell(job, { kind: 'done', operation, result, cached: false, at: new Date() });
       return result;
     } catch (error) {
       tell(job, { kind: 'failed', operation, error, at: new Date() });
@@ -131,7 +132,7 @@ export class Solver<R> {
   }
 
   /** Whoever gives up last waits until the work has stopped: nothing of it is left then. */
-  async #wait(job: Job<R>, operation: Operation, listener: SolveListener, signal: AbortSignal): Promise<R> {
+  async #wait(job: Job<R>, operation: Operation, listener: SolveListener<R>, signal: AbortSignal): Promise<R> {
     const entry = { operation, listener };
     for (const event of job.past) listener({ ...event, operation });
     job.listeners.add(entry);
@@ -157,7 +158,7 @@ export class Solver<R> {
 /** Output is kept short: somebody who comes late sees that it runs, not all it said. */
 const pastLimit = 200;
 
-function tell<R>(job: Job<R>, event: SolveEvent): void {
+function tell<R>(job: Job<R>, event: SolveEvent<R>): void {
   if (job.past.length < pastLimit || event.kind !== 'output') job.past.push(event);
   for (const { operation, listener } of job.listeners) listener({ ...event, operation });
 }
