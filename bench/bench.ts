@@ -9,6 +9,7 @@ import { type GantryDaemon, startGantry } from '../test/harness/gantry.ts';
 import { loadBusybox } from '../test/harness/images.ts';
 import { familyOf, type Peer, peerMissing, startPeer } from '../test/harness/peer.ts';
 import { readOrEmpty } from '../test/harness/tolerant-read.ts';
+import { buildRows } from './build-rows.ts';
 import { EngineClient } from './engine-client.ts';
 import { imageRows } from './image-rows.ts';
 import { compare, keep, record, root, selected, succeed } from './measure.ts';
@@ -31,6 +32,7 @@ try {
   await logThroughput();
   await idleMemory(peer, gantry);
   await networkRows({ gantry, peer });
+  await buildRows({ gantry, peer });
   await imageRows(peer);
 } finally {
   await gantry.dispose();
