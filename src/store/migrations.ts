@@ -94,6 +94,44 @@ export const migrations: readonly Migration[] = [
       UPDATE containers SET record = json_set(record, '$.hostConfig.Runtime', 'native') WHERE json_extract(record, '$.hostConfig.Runtime') = 'runc';
     `,
   },
+  {
+    version: 5,
+    sql: `
+      -- What builds made: one layer and its blob under the key of the operation. Written lazily; a row that is lost is a step that runs again.
+      CREATE TABLE build_cache (
+        key             TEXT PRIMARY KEY,
+        kind            TEXT NOT NULL,
+        description     TEXT NOT NULL,
+        diff_id         TEXT NOT NULL,
+        directory       TEXT NOT NULL,                -- in the layer store
+        size_bytes      INTEGER NOT NULL,
+        blob            TEXT NOT NULL,
+        blob_size_bytes INTEGER NOT NULL,
+        below           TEXT,                         -- diffID of the topmost layer below
+        created_at      INTEGER NOT NULL,             -- milliseconds
+        last_used_at    INTEGER NOT NULL,
+        use_count       INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+
+      -- Directories below build/mounts, for RUN --mount=type=cache.
+      CREATE TABLE build_cache_mounts (
+        name            TEXT PRIMARY KEY,             -- of the directory: 64 hex digits / number of the instance
+        id              TEXT NOT NULL,                -- as the Dockerfile says it
+        created_at      INTEGER NOT NULL,
+        last_used_at    INTEGER NOT NULL,
+        use_count       INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+
+      -- What the key of a step was made of in the last build, for --explain.
+      CREATE TABLE build_places (
+        place           TEXT PRIMARY KEY,
+        key             TEXT NOT NULL,
+        parts           TEXT NOT NULL,                -- JSON: [name, value] …, no secrets
+        built_at        INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX build_places_by_time ON build_places (built_at);
+    `,
+  },
 ];
 
 export const newestVersion = migrations.at(-1)?.version ?? 0;

@@ -1,15 +1,13 @@
 /** Variables that nobody set, and values that should be secrets. */
 import { nearest } from '../../base/near-miss.ts';
 import type { Instruction } from '../instruction.ts';
+import { looksSecret } from '../secret-names.ts';
 import { allInstructions, type CheckContext, type Finding, finding, type Rule } from './check.ts';
 
 export const variableRules: readonly Rule[] = [
   { name: 'UndefinedVar', description: 'Variables are declared before they are used', look: undefinedVariables },
   { name: 'SecretsUsedInArgOrEnv', description: 'ARG and ENV stay in the image: secrets are mounted', look: secrets },
 ];
-
-const secretWords = ['apikey', 'auth', 'credential', 'credentials', 'key', 'password', 'pword', 'passwd', 'secret', 'token'];
-const harmlessWords = ['public', 'file', 'version'];
 
 /** An image that is not here may set anything: then only what looks like a slip of the pen is told. */
 function* undefinedVariables({ stages }: CheckContext): Generator<Finding> {
@@ -36,9 +34,4 @@ function* secrets({ dockerfile }: CheckContext): Generator<Finding> {
 function namesOf(instruction: Instruction): readonly string[] {
   if (instruction.kind === 'arg') return instruction.arguments.map(({ name }) => name.text);
   return instruction.kind === 'env' ? instruction.pairs.map(({ key }) => key.text) : [];
-}
-
-function looksSecret(name: string): boolean {
-  const words = name.toLowerCase().split('_');
-  return words.some((word) => secretWords.includes(word)) && !words.some((word) => harmlessWords.includes(word));
 }
