@@ -45,7 +45,20 @@ export const registryFailpoints = [
 /** Of a pull, which needs a registry: its crash test is its own too. */
 export const pullFailpoints = ['pull.layers-unpacked', 'pull.layers-adopted', 'pull.blobs-written', 'pull.recorded'] as const;
 
-export type Failpoint = (typeof failpoints)[number] | (typeof registryFailpoints)[number] | (typeof pullFailpoints)[number];
+/** Of a build, whose crash test is in test/build. */
+export const buildFailpoints = [
+  'build.step-started',
+  'build.step-ended',
+  'build.layer-sealed',
+  'build.layer-recorded',
+  'build.image-recorded',
+] as const;
+
+export type Failpoint =
+  | (typeof failpoints)[number]
+  | (typeof registryFailpoints)[number]
+  | (typeof pullFailpoints)[number]
+  | (typeof buildFailpoints)[number];
 
 const armed = process.env.GANTRY_FAILPOINT || null;
 
