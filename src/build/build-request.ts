@@ -33,6 +33,8 @@ export interface BuildRequest {
   readonly explain: boolean;
   /** Keep what was there before the step that failed as an image, for a shell. */
   readonly keepFailed: boolean;
+  /** Built twice without the cache: `BuildOutcome.answer` says whether both are the same, else the first file that differs and the step that made it. */
+  readonly verify: boolean;
   /** Nothing is built: the build checks, the stages and arguments. */
   readonly call: 'build' | 'check' | 'outline' | 'targets';
 }

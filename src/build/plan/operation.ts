@@ -129,7 +129,7 @@ export interface CopyOperation {
   readonly excludes: readonly string[];
   /** Keep the source's path below the destination. */
   readonly parents: boolean;
-  /** Copied to an empty tree and put on top: nothing below is looked at. */
+  /** Copied to an empty tree and put on top: what is below counts for the result, and neither for the layer nor for its key. */
   readonly link: boolean;
 }
 
@@ -173,7 +173,7 @@ export function inputsOf(operation: Operation): readonly Operation[] {
       return [operation.parent, ...operation.mounts.flatMap((mount) => ('from' in mount && mount.from !== null ? [mount.from] : []))];
     case 'copy':
       return [
-        ...(operation.link ? [] : [operation.parent]),
+        operation.parent,
         ...operation.sources.flatMap((source) => (source.kind === 'path' ? [source.from] : [])),
       ];
   }
