@@ -12,6 +12,7 @@ import { liveWithoutDaemon } from '../faults/without-daemon.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
+import { killedWhileBuilding } from './build-rows.ts';
 import { manyContainers } from './many-containers.ts';
 import { killedWhileNetworksChange, membersJoinAndLeave, networksMadeAndRemoved, portsComeAndGo } from './network-rows.ts';
 import { crowdBesideCollection, crowdBesideKills, pingWhilePulling, pullsCut, stalledPull, zerosPulled } from './registry-rows.ts';
@@ -106,6 +107,11 @@ const rows: readonly Row[] = [
     name: 'operations of 64 clients on our registry at once, garbage collected, the server SIGKILLed',
     rounds: 64 * Math.ceil(kills / 2),
     run: () => crowdBesideKills(64, Math.ceil(kills / 2), Math.ceil(kills / 5)),
+  },
+  {
+    name: 'daemon SIGKILLed at a random moment while an image of three stages is built',
+    rounds: kills,
+    run: withDaemon((daemon, failures) => killedWhileBuilding(daemon, kills, failures)),
   },
 ];
 
