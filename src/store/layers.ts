@@ -43,6 +43,11 @@ export interface OpenLayerStore extends LayerStore {
   readonly root: string;
   /** The init layer, relative to `mountOrder`'s base: goes in front of its `lowers`. */
   readonly initLayer: string;
+  /**
+   * Takes a directory that holds `fs` and `layer.json` (`commit-layer.ts`), just as unpacking the layer's tar would have made them, by renaming it: it must lie on the same file system. The
+   * layer may be here already: then nothing happens, and the directory stays its caller's. Hold its name (`independentName`) in a lease first: a sweep leaves it alone from then on.
+   */
+  adopt(directory: string, record: LayerRecord): Promise<LayerRef>;
   /** What a new container's upper directory must look like: from the topmost layer that lists `/`; null: 0755, root. */
   rootAttributes(layers: readonly LayerRef[]): RootAttributes | null;
   /** `sweep` removes what nobody stands on. */
@@ -82,6 +87,10 @@ class Layers implements OpenLayerStore {
   readonly #jobs = new Map<string, SharedJob<FirstPass, ProgressListener>>();
   /** Layers that an `unpack` in progress counts on: a sweep leaves them alone. */
   readonly #pinned = new Map<string, number>();
+  /** Layers that come or go just now: one change after the other. */
+  readonly #turns = new Map<string, Promise<void>>();
+  /** The sweep that takes layers out of sight just now. */
+  #sweeping: Promise<unknown> | null = null;
   #shortCounter = 0;
   #temporaryCounter = 0;
 
@@ -135,6 +144,16 @@ class Layers implements OpenLayerStore {
     await this.#run(`verify-${layer.blob}-${layer.diffId}`, layer, { kind: 'verify' }, signal, undefined);
   }
 
+  async adopt(directory: string, record: LayerRecord): Promise<LayerRef> {
+    const name = independentName(record.diffId);
+    // It knows only what was held when it began.
+    while (this.#sweeping !== null) await this.#sweeping;
+    await this.#inTurn(name, async () => {
+      if (!this.#layers.has(name)) await this.#enter(directory, name, record);
+    });
+    return this.#reference(name);
+  }
+
   has(layer: LayerSource): boolean {
     return this.#names(layer).some((name) => this.#layers.has(name));
   }
@@ -152,11 +171,15 @@ class Layers implements OpenLayerStore {
   }
 
   async sweep(keep: ReadonlySet<string>): Promise<void> {
-    const names = [...this.#layers.keys()].filter((name) => !keep.has(name) && !this.#pinned.has(name));
     const renamed: string[] = [];
+    const names = [...this.#layers.keys()].filter((name) => !keep.has(name));
+    const sweeping = this.#unlistAll(names, renamed).finally(() => {
+      if (this.#sweeping === settled) this.#sweeping = null;
+    });
+    const settled = sweeping.catch(() => {});
+    this.#sweeping = settled;
     try {
-      for (const name of names) renamed.push(await this.#unlist(name));
-      await this.#syncRoot();
+      await sweeping;
     } finally {
       await this.#remove(renamed);
     }
@@ -169,7 +192,7 @@ class Layers implements OpenLayerStore {
       links: this.#links,
       initLayer: this.initLayer,
       known,
-      isBusy: () => this.#jobs.size > 0 || !this.#pool.idle || !this.#followers.idle,
+      isBusy: () => this.#jobs.size > 0 || this.#turns.size > 0 || !this.#pool.idle || !this.#followers.idle,
       isPinned: (name: string) => this.#pinned.has(name),
       remove: (name: string) => this.#remove([name]),
     };
@@ -219,6 +242,16 @@ class Layers implements OpenLayerStore {
     return result;
   }
 
+  /** `renamed`: what is to be removed, as far as it came. */
+  async #unlistAll(names: readonly string[], renamed: string[]): Promise<void> {
+    for (const name of names) {
+      await this.#inTurn(name, async () => {
+        if (this.#layers.has(name) && !this.#pinned.has(name)) renamed.push(await this.#unlist(name));
+      });
+    }
+    await this.#syncRoot();
+  }
+
   /** Once renamed, the layer is gone for everybody; the files follow. */
   async #unlist(name: string): Promise<string> {
     const { short } = this.#known(name);
@@ -227,6 +260,17 @@ class Layers implements OpenLayerStore {
     await rename(join(this.root, name), join(this.root, temporary));
     await unlink(join(this.#links, short));
     return temporary;
+  }
+
+  async #inTurn(name: string, change: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(change);
+    const settled = turn.catch(() => {});
+    this.#turns.set(name, settled);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(name) === settled) this.#turns.delete(name);
+    }
   }
 
   #names(layer: LayerSource): readonly string[] {
@@ -344,13 +388,22 @@ class Layers implements OpenLayerStore {
   }
 
   async #commit(temporary: string, name: string, record: LayerRecord): Promise<void> {
+    await this.#inTurn(name, async () => {
+      // A job that was cancelled a moment too late was first, or a build made the same layer.
+      if (this.#layers.has(name)) await this.#remove([temporary]);
+      else await this.#enter(join(this.root, temporary), name, record);
+    });
+  }
+
+  async #enter(directory: string, name: string, record: LayerRecord): Promise<void> {
+    const place = join(this.root, name);
     try {
-      await rename(join(this.root, temporary), join(this.root, name));
+      await rename(directory, place);
     } catch (error) {
       if (!hasErrnoCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
-      // A job that was cancelled a moment too late was first.
-      await this.#remove([temporary]);
-      return;
+      // A directory that was no layer when the store was opened.
+      await this.#remove([name]);
+      await rename(directory, place);
     }
     await this.#syncRoot();
     await this.#list(name, record, symlink);

@@ -9,16 +9,17 @@
  * the way can be told from a layer that is not what its image says.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { decompress } from '../archive/compression.ts';
 import { TarReader } from '../archive/tar-reader.ts';
 import type { DiffId, Digest } from '../base/brand.ts';
 import { EngineError, invalid } from '../base/errors.ts';
-import { closeDescriptor, syncFileSystem } from '../linux/file-calls.ts';
+import { closeDescriptor } from '../linux/file-calls.ts';
 import { openRoot } from '../linux/path-in-root.ts';
 import { type BlobBytes, Cancelled, FileBytes, GrowingBytes, SourceEnded, SourceRestarted } from './blob-bytes.ts';
-import { encodeLayerRecord, type LayerRecord } from './layer-record.ts';
+import { commitLayer } from './commit-layer.ts';
+import type { LayerRecord } from './layer-record.ts';
 import { LayerStack } from './layer-stack.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { NeedsParents } from './merged-walk.ts';
@@ -81,7 +82,7 @@ async function unpack(job: UnpackJob, directory: string, bytes: BlobBytes, contr
     await new BlobPass(job, bytes, control).run(writer);
     const record: LayerRecord = { diffId: job.diffId, ...writer.finish() };
     rmdirSync(join(directory, 'trash'));
-    commit(directory, record);
+    commitLayer(directory, record);
     return { kind: 'unpacked', record };
   } catch (error) {
     if (error instanceof NeedsParents) return { kind: 'needs-parents' };
@@ -90,17 +91,6 @@ async function unpack(job: UnpackJob, directory: string, bytes: BlobBytes, contr
     writer.close();
     closeDescriptor(trash);
     closeDescriptor(root);
-  }
-}
-
-/** One wait for the disk for the whole layer: syncing thousands of small files one by one takes seconds. */
-function commit(directory: string, record: LayerRecord): void {
-  writeFileSync(join(directory, 'layer.json'), encodeLayerRecord(record), { mode: 0o600 });
-  const fd = openSync(directory, 'r');
-  try {
-    syncFileSystem(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -4,7 +4,7 @@ import { type JobControl, serveJobs } from '../../base/job-thread.ts';
 import { openOverlay } from '../../linux/detached-overlay.ts';
 import { AT_FDCWD, closeDescriptor, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt } from '../../linux/file-calls.ts';
 import { walkTree } from '../../linux/walk-tree.ts';
-import { ArchivePipe, TreeExporter } from '../../volumes/export-tree.ts';
+import { ArchivePipe, TreeExporter } from '../../store/export-tree.ts';
 import { openDirectoryOf } from './container-tree.ts';
 import type { FileJob } from './file-job.ts';
 import { listChanges } from './list-changes.ts';

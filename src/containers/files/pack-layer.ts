@@ -10,9 +10,9 @@
 import { type BigIntStats, fstatSync } from 'node:fs';
 import { AT_FDCWD, closeDescriptor, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt } from '../../linux/file-calls.ts';
 import { type TreeVisitor, walkTree } from '../../linux/walk-tree.ts';
+import { ArchivePipe, TreeExporter } from '../../store/export-tree.ts';
 import type { RootAttributes } from '../../store/layer-record.ts';
 import { childOf, type Found, LayerStack } from '../../store/layer-stack.ts';
-import { ArchivePipe, TreeExporter } from '../../volumes/export-tree.ts';
 import type { FileJob } from './file-job.ts';
 import { isOpaqueDirectory, isWhiteoutEntry } from './list-changes.ts';
 

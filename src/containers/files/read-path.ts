@@ -7,7 +7,7 @@ import { isErrno } from '../../linux/ffi.ts';
 import { closeDescriptor, fileTimeOf, pathAt, readPinnedLink } from '../../linux/file-calls.ts';
 import { readPinned } from '../../linux/path-in-root.ts';
 import { walkTree } from '../../linux/walk-tree.ts';
-import { ArchivePipe, type ExportRules, TreeExporter } from '../../volumes/export-tree.ts';
+import { ArchivePipe, type ExportRules, TreeExporter } from '../../store/export-tree.ts';
 import type { PathStat } from '../containers.ts';
 import { shownIds } from './container-ids.ts';
 import type { ContainerPath } from './container-path.ts';
