@@ -199,6 +199,8 @@ static int part_of_layers(const struct overlay *o, int made, const char *subpath
 int step_mount_layers(const struct step *s) {
 	struct overlay overlay = {s->text[1], s->list[0], NULL, NULL, s->text[2]};
 	const char *target = s->text[0], *subpath = s->text[3];
+	struct cursor writable = list_cursor(s->list[1]);
+	if (s->list[1].count) overlay.upper = take_text(&writable), overlay.work = take_text(&writable);
 	struct stat st;
 	int made = -1;
 	errno = EINVAL;
@@ -210,6 +212,33 @@ int step_mount_layers(const struct step *s) {
 	int result = fstat(tree, &st);
 	if (result == 0) result = make_mount_point(target, S_ISDIR(st.st_mode));
 	return closing(tree, result ? result : mount_over(tree, target));
+}
+
+/* A file of a file system that lives in memory and is never swapped out, of which nothing but this file is ever seen. It can only be taken from what is
+ * mounted somewhere: for that moment over the root, where nobody looks. */
+int step_memory_file(const struct step *s) {
+	uint64_t flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	char whole[40];
+	if (make_mount_point(s->text[0], false)) return -1;
+	int made = make_mount("ramfs", "ramfs", flags & ~(uint64_t)MS_RDONLY, "mode=700");
+	int file = made < 0 ? -1 : openat(made, "file", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	int result = file < 0 ? -1 : 0;
+	for (uint32_t at = 0; result == 0 && at < s->bytes_length;) {
+		ssize_t n = write(file, s->bytes + at, s->bytes_length - at);
+		if (n < 0) result = -1;
+		else at += (uint32_t)n;
+	}
+	if (result == 0) result = fchown(file, (uid_t)s->number[1], (gid_t)s->number[2]);
+	if (result == 0) result = fchmod(file, (mode_t)s->number[0]);
+	close_quietly(file);
+	if (result == 0) result = sys_move_mount(made, setup.root);
+	if (result) return closing(made, -1);
+	int tree = sys_open_tree(made, "file", KERNEL_OPEN_TREE_CLONE | O_CLOEXEC);
+	snprintf(whole, sizeof whole, "/proc/self/fd/%d", made);
+	result = umount2(whole, MNT_DETACH) || tree < 0 ? -1 : mount_over(tree, s->text[0]);
+	if (result == 0) result = set_attributes(tree, flags, false);
+	close_quietly(made);
+	return closing(tree, result);
 }
 
 int step_bind_root(const struct step *s) {

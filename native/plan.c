@@ -39,6 +39,7 @@ static bool step_valid(const struct step *s) {
 	case STEP_JOIN: return (s->number[0] & ~KERNEL_CLONE_NAMESPACES) == 0;
 	case STEP_USER_NAMESPACE:
 	case STEP_BIND: return s->list[0].count % 3 == 0 && s->list[1].count % 3 == 0;
+	case STEP_MOUNT_LAYERS: return s->list[1].count == 0 || s->list[1].count == 2;
 	case STEP_SECCOMP: return s->bytes_length % 8 == 0 && s->bytes_length > 0 && s->bytes_length <= 4096 * 8;
 	case STEP_USER: return s->list[0].count <= 65536;
 	case STEP_EXEC: return s->list[0].count > 0;

@@ -44,11 +44,12 @@
 	X(EXEC, 28, "lls") /* argv env path */ \
 	X(JOIN, 29, "su") /* path nstype */ \
 	X(TAKE_TREE, 30, "sssu") /* source subpath namespace recursive */ \
-	X(MOUNT_LAYERS, 31, "sslss") /* target lowerBase lowers options subpath */ \
+	X(MOUNT_LAYERS, 31, "sslssl") /* target lowerBase lowers options subpath writable */ \
 	X(USER_NAMESPACE, 32, "nn") /* uidMap gidMap */ \
 	X(FILE_OWNER, 33, "uu") /* uid gid */ \
 	X(OWN_STDIO, 34, "u") /* uid */ \
-	X(ENTER_USER_NAMESPACE, 35, "") /* */
+	X(ENTER_USER_NAMESPACE, 35, "") /* */ \
+	X(MEMORY_FILE, 36, "sbuuu") /* target content mode uid gid */
 
 #define PLAN_CODE(name, code, fields) STEP_##name = code,
 enum { PLAN_STEPS(PLAN_CODE) STEP_LIMIT };

@@ -31,6 +31,7 @@ int step_overlay(const struct step *s);
 int step_bind_root(const struct step *s);
 int step_mount(const struct step *s);
 int step_mount_layers(const struct step *s);
+int step_memory_file(const struct step *s);
 int step_tmpfs_copyup(const struct step *s);
 int step_pivot(const struct step *s);
 int step_mask(const struct step *s);

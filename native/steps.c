@@ -104,6 +104,7 @@ int step_run(const struct step *s) {
 	case STEP_JOIN: return step_join(s);
 	case STEP_TAKE_TREE: return step_take_tree(s);
 	case STEP_MOUNT_LAYERS: return step_mount_layers(s);
+	case STEP_MEMORY_FILE: return step_memory_file(s);
 	case STEP_USER_NAMESPACE: return step_user_namespace(s);
 	case STEP_FILE_OWNER: return step_file_owner(s);
 	case STEP_OWN_STDIO: return step_own_stdio(s);

@@ -64,8 +64,12 @@ export interface Mount {
   readonly subpath?: string;
   /** Not OCI's, for binds: path of the mount namespace in which `source` is looked up. */
   readonly namespace?: string;
-  /** Not OCI's, with type `layers`: directories, topmost first, relative to the directory `source`, mounted as one read-only overlay. At least two. */
+  /** Not OCI's, with type `layers`: directories, topmost first, relative to the directory `source`, mounted as one overlay. At least two when it is read-only. */
   readonly layers?: readonly string[];
+  /** Not OCI's, with type `layers`: what is written goes there. */
+  readonly writable?: { readonly upper: string; readonly work: string };
+  /** Not OCI's, with type `memory-file`: a file that is on no disk and in no swap. Never to be written into a `config.json`. */
+  readonly file?: { readonly content: Uint8Array; readonly mode: number; readonly uid: number; readonly gid: number };
 }
 
 export interface IdMapping {

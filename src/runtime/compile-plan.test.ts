@@ -314,6 +314,7 @@ test('compilePlan: layers of an image, at least two of them', () => {
     lowers: ['b', 'a'],
     options: 'index=off',
     subpath: 'etc',
+    writable: [],
   });
   assert.throws(() => compile({ spec: { mounts: [{ ...mount, layers: ['a'] }] } }), /at least two/);
 });

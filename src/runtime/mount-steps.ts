@@ -21,6 +21,7 @@ export function mountSteps(mount: Mount, cgroup: CgroupView, taken = 0): Planned
     throw notImplemented(`Shared propagation of the mount ${mount.destination} is not supported: it is not a bind`);
   }
   if (mount.type === 'layers') return [layersStep(mount, options)];
+  if (mount.type === 'memory-file') return [memoryFileStep(mount)];
   if (mount.type === 'cgroup' || mount.type === 'cgroup2') return cgroupSteps(mount, options, cgroup);
   const type = mount.type ?? '';
   if (!kernelTypes.has(type)) throw notImplemented(`A mount of type "${type}" (${mount.destination}) is not supported`);
@@ -110,11 +111,23 @@ function ownerMaps({ uidMappings = [], gidMappings = [] }: Mount): { readonly ui
   return { uidMap: triples(uidMappings), gidMap: triples(gidMappings) };
 }
 
-function layersStep({ destination: target, source = '', layers = [], subpath = '' }: Mount, { data }: MountOptions): PlannedStep {
+function layersStep(
+  { destination: target, source = '', layers = [], subpath = '', writable: given }: Mount,
+  { data }: MountOptions,
+): PlannedStep {
   if (!posix.isAbsolute(source)) throw invalid(`The layers of the mount ${target} have no absolute directory: "${source}"`);
-  if (layers.length < 2) throw invalid(`The mount ${target} has ${layers.length} layers: at least two make an overlay`);
-  const step: Step = { op: 'mount-layers', target, lowerBase: source, lowers: layers, options: data.join(','), subpath };
-  return planned(step, "an image's files, read-only", `mount image layers on ${target}`);
+  if (layers.length < (given === undefined ? 2 : 1))
+    throw invalid(
+      `The mount ${target} has ${layers.length} layers: at least two make an overlay that is read-only, one makes a writable one`,
+    );
+  const writable = given === undefined ? [] : [given.upper, given.work];
+  const step: Step = { op: 'mount-layers', target, lowerBase: source, lowers: layers, options: data.join(','), subpath, writable };
+  return planned(step, `an image's files, ${given === undefined ? 'read-only' : 'writable'}`, `mount image layers on ${target}`);
+}
+
+function memoryFileStep({ destination: target, file }: Mount): PlannedStep {
+  if (file === undefined) throw invalid(`The memory file ${target} has no content`);
+  return planned({ op: 'memory-file', target, ...file }, 'on no disk and in no swap', `mount a file of memory on ${target}`);
 }
 
 function cgroupSteps(mount: Mount, options: MountOptions, cgroup: CgroupView): PlannedStep[] {

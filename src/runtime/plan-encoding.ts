@@ -52,11 +52,12 @@ export const stepLayouts: { readonly [Op in Step['op']]: Layout<Extract<Step, { 
   exec: [28, ['argv', 'l'], ['env', 'l'], ['path', 's']],
   join: [29, ['path', 's'], ['nstype', 'u']],
   'take-tree': [30, ['source', 's'], ['subpath', 's'], ['namespace', 's'], ['recursive', 'u']],
-  'mount-layers': [31, ['target', 's'], ['lowerBase', 's'], ['lowers', 'l'], ['options', 's'], ['subpath', 's']],
+  'mount-layers': [31, ['target', 's'], ['lowerBase', 's'], ['lowers', 'l'], ['options', 's'], ['subpath', 's'], ['writable', 'l']],
   'user-namespace': [32, ['uidMap', 'n'], ['gidMap', 'n']],
   'file-owner': [33, ['uid', 'u'], ['gid', 'u']],
   'own-stdio': [34, ['uid', 'u']],
   'enter-user-namespace': [35],
+  'memory-file': [36, ['target', 's'], ['content', 'b'], ['mode', 'u'], ['uid', 'u'], ['gid', 'u']],
 };
 
 export function encodePlan(plan: Plan): Buffer {

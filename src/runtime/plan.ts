@@ -134,7 +134,10 @@ export type Step =
       readonly namespace: string;
       readonly recursive: boolean;
     }
-  /** A read-only overlay of `lowers` (topmost first, relative to `lowerBase`; at least two) or of what `subpath` leads to in it; makes the mount point. */
+  /**
+   * An overlay of `lowers` (topmost first, relative to `lowerBase`; at least two when it is read-only) or of what `subpath` leads to in it; makes the mount point.
+   * `writable`: its upper and its work directory; empty: read-only.
+   */
   | {
       readonly op: 'mount-layers';
       readonly target: string;
@@ -142,6 +145,16 @@ export type Step =
       readonly lowers: readonly string[];
       readonly options: string;
       readonly subpath: string;
+      readonly writable: readonly string[];
+    }
+  /** A file that only memory holds and no swap, mounted read-only at the `root` path; makes the mount point. */
+  | {
+      readonly op: 'memory-file';
+      readonly target: string;
+      readonly content: Uint8Array;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
     }
   /** mkdir -p below the root; only created directories get `mode`, `uid`, `gid`. */
   | { readonly op: 'mkdir'; readonly target: string; readonly mode: number; readonly uid: number; readonly gid: number }

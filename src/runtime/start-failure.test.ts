@@ -29,7 +29,7 @@ const plan: Plan = {
   steps: [
     { step: { op: 'mask', target: '/proc/kcore' }, reason: 'hidden', failure: 'mask /proc/kcore' },
     {
-      step: { op: 'mount-layers', target: '/i', lowerBase: '/l', lowers: ['a', 'b'], options: '', subpath: 'x' },
+      step: { op: 'mount-layers', target: '/i', lowerBase: '/l', lowers: ['a', 'b'], options: '', subpath: 'x', writable: [] },
       reason: 'files of an image',
       failure: 'mount image layers on /i',
     },
