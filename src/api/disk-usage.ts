@@ -1,5 +1,6 @@
 /** `GET /system/df`: every byte counted once. A layer that several images share is in `LayersSize` once and in each image's `SharedSize`. */
 import type { Image } from '../images/catalogue.ts';
+import { cacheRow, ownCacheBytes } from './build-classic/cache-json.ts';
 import { type ContainerJsonContext, containerSummary } from './container-json.ts';
 import { shownImages } from './image-filters.ts';
 import { imageSummary } from './image-json.ts';
@@ -13,14 +14,15 @@ export type DiskUsageType = 'image' | 'container' | 'volume' | 'build-cache';
 export async function diskUsage(services: ApiServices, context: ContainerJsonContext, types: ReadonlySet<DiskUsageType>): Promise<object> {
   const images = shownImages(services.images, false);
   const containers = types.has('image') || types.has('container') ? await allContainers(services, types.has('container')) : [];
+  const cache = types.has('build-cache') ? ((await services.builder?.cacheUsage()) ?? []) : [];
   const now = new Date();
   return {
     LayersSize: types.has('image') ? bytesOnDisk(images.flatMap(({ layers }) => layers)) : 0,
     Images: types.has('image') ? imageUsage(images, countByImage(containers), context.apiMinor) : null,
     Containers: types.has('container') ? containers.map((view) => containerSummary(view, context, now)) : null,
     Volumes: types.has('volume') ? await volumeUsage(services) : null,
-    BuildCache: types.has('build-cache') ? [] : null,
-    ...(context.apiMinor < 42 ? { BuilderSize: 0 } : {}),
+    BuildCache: types.has('build-cache') ? cache.map((usage) => cacheRow(usage, context.apiMinor)) : null,
+    ...(context.apiMinor < 42 ? { BuilderSize: ownCacheBytes(cache) } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The whole API: one list of routes, one file per resource. */
 import type { Route } from './route-table.ts';
+import { buildRoutes } from './routes/build-routes.ts';
 import { containerFileRoutes } from './routes/container-file-routes.ts';
 import { containerRoutes } from './routes/container-routes.ts';
 import { containerStreamRoutes } from './routes/container-stream-routes.ts';
@@ -37,6 +38,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...volumeRoutes(services),
     ...leaseRoutes(services),
     ...fsckRoutes(services),
+    ...(services.builder === undefined ? [] : buildRoutes({ ...services, builder: services.builder })),
     ...unbuiltRoutes(services),
   ];
 }

@@ -1,5 +1,6 @@
 /** What the API stands on; the daemon builds these and hands them in. */
 import type { Logger } from '../base/log.ts';
+import type { Builder } from '../build/builder.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Leases } from '../containers/leases/leases.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
@@ -32,6 +33,8 @@ export interface ApiServices {
   readonly volumes: Volumes;
   readonly leases: Pick<Leases, 'hold'>;
   readonly leaseSockets: { open(lease: string): Promise<LeaseSocket | null> };
+  /** Until the daemon has one, builds are refused. */
+  readonly builder?: Builder;
   readonly fsck: Fsck;
   readonly hasHungUp: HasHungUp;
   readonly logger: Logger;

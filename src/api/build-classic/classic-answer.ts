@@ -1,0 +1,108 @@
+/**
+ * The answer of `POST /build` as Docker's classic builder writes it: JSON texts, one a line. Clients find the image by `Successfully built`, or by the only line with `q=1`, and take the
+ * exit status from `errorDetail.code`.
+ *
+ * The status line leaves with the first line; what is wrong with the request or the Dockerfile is known before, and is an HTTP error.
+ */
+
+import { EngineError } from '../../base/errors.ts';
+import type { BuildEvent, VertexStatus } from '../../build/build-event.ts';
+import type { BuildOutcome } from '../../build/builder.ts';
+import { familiarReference, parseReference } from '../../oci/reference.ts';
+import type { Exchange } from '../exchange.ts';
+import { classicFailure } from './classic-failure.ts';
+import { StepLog } from './step-log.ts';
+
+/** A client that does not read is not waited for, nor is what it does not read kept without end. */
+const unreadBytes = 16 * 1024 * 1024;
+
+export class ClassicAnswer {
+  readonly #exchange: Exchange;
+  readonly #quiet: boolean;
+  readonly #steps: StepLog;
+  readonly #held: object[] = [];
+  #heldLength = 0;
+  #droppedLength = 0;
+
+  constructor(exchange: Exchange, quiet: boolean, baseId: (reference: string) => string) {
+    this.#exchange = exchange;
+    this.#quiet = quiet;
+    this.#steps = new StepLog({ stream: (text) => this.#line({ stream: text }), printed: (text) => this.#printed(text) }, baseId);
+  }
+
+  report(event: BuildEvent): void {
+    if (event.kind === 'status' && isTransfer(event.status)) this.#line(transferLine(event.status));
+    this.#steps.take(event);
+  }
+
+  finish({ imageId, names, warnings }: BuildOutcome): void {
+    if (imageId === null) throw new EngineError('system', 'No image was generated');
+    if (this.#quiet) {
+      this.#send({ stream: `${imageId}\n` });
+    } else {
+      const shortId = imageId.replace(/^sha256:/, '').slice(0, 12);
+      this.#steps.finish(shortId);
+      this.#send({ aux: { ID: imageId } });
+      for (const { short } of warnings) this.#send({ stream: `[Warning] ${short}\n` });
+      this.#send({ stream: `Successfully built ${shortId}\n` });
+      for (const name of names) this.#send({ stream: `Successfully tagged ${familiarReference(parseReference(name))}\n` });
+    }
+    this.#end();
+  }
+
+  /** Throws what is an HTTP error. */
+  fail(error: unknown): void {
+    const { response, signal } = this.#exchange;
+    const isOfRequest = error instanceof EngineError && (error.code === 'invalid' || error.code === 'not-implemented');
+    if (!response.headersSent && this.#held.length === 0 && isOfRequest) throw error;
+    if (signal.aborted && response.destroyed) throw error;
+    this.#steps.fail();
+    for (const line of this.#held) this.#send(line);
+    const { message, exitCode, excerpt } = classicFailure(error);
+    if (excerpt !== '') this.#send({ stream: `${excerpt}\n` });
+    this.#send({ errorDetail: { ...(exitCode === null ? {} : { code: exitCode }), message }, error: message });
+    this.#end();
+  }
+
+  #end(): void {
+    // What follows the end of the archive is nobody's, but a client that still sends it must be able to.
+    this.#exchange.request.resume();
+    this.#exchange.response.end();
+  }
+
+  #printed(text: string): void {
+    if (this.#exchange.response.writableLength > unreadBytes) {
+      this.#droppedLength += text.length;
+      return;
+    }
+    if (this.#droppedLength > 0) this.#line({ stream: `[output clipped: ${this.#droppedLength} characters were not read in time]\n` });
+    this.#droppedLength = 0;
+    this.#line({ stream: text });
+  }
+
+  /** With `q=1` lines are told only when the build fails. */
+  #line(line: object): void {
+    if (!this.#quiet) {
+      this.#send(line);
+      return;
+    }
+    this.#held.push(line);
+    this.#heldLength += JSON.stringify(line).length;
+    while (this.#heldLength > unreadBytes) this.#heldLength -= JSON.stringify(this.#held.shift() ?? {}).length;
+  }
+
+  #send(line: object): void {
+    const { response } = this.#exchange;
+    if (!response.headersSent) this.#exchange.startStream(200, 'application/json');
+    response.write(`${JSON.stringify(line)}\r\n`);
+  }
+}
+
+/** Of a base image's layers: what a pull tells. */
+function isTransfer({ id, name }: VertexStatus): boolean {
+  return /^(sha256:)?[0-9a-f]{12,}$/.test(id) && name !== '';
+}
+
+function transferLine({ id, name, current, total }: VertexStatus): object {
+  return { status: name, progressDetail: total > 0 ? { current, total } : {}, id: id.replace(/^sha256:/, '').slice(0, 12) };
+}

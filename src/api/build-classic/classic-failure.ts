@@ -1,0 +1,27 @@
+/** A failed build in the classic builder's words, which clients match on. */
+import { EngineError, errorText } from '../../base/errors.ts';
+import type { BuildErrorShape } from '../../build/builder.ts';
+
+export interface ClassicFailure {
+  readonly message: string;
+  /** The docker CLI exits with it. */
+  readonly exitCode: number | null;
+  /** Part of the Dockerfile; empty: none. */
+  readonly excerpt: string;
+}
+
+export function classicFailure(error: unknown): ClassicFailure {
+  if (!isBuildError(error)) return { message: errorText(error), exitCode: null, excerpt: '' };
+  const { message, exitCode, excerpt } = error.failure;
+  return { message: exitCode === null ? message : nonZero(message, exitCode), exitCode, excerpt };
+}
+
+function isBuildError(error: unknown): error is BuildErrorShape {
+  return error instanceof EngineError && 'failure' in error;
+}
+
+/** `process "/bin/sh -c exit 3" did not complete successfully: exit code: 3` → `The command '/bin/sh -c exit 3' returned a non-zero code: 3` */
+function nonZero(message: string, exitCode: number): string {
+  const [, command, rest] = /^process "(.*)" did not complete successfully: exit code: \d+(.*)$/s.exec(message) ?? [];
+  return command === undefined ? message : `The command '${command}' returned a non-zero code: ${exitCode}${rest}`;
+}
