@@ -3,6 +3,7 @@
  * tests everything above it. Nothing of a step outlives it: processes, mounts, cgroup, network; what a killed daemon left is removed by the next one.
  */
 import type { Duplex } from 'node:stream';
+import { EngineError } from '../../base/errors.ts';
 import type { Platform } from '../../oci/platform.ts';
 import type { RunSettings } from '../build-request.ts';
 import type { OutputSink } from '../solve/solver.ts';
@@ -11,10 +12,21 @@ export interface StepExecutor {
   /** Null: it can run here (its own, or a handler of binfmt_misc is registered); else why not, and what to do. */
   whyNot(platform: Platform): string | null;
   /**
-   * Resolves when the process has ended and everything it wrote was given to `output`. Rejects with a `StartError` or an `invalid` when it cannot be started (its user is unknown, its
-   * program is missing); when `signal` aborts, the process is killed first.
+   * Resolves when the process has ended and everything it wrote was given to `output`. Rejects with a `StepStartError` or an `invalid` when it cannot be started (its program is
+   * missing, its user is unknown); when `signal` aborts, the process is killed first.
    */
   run(request: StepRequest, output: OutputSink, signal: AbortSignal): Promise<StepEnd>;
+}
+
+/** The process could not be started: 127, its program is not there; 126, it cannot be run; 128, anything else. */
+export class StepStartError extends EngineError {
+  override readonly name = 'StepStartError';
+  readonly exitCode: 126 | 127 | 128;
+
+  constructor(message: string, exitCode: 126 | 127 | 128, cause: unknown) {
+    super('invalid', message, { cause });
+    this.exitCode = exitCode;
+  }
 }
 
 export interface StepEnd {
@@ -27,8 +39,7 @@ export interface StepRequest {
   readonly id: string;
   /** Relative to `base` (or absolute), topmost first. */
   readonly lowers: { readonly base: string; readonly lowers: readonly string[] };
-  /** Both on one file system, below `directory`, which is the step's own. */
-  readonly directory: string;
+  /** What it writes; both on one file system. */
   readonly upper: string;
   readonly work: string;
   readonly argv: readonly string[];
@@ -47,19 +58,20 @@ export interface StepRequest {
 
 /** Targets are absolute. Sources are host paths that exist. */
 export type StepMount =
-  /** `directories`: a tree, topmost first; one or more. What is written to a writable one goes to `upper`, which is thrown away. */
+  /** `directories`: a tree, topmost first; one or more. What is written to a writable one is thrown away. */
   | {
       readonly kind: 'tree';
       readonly target: string;
       readonly directories: readonly string[];
       /** Below their root, links resolved inside it; empty: all. */
       readonly subpath: string;
-      readonly writable: { readonly upper: string; readonly work: string } | null;
+      readonly writable: boolean;
     }
   | { readonly kind: 'directory'; readonly target: string; readonly source: string; readonly writable: boolean }
-  | { readonly kind: 'file'; readonly target: string; readonly source: string }
+  /** Read-only. */
+  | { readonly kind: 'file'; readonly target: string; readonly content: Uint8Array; readonly mode: number }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes: number | null }
-  /** On a tmpfs of its own: never on a disk. */
+  /** In memory of its own: on no disk and in no swap. */
   | {
       readonly kind: 'secret';
       readonly target: string;
