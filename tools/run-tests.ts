@@ -31,6 +31,8 @@ const kernel = filesOf(
   'test/build/**/*.test.ts',
   // The second kernel, emulated, takes minutes: only when it is asked for, as CI does after everything else.
   ...(wanted.some((part) => part.includes('vm')) ? ['test/vm/**/*.test.ts'] : []),
+  // So do the examples, which install packages over the network.
+  ...(wanted.some((part) => part.includes('examples')) ? ['test/examples/**/*.test.ts'] : []),
 );
 
 const before = leftovers();
