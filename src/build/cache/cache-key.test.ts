@@ -74,7 +74,7 @@ function changes(before: CacheKey, now: CacheKey): readonly string[] {
 }
 
 test('cacheKeyOf: images, contexts and scratch are not cached', () => {
-  const image: Operation = { kind: 'image', reference: 'a', layers: [] };
+  const image: Operation = { kind: 'image', reference: 'a', platform: run.platform, layers: [] };
   for (const operation of [base, context, image])
     assert.equal(cacheKeyOf({ operation, inputs: new Map(), selections: [], environment: '', place: '' }), null);
 });
