@@ -22,11 +22,13 @@ export async function auditContainers(context: ContainerContext): Promise<readon
     ...(await cgroups(context)),
     ...(await runtimeEntries(context)),
     ...keptSockets(context),
+    ...(await context.steps.audit()),
   ];
 }
 
 /** For the runtime's audit: monitors' sockets are named by the first 16 digits of the id. */
-export function servesContainer({ registry }: ContainerContext, socketName: string): boolean {
+export function servesContainer({ registry, steps }: ContainerContext, socketName: string): boolean {
+  if (steps.serves(socketName)) return true;
   return registry.all().some((container) => container.id.startsWith(socketName) && (isRunning(container) || !isSettled(container)));
 }
 
@@ -122,7 +124,7 @@ async function cgroups(context: ContainerContext): Promise<readonly Finding[]> {
 
 async function runtimeEntries(context: ContainerContext): Promise<readonly Finding[]> {
   return (await namesInDirectory(context.runtimeEntries))
-    .filter((name) => hasEnded(context, name))
+    .filter((name) => hasEnded(context, name) && !context.steps.has(name))
     .map((name) => {
       const path = join(context.runtimeEntries, name);
       const run = () => whenEnded(context, name, () => rm(path, { recursive: true, force: true }));

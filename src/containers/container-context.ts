@@ -21,6 +21,7 @@ import type { OomWatch } from './oom-watch.ts';
 import type { ResourceDefaults } from './resource-defaults.ts';
 import type { Restarts } from './restarts.ts';
 import type { SecurityDefaults } from './security-defaults.ts';
+import type { StepsBeside } from './steps/step.ts';
 import type { UsageCollector } from './usage-collector.ts';
 import type { VolumeClaims } from './volume-claims.ts';
 
@@ -53,6 +54,8 @@ export interface ContainerContext {
   /** `--log-driver` and `--log-opt` of the daemon. */
   readonly logDefaults: LogConfig;
   readonly logs: LogDelivery;
+  /** Of builds: the runtime knows their processes as it knows those of containers. */
+  readonly steps: StepsBeside;
   readonly host: HostFacts;
   readonly security: SecurityDefaults;
   readonly idRanges: IdRanges;

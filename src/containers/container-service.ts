@@ -61,6 +61,8 @@ import { Restarts } from './restarts.ts';
 import type { SecurityDefaults } from './security-defaults.ts';
 import { parseSignal } from './signals.ts';
 import { startContainer } from './start-container.ts';
+import type { StepRunner } from './steps/step.ts';
+import { Steps } from './steps/steps.ts';
 import { killContainer, killRestarting, stopContainer, stopSignal, stopTimeoutMs } from './stop-container.ts';
 import { updateContainer } from './update-container.ts';
 import { UsageCollector } from './usage-collector.ts';
@@ -98,6 +100,8 @@ export interface ContainerDependencies {
 }
 
 export interface ContainerService extends Containers {
+  /** Processes of builds. What a killed daemon left of them is gone when the service is there. */
+  readonly steps: StepRunner;
   /** For `ImageCatalogue.setUsers`. */
   imageUsers(id: ImageId): readonly ImageUser[];
   /** Layer directories that containers stand on, for `LayerStore.sweep`. */
@@ -116,10 +120,14 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
   const root = join(dependencies.dataRoot, 'containers');
   await mkdir(root, { recursive: true, mode: 0o700 });
   const adopted = Promise.withResolvers<void>();
+  const runtimeEntries = join(dependencies.execRoot, 'c');
+  const resourceDefaults = dependencies.resourceDefaults ?? noResourceDefaults;
+  const steps = new Steps({ ...dependencies, runtimeEntries, resourceDefaults, root: join(dependencies.dataRoot, 'build', 'steps') });
   const context: ContainerContext = {
     ...dependencies,
     root,
-    runtimeEntries: join(dependencies.execRoot, 'c'),
+    steps,
+    runtimeEntries,
     registry: new ContainerRegistry(),
     idRanges: new IdRanges(dependencies.security.idPool),
     records: new ContainerRecords(dependencies.database),
@@ -141,15 +149,16 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     usage: new UsageCollector(),
     oom: new OomWatch(dependencies.logger),
     hostPaths: new HostPaths(),
-    resourceDefaults: dependencies.resourceDefaults ?? noResourceDefaults,
+    resourceDefaults,
   };
   dependencies.volumes.setUsers(volumeUsers(context.registry, context.volumeClaims));
   tellNetworks(dependencies.networks, context.registry);
   if (dependencies.onEvent !== undefined) context.events.listen(dependencies.onEvent);
   const unknown = await adoptContainers(context);
+  await steps.recover();
   adopted.resolve();
   void startWithDaemon(context, unknown);
-  return new Service(context);
+  return new Service(context, steps);
 }
 
 /** Networks ask who uses them, and whom a link means. */
@@ -166,9 +175,11 @@ function tellNetworks(networks: ContainerDependencies['networks'], registry: Con
 class Service implements ContainerService {
   readonly #context: ContainerContext;
   readonly #files: ContainerFiles;
+  readonly steps: StepRunner;
 
-  constructor(context: ContainerContext) {
+  constructor(context: ContainerContext, steps: StepRunner) {
     this.#context = context;
+    this.steps = steps;
     this.#files = new ContainerFiles(context);
   }
 

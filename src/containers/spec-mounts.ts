@@ -28,6 +28,8 @@ export interface LayersToMake {
   readonly lowers: readonly string[];
   readonly destination: string;
   readonly subpath: string;
+  /** What is written goes there; absent: it is read-only. */
+  readonly writable?: NonNullable<Mount['writable']>;
 }
 
 const layerOptions = ['redirect_dir=off', 'metacopy=off', 'index=off'];
@@ -94,8 +96,8 @@ function mountOf(mount: MountToMake): Mount {
   if (mount.kind === 'tmpfs') return { destination: mount.destination, type: 'tmpfs', source: 'tmpfs', options: mount.options };
   const part = mount.subpath === undefined || mount.subpath === '' ? {} : { subpath: mount.subpath };
   if (mount.kind === 'layers') {
-    const { destination, base: source, lowers: layers } = mount;
-    return { destination, type: 'layers', source, layers, options: layerOptions, ...part };
+    const { destination, base: source, lowers: layers, writable } = mount;
+    return { destination, type: 'layers', source, layers, options: layerOptions, ...part, ...(writable === undefined ? {} : { writable }) };
   }
   const access = mount.recursiveReadOnly ? ['rro'] : mount.readOnly ? ['ro'] : [];
   const options = [mount.recursive ? 'rbind' : 'bind', ...access, mount.propagation];

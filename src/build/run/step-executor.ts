@@ -67,7 +67,14 @@ export type StepMount =
       readonly subpath: string;
       readonly writable: boolean;
     }
-  | { readonly kind: 'directory'; readonly target: string; readonly source: string; readonly writable: boolean }
+  /** `subpath` as above. */
+  | {
+      readonly kind: 'directory';
+      readonly target: string;
+      readonly source: string;
+      readonly subpath: string;
+      readonly writable: boolean;
+    }
   /** Read-only. */
   | { readonly kind: 'file'; readonly target: string; readonly content: Uint8Array; readonly mode: number }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes: number | null }
