@@ -33,7 +33,19 @@ export interface GivenDockerfile {
 
 export type ContextTransfer =
   /** Plain or compressed (gzip, bzip2, xz, zstd). */
-  { readonly kind: 'tar'; readonly stream: Readable } | { readonly kind: 'sync'; readonly sync: FileSync };
+  | { readonly kind: 'tar'; readonly stream: Readable }
+  | { readonly kind: 'sync'; readonly sync: FileSync }
+  | { readonly kind: 'file-list'; readonly list: FileListTransfer };
+
+/** As `FileSync`, all wanted files in one stream: no question for each. */
+export interface FileListTransfer {
+  readonly sharedKey: string | null;
+  /** A list as `base/file-list.ts` has it, in pieces. Consumed once, before `contents`. */
+  entries(): AsyncIterable<Uint8Array>;
+  /** Of the files with these indexes, ascending, in that order: as `base/file-contents.ts` has it. Called once. */
+  contents(wanted: readonly number[]): Readable;
+  finish(): Promise<void>;
+}
 
 /** Files whose bytes are asked for only where they changed since the last build of the same place. */
 export interface FileSync {
@@ -55,6 +67,8 @@ export interface SyncEntry {
   readonly mode: number;
   readonly sizeBytes: number;
   readonly modifiedAt: { readonly seconds: number; readonly nanoseconds: number };
+  /** When anything of it changed (ctime), where the client tells: finds a file that was changed and given its old time. */
+  readonly changedAt?: { readonly seconds: number; readonly nanoseconds: number } | undefined;
   /** Of links. */
   readonly linkTarget: string;
   readonly deviceMajor: number;
