@@ -9,6 +9,8 @@ const native = {
   lsetxattr: bind('lsetxattr', 'int', ['void *', 'void *', 'void *', 'size_t', 'int']),
   lgetxattr: bind('lgetxattr', 'long', ['void *', 'void *', 'void *', 'size_t']),
   llistxattr: bind('llistxattr', 'long', ['void *', 'void *', 'size_t']),
+  fremovexattr: bind('fremovexattr', 'int', ['int', 'void *']),
+  lremovexattr: bind('lremovexattr', 'int', ['void *', 'void *']),
 };
 
 /** The kernel's own limit for a value and for a list of names. */
@@ -21,6 +23,19 @@ export function setAttribute(file: number, name: string, value: Uint8Array): voi
 
 export function setAttributeOfPath(path: string | Uint8Array, name: string, value: Uint8Array): void {
   checked(native.lsetxattr(cPath(path), encodeCString(name), value, value.length, 0), 'lsetxattr', name);
+}
+
+export function removeAttribute(file: number, name: string): void {
+  checked(native.fremovexattr(file, encodeCString(name)), 'fremovexattr', name);
+}
+
+export function removeAttributeOfPath(path: string | Uint8Array, name: string): void {
+  checked(native.lremovexattr(cPath(path), encodeCString(name)), 'lremovexattr', name);
+}
+
+/** Names of all attributes of an open file. */
+export function listAttributes(file: number): readonly string[] {
+  return namesOf(() => checked(native.flistxattr(file, scratch, scratch.length), 'flistxattr', `fd ${file}`));
 }
 
 /** Null when there is none, or when the file system has no attributes. */
@@ -40,8 +55,7 @@ export function listAttributesOfPath(path: string | Uint8Array): readonly string
 
 /** All attributes of an open file that `keep` wants. */
 export function readAttributes(file: number, keep: (name: string) => boolean): ReadonlyMap<string, Buffer> {
-  const names = namesOf(() => checked(native.flistxattr(file, scratch, scratch.length), 'flistxattr', `fd ${file}`));
-  return valuesOf(names.filter(keep), (name) =>
+  return valuesOf(listAttributes(file).filter(keep), (name) =>
     checked(native.fgetxattr(file, encodeCString(name), scratch, scratch.length), 'fgetxattr', name),
   );
 }
@@ -55,6 +69,7 @@ export function readAttributesOfPath(path: string | Uint8Array, keep: (name: str
 function namesOf(list: () => number): readonly string[] {
   try {
     const length = list();
+    if (length === 0) return [];
     return scratch
       .toString('utf8', 0, length)
       .split('\0')

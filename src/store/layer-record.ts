@@ -34,6 +34,15 @@ export interface RootAttributes {
   readonly extendedAttributes: Readonly<Record<string, string>>;
 }
 
+/** Of a root that no layer lists. */
+export const ordinaryRoot: RootAttributes = {
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  modifiedAt: { seconds: 0, nanoseconds: 0 },
+  extendedAttributes: {},
+};
+
 export function independentName(diffId: DiffId): string {
   return `d-${hexOf(diffId)}`;
 }
