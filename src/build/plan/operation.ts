@@ -39,6 +39,8 @@ export interface Step {
   /** `[build 2/4] RUN make` */
   readonly title: string;
   readonly place: Place;
+  /** Name of its stage, in lower case, or `stage-N`. */
+  readonly stage?: string;
   /** Of RUN: which names of its environment are build arguments. */
   readonly argumentNames?: readonly string[];
   /** Of RUN: the stage's SHELL, for whoever looks into what was there before it. */
@@ -172,9 +174,6 @@ export function inputsOf(operation: Operation): readonly Operation[] {
     case 'run':
       return [operation.parent, ...operation.mounts.flatMap((mount) => ('from' in mount && mount.from !== null ? [mount.from] : []))];
     case 'copy':
-      return [
-        operation.parent,
-        ...operation.sources.flatMap((source) => (source.kind === 'path' ? [source.from] : [])),
-      ];
+      return [operation.parent, ...operation.sources.flatMap((source) => (source.kind === 'path' ? [source.from] : []))];
   }
 }

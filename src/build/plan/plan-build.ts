@@ -111,7 +111,7 @@ class Planner {
     const { showPlatforms, targetPlatform } = this.#settings;
     const [own, target] = [formatPlatform(platform), formatPlatform(targetPlatform)];
     const cross = own === target ? '' : `->${target.replace(`${platform.os}/`, '')}`;
-    const name = this.#dockerfile.stages.length === 1 ? '' : `${this.#stage(index).name ?? `stage-${index}`} `;
+    const name = this.#dockerfile.stages.length === 1 ? '' : `${this.#name(index)} `;
     return showPlatforms ? `${own}${cross} ${name}` : name;
   }
 
@@ -127,6 +127,7 @@ class Planner {
         hiddenEnvironment: [...this.#globals.proxies()].map(([key, value]) => `${key}=${value}`),
         epoch: start.epoch,
         cacheNamespace: this.#settings.buildArguments.get('BUILDKIT_CACHE_MOUNT_NS') ?? '',
+        stage: this.#name(index),
         stageTitle: title,
         stepCount: stepCount(instructions),
       },
@@ -191,7 +192,7 @@ class Planner {
     if (found === -1) return null;
     if (found >= stages.length)
       throw new InstructionProblem(`invalid stage index ${name}`, spot(word), `stages are 0 to ${stages.length - 1}`);
-    const own = this.#stage(index).name ?? `stage-${index}`;
+    const own = this.#name(index);
     if (found === index) throw new InstructionProblem(`circular dependency detected on stage: ${own}`, spot(word));
     if (found > index) {
       throw new InstructionProblem(
@@ -211,6 +212,10 @@ class Planner {
     const root = filesAsTree(context, step, epoch);
     this.#steps.set(index, [{ text: from.line.text, place: from.place, operation: root }]);
     return { result: { root, config: state.config, author: null, platform, epoch, base: null, history: [] }, scope };
+  }
+
+  #name(index: number): string {
+    return this.#stage(index).name ?? `stage-${index}`;
   }
 
   #stage(index: number): Stage {

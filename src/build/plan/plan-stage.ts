@@ -34,6 +34,8 @@ export interface StageSetting {
   readonly cacheNamespace: string;
   /** Seconds since 1970. */
   readonly epoch: number;
+  /** Its name, or `stage-N`. */
+  readonly stage: string;
   /** In front of the number: `build `; empty with one stage only. */
   readonly stageTitle: string;
   readonly stepCount: number;
@@ -182,8 +184,8 @@ export class StageWalk {
 
   #step({ line, place }: Instruction): Step {
     this.#steps++;
-    const { stageTitle, stepCount } = this.#setting;
-    return { title: `[${stageTitle}${this.#steps}/${stepCount}] ${line.text}`, place };
+    const { stage, stageTitle, stepCount } = this.#setting;
+    return { title: `[${stageTitle}${this.#steps}/${stepCount}] ${line.text}`, place, stage };
   }
 
   #tell(createdBy: string, empty = true): void {

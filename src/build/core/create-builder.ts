@@ -1,0 +1,84 @@
+/** The builder over its parts: builds side by side that share what is equal, cancelling, usage and history. */
+import { errorText, invalid } from '../../base/errors.ts';
+import { type Logger, silentLogger } from '../../base/log.ts';
+import { cancelledText } from '../build-error.ts';
+import type { BuildRequest } from '../build-request.ts';
+import type { Builder, BuildOutcome, BuildRecord } from '../builder.ts';
+import type { OperationResult } from '../result.ts';
+import { Solver } from '../solve/solver.ts';
+import { Build, type BuilderParts } from './build.ts';
+import { type BuildHistory, memoryHistory } from './build-history.ts';
+import { BuildWorker } from './operation-worker.ts';
+
+export interface BuilderOptions extends BuilderParts {
+  /** Steps at once, over all builds. */
+  readonly limit: number;
+  /** Default: until the process ends. */
+  readonly history?: BuildHistory;
+  readonly logger?: Logger;
+}
+
+export function createBuilder(options: BuilderOptions): Builder {
+  const { cache, contexts, history = memoryHistory(), logger = silentLogger } = options;
+  const worker = new BuildWorker(options);
+  const shared = { worker, solver: new Solver<OperationResult>(worker, options.limit) };
+  const running = new Map<string, AbortController>();
+
+  async function build(request: BuildRequest, client: Parameters<Builder['build']>[1], signal: AbortSignal): Promise<BuildOutcome> {
+    if (running.has(request.id)) throw invalid(`a build with the id ${JSON.stringify(request.id)} is running already`);
+    const cancel = new AbortController();
+    running.set(request.id, cancel);
+    const one = new Build(options, shared, request, client, AbortSignal.any([signal, cancel.signal]));
+    const entry = history.begin(recordOf(request));
+    const end = (status: BuildRecord['status'], error: string | null, imageId: BuildRecord['imageId']) => {
+      const { steps, cached, warnings } = one.counts;
+      entry.end({ completedAt: new Date(), status, steps, cachedSteps: cached, warnings, error, imageId });
+    };
+    try {
+      const outcome = await one.run();
+      end('completed', null, outcome.imageId);
+      return outcome;
+    } catch (error) {
+      const text = errorText(error);
+      end(text === cancelledText ? 'canceled' : 'error', text, null);
+      logger.debug({ build: request.id, error: text }, 'a build failed');
+      await options.store.sweeper.sweep();
+      throw error;
+    } finally {
+      running.delete(request.id);
+    }
+  }
+
+  return {
+    build,
+    cancel(id) {
+      const found = running.get(id);
+      found?.abort(new Error(cancelledText));
+      return found !== undefined;
+    },
+    async cacheUsage() {
+      return (await Promise.all([cache.usage(), contexts.usage()])).flat();
+    },
+    async pruneCache(prune) {
+      const [layers, files] = [await cache.prune(prune), await contexts.prune(prune)];
+      return { deleted: [...layers.deleted, ...files.deleted], reclaimedBytes: layers.reclaimedBytes + files.reclaimedBytes };
+    },
+    history: () => history.records(),
+  };
+}
+
+function recordOf({ id, outputs, context }: BuildRequest): BuildRecord {
+  const place = context.kind === 'git' || context.kind === 'http' ? context.url : context.kind === 'client' ? context.name : context.kind;
+  return {
+    id,
+    name: outputs.flatMap(({ names }) => names)[0] ?? place,
+    startedAt: new Date(),
+    completedAt: null,
+    status: 'running',
+    steps: 0,
+    cachedSteps: 0,
+    warnings: 0,
+    error: null,
+    imageId: null,
+  };
+}
