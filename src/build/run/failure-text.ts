@@ -1,0 +1,56 @@
+/** Why a RUN failed, in BuildKit's words where it has some, and what to do where that is known. */
+import { constants } from 'node:os';
+import type { RunOperation } from '../plan/operation.ts';
+import { ProcessFailure } from './run-work.ts';
+import type { StepEnd, StepStartError } from './step-executor.ts';
+
+const signalNames: ReadonlyMap<number, string> = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+/** Names under which a shell lies in images; a RUN in shell form starts one. */
+const shells: ReadonlySet<string> = new Set([
+  '/bin/sh',
+  '/bin/bash',
+  '/bin/ash',
+  '/bin/dash',
+  '/bin/zsh',
+  'sh',
+  'bash',
+  'ash',
+  'dash',
+  'zsh',
+]);
+
+export function endFailure(
+  { argv }: Pick<RunOperation, 'argv'>,
+  { exitCode, oomKilled }: StepEnd,
+  memoryBytes: number | null,
+): ProcessFailure {
+  const base = `process "${argv.join(' ')}" did not complete successfully: exit code: ${exitCode}`;
+  return new ProcessFailure(base + explanation(exitCode, oomKilled, memoryBytes), exitCode);
+}
+
+function explanation(exitCode: number, oomKilled: boolean, memoryBytes: number | null): string {
+  if (oomKilled) {
+    const limit = memoryBytes === null ? 'the machine, or the cgroup of the build, has no more' : `the limit is ${memoryBytes} bytes`;
+    return `: cannot allocate memory (the kernel ended a process of it; ${limit})`;
+  }
+  const signal = exitCode > 128 ? signalNames.get(exitCode - 128) : undefined;
+  return signal === undefined ? '' : ` (${signal})`;
+}
+
+export function startFailure({ argv }: Pick<RunOperation, 'argv'>, error: StepStartError): ProcessFailure {
+  const [program = ''] = argv;
+  const hint = error.exitCode === 127 && shells.has(program) ? missingShell(program) : otherHint(error);
+  return new ProcessFailure(`process "${argv.join(' ')}" could not be started: ${error.message}${hint}`, error.exitCode);
+}
+
+function missingShell(program: string): string {
+  return `: the image has no shell ${program}. Write the command as a list, RUN ["program", "argument"], set another shell with SHELL, or take a base image that has one`;
+}
+
+function otherHint({ message, exitCode }: StepStartError): string {
+  if (/exec format error/.test(message)) return ': the program is of another platform, or a script without a line #!';
+  if (exitCode === 127 && /no such file or directory/.test(message))
+    return ': it is not in the image, or the interpreter or loader that it names is not';
+  return '';
+}
