@@ -24,6 +24,8 @@ export interface IncomingImage {
   readonly layerBlobs: readonly Digest[];
   readonly incoming?: ReadonlyMap<Digest, IncomingBlob>;
   readonly parent?: ImageId | null;
+  /** Blobs that were just made of the very layers they are said to hold. */
+  readonly proved?: ReadonlySet<Digest>;
 }
 
 export interface AdmitOptions {
@@ -62,7 +64,7 @@ export async function admitImage(store: ImageStore, image: IncomingImage, option
     const layers = await store.layers.unpack(sources, signal, onProgress, options.onLayer);
     await verifyUnread(
       store,
-      sources.filter((source) => !read.has(source) && source.incoming === undefined),
+      sources.filter((source) => !read.has(source) && source.incoming === undefined && image.proved?.has(source.blob) !== true),
       signal,
     );
     signal?.throwIfAborted();

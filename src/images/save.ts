@@ -29,8 +29,8 @@ export async function saveImages(store: ImageStore, names: readonly string[]): P
   try {
     const blobs = new Set(images.flatMap(({ target }) => target.blobs));
     for (const blob of blobs) lease.hold(blob);
-    const documents = await describe(store.blobs, images);
-    const stream = Readable.from(writeTar(archiveEntries(store.blobs, [...blobs].sort(), documents)), {
+    const documents = await archiveDocuments(store.blobs, images);
+    const stream = Readable.from(writeTar(layoutEntries(store.blobs, blobs, documents)), {
       objectMode: false,
       highWaterMark: 1 << 20,
     });
@@ -78,13 +78,13 @@ function wholeRepository(records: ImageRecords, name: string) {
   });
 }
 
-interface Documents {
+export interface Documents {
   readonly index: unknown;
   readonly manifest: unknown;
   readonly repositories: unknown;
 }
 
-async function describe(blobs: BlobStore, images: readonly SavedImage[]): Promise<Documents> {
+export async function archiveDocuments(blobs: BlobStore, images: readonly Pick<SavedImage, 'target' | 'tags'>[]): Promise<Documents> {
   const index: unknown[] = [];
   const manifest: unknown[] = [];
   const repositories = new Map<string, [string, string][]>();
@@ -112,26 +112,27 @@ async function describe(blobs: BlobStore, images: readonly SavedImage[]): Promis
 }
 
 /** containerd's name is the whole one; the specification's own is just the tag. */
-function annotationsOf(tag: string): Record<string, string> {
+export function annotationsOf(tag: string): Record<string, string> {
   return { 'io.containerd.image.name': tag, 'org.opencontainers.image.ref.name': parseReference(tag).tag ?? '' };
 }
 
-function* archiveEntries(store: BlobStore, blobs: readonly Digest[], documents: Documents): Generator<WritableEntry> {
+/** An OCI layout with these blobs, and the documents that are given: `index`, of Docker's archive `manifest` and `repositories` too. */
+export function* layoutEntries(store: BlobStore, blobs: ReadonlySet<Digest>, documents: Partial<Documents>): Generator<WritableEntry> {
   yield { entry: { type: 'directory', path: 'blobs/' } };
   yield { entry: { type: 'directory', path: 'blobs/sha256/' } };
-  for (const blob of blobs) {
+  for (const blob of [...blobs].sort()) {
     yield { entry: { type: 'file', path: blobPath(blob), sizeBytes: store.sizeBytes(blob) }, content: store.stream(blob) };
   }
   yield document('index.json', documents.index);
-  yield document('manifest.json', documents.manifest);
+  if (documents.manifest !== undefined) yield document('manifest.json', documents.manifest);
   yield document('oci-layout', { imageLayoutVersion: '1.0.0' });
-  yield document('repositories', documents.repositories);
+  if (documents.repositories !== undefined) yield document('repositories', documents.repositories);
 }
 
 function document(path: string, value: unknown): WritableEntry {
   return { entry: { type: 'file', path }, content: Buffer.from(JSON.stringify(value)) };
 }
 
-function blobPath(digest: Digest): string {
+export function blobPath(digest: Digest): string {
   return `blobs/sha256/${digestHex(digest)}`;
 }
