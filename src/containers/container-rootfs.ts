@@ -1,11 +1,11 @@
 /** The root file system of a start: the image's layers, the init layer over them, and what the container itself wrote on top. */
 import { chmod, chown, mkdir, utimes } from 'node:fs/promises';
 import { hasErrnoCode } from '../base/errors.ts';
+import type { UserFiles } from '../oci/users.ts';
 import type { Rootfs } from '../runtime/runtime.ts';
 import { readFileInLayers } from '../store/layer-stack.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
-import type { UserFiles } from './users.ts';
 
 /** Far above any real one; an image with a giant /etc/group must not fill our memory (CVE-2026-47262). */
 const maxUserFileBytes = 8 * 1024 * 1024;

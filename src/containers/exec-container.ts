@@ -4,6 +4,7 @@ import { conflict, invalid } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import { readFileInRoot } from '../linux/path-in-root.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import { resolveUser } from '../oci/users.ts';
 import { type RunningExec, StartError } from '../runtime/runtime.ts';
 import type { ExecConfig } from './config.ts';
 import type { Container } from './container.ts';
@@ -19,7 +20,6 @@ import { execSpec } from './exec-spec.ts';
 import { refusePaused } from './pause-container.ts';
 import { execErrorText } from './start-error-text.ts';
 import { StdioRelay } from './stdio-relay.ts';
-import { resolveUser } from './users.ts';
 import { validateProcess } from './validate-create.ts';
 
 const maxUserFileBytes = 8 * 1024 * 1024;

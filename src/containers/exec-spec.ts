@@ -1,9 +1,9 @@
 /** The spec of an exec: the container's, with the process that was asked for. Pure. */
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import type { ResolvedUser } from '../oci/users.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 import { mergeEnvironment } from './environment.ts';
 import { type RuntimeSpecInput, runtimeSpec } from './runtime-spec.ts';
-import type { ResolvedUser } from './users.ts';
 
 export interface ExecSpecInput {
   readonly container: RuntimeSpecInput;

@@ -5,6 +5,7 @@
  */
 import type { ContainerId } from '../base/brand.ts';
 import type { Capabilities, Linux, Mount, Process, Rlimit, RuntimeSpec, Seccomp } from '../oci/runtime-spec.ts';
+import type { ResolvedUser } from '../oci/users.ts';
 import { defaultProfile } from '../runtime/seccomp/default-profile.ts';
 import { resolveProfile } from '../runtime/seccomp/resolve-profile.ts';
 import type { IdRange } from '../runtime/user-namespace.ts';
@@ -23,7 +24,6 @@ import { type ContainerFiles, type MountToMake, specMounts } from './spec-mounts
 import { type JoinedNamespaces, sharesWithHost, specNamespaces } from './spec-namespaces.ts';
 import { inUserNamespace } from './spec-user-namespace.ts';
 import { maskedPaths, readonlyPaths } from './system-paths.ts';
-import type { ResolvedUser } from './users.ts';
 
 export interface RuntimeSpecInput {
   readonly id: ContainerId;

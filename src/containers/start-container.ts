@@ -10,6 +10,7 @@ import { conflict, EngineError, errorText } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import { giveRealtimeBudget } from '../linux/cgroup-realtime.ts';
 import type { Sandbox } from '../network/networks.ts';
+import { resolveUser } from '../oci/users.ts';
 import { maxAttachments } from '../runtime/protocol.ts';
 import { type RunningContainer, StartError, type StartRequest, type StdinMode } from '../runtime/runtime.ts';
 import { trackStream } from './attach-container.ts';
@@ -32,7 +33,6 @@ import { runtimeSpec } from './runtime-spec.ts';
 import type { MountToMake } from './spec-mounts.ts';
 import type { JoinedNamespaces } from './spec-namespaces.ts';
 import { startErrorText } from './start-error-text.ts';
-import { resolveUser } from './users.ts';
 
 /** Without a code of its own, a failed start is Docker's 128. */
 const failedStartCode = 128;

@@ -12,9 +12,9 @@ import { mergeImageConfig } from '../../src/containers/merge-image-config.ts';
 import { plainMounts } from '../../src/containers/mounts.ts';
 import { runtimeSpec } from '../../src/containers/runtime-spec.ts';
 import { everyLimit } from '../../src/containers/testing/every-limit.ts';
-import { resolveUser } from '../../src/containers/users.ts';
 import { capabilityNames } from '../../src/linux/constants.ts';
 import type { Device, RuntimeSpec } from '../../src/oci/runtime-spec.ts';
+import { resolveUser } from '../../src/oci/users.ts';
 import { type SpecCase, specCases } from './spec-cases.ts';
 
 interface Difference {

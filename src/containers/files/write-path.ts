@@ -2,8 +2,8 @@
 import { EngineError, invalid } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoints.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
+import { resolveUser } from '../../oci/users.ts';
 import { type ImportRules, importInto, type Owner } from '../../volumes/import-archive.ts';
-import { resolveUser } from '../users.ts';
 import { asRootOf, hostOwners } from './container-ids.ts';
 import { ContainerTarget, readOnlyMount } from './container-target.ts';
 import { ContainerTree, type Place } from './container-tree.ts';

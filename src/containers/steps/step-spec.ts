@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { ContainerId } from '../../base/brand.ts';
 import { invalid } from '../../base/errors.ts';
 import type { RuntimeSpec } from '../../oci/runtime-spec.ts';
+import { resolveUser, type UserFiles } from '../../oci/users.ts';
 import { nativeName } from '../../runtime/runtime-names.ts';
 import { cgroupPathBelow, checkedCgroupParent } from '../cgroup-parent.ts';
 import type { HostConfig } from '../config.ts';
@@ -15,7 +16,6 @@ import { withResourceDefaults } from '../resource-defaults.ts';
 import { runtimeSpec } from '../runtime-spec.ts';
 import { settleHostConfig } from '../settle-host-config.ts';
 import { nothingJoined } from '../spec-namespaces.ts';
-import { resolveUser, type UserFiles } from '../users.ts';
 import type { Step } from './step.ts';
 import type { StepMounts } from './step-mounts.ts';
 
