@@ -24,7 +24,7 @@ export function requireWithinLimits(request: BuildRequest): void {
   small(request.buildArguments, 'build argument');
   small(request.labels, 'label');
   const { epoch } = request;
-  if (typeof epoch === 'number') requireEpoch(epoch, 'the timestamp');
+  if (typeof epoch === 'number') requireEpoch(epoch, 'timestamp');
 }
 
 /** Years 1970 to 9999, as a config can say them. */
