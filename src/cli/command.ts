@@ -10,6 +10,10 @@ export interface Command {
   /** The usage line after the command's name: `[OPTIONS] IMAGE [COMMAND] [ARG...]`. */
   readonly usage: string;
   readonly flags: FlagSpecs;
+  /** The same flags in the groups that the help shows; default: one group. */
+  readonly flagGroups?: readonly { readonly title: string; readonly flags: FlagSpecs }[];
+  /** Lines for the end of the help. */
+  readonly examples?: string;
   /** How many arguments it takes. */
   readonly args: { readonly min: number; readonly max: number };
   /** False: flags stop at the first argument. Default: true. */

@@ -7,9 +7,13 @@ const WIDTH = 100;
 
 export function commandHelp(command: Command, entry: CommandEntry, title: string): string {
   const aliases = entry.paths.length > 1 ? `\nAliases:\n  ${entry.paths.map((path) => `gantry ${path}`).join(', ')}\n` : '';
-  const visible = command.flags.filter((flag) => !flag.hidden);
-  const options = visible.length > 0 ? `\nOptions:\n${optionLines(visible)}` : '';
-  return `Usage:  ${`${title} ${command.usage}`.trim()}\n\n${entry.summary}\n${aliases}${options}`;
+  const groups = command.flagGroups ?? [{ title: 'Options', flags: command.flags }];
+  const options = groups.map((group) => {
+    const visible = group.flags.filter((flag) => !flag.hidden);
+    return visible.length > 0 ? `\n${group.title}:\n${optionLines(visible)}` : '';
+  });
+  const examples = command.examples === undefined ? '' : `\nExamples:\n${command.examples}`;
+  return `Usage:  ${`${title} ${command.usage}`.trim()}\n\n${entry.summary}\n${aliases}${options.join('')}${examples}`;
 }
 
 export function groupHelp(group: string): string {

@@ -6,6 +6,7 @@
  */
 import type { Duplex, Writable } from 'node:stream';
 import { EngineError } from '../base/errors.ts';
+import type { ListedFile } from '../base/file-list.ts';
 import type { RegistryCredentials } from './types.ts';
 
 /** `build/build-request.ts` as JSON: maps are objects, sets are lists. */
@@ -31,6 +32,7 @@ export interface BuildRequestBody {
   readonly epoch: number | 'context' | 'now' | null;
   readonly explain: boolean;
   readonly keepFailed: boolean;
+  readonly verify: boolean;
   readonly call: 'build' | 'check' | 'outline' | 'targets';
 }
 
@@ -39,7 +41,9 @@ export type ContextPlace =
   | { readonly kind: 'empty' }
   | { readonly kind: 'git'; readonly url: string }
   | { readonly kind: 'http'; readonly url: string }
-  | { readonly kind: 'image'; readonly reference: string };
+  | { readonly kind: 'image'; readonly reference: string }
+  /** A layout in a context of the client; `reference`: `[:TAG][@DIGEST]`, empty: its only image. */
+  | { readonly kind: 'oci-layout'; readonly name: string; readonly reference: string };
 
 export interface RunSettingsBody {
   readonly network: 'default' | 'none' | 'host';
@@ -109,21 +113,9 @@ export interface LocalFiles {
   /** Equal for the same folder in later builds; null: nothing is kept. */
   readonly sharedKey: string | null;
   /** Parents before children; siblings sorted by their names' bytes. */
-  entries(): AsyncIterable<readonly LocalEntry[]>;
+  entries(): AsyncIterable<readonly ListedFile[]>;
   /** Bytes of a regular file. Several at once are allowed. As many as its entry says, or an error. */
-  read(entry: LocalEntry): AsyncIterable<Uint8Array>;
-}
-
-export interface LocalEntry {
-  /** Relative, `/` between names; bytes that are not UTF-8 as `base/byte-name.ts` writes them. */
-  readonly path: string;
-  readonly type: 'file' | 'directory' | 'symbolic-link' | 'hard-link' | 'fifo' | 'character-device' | 'block-device';
-  readonly mode: number;
-  readonly sizeBytes: number;
-  readonly modifiedAt: { readonly seconds: number; readonly nanoseconds: number };
-  readonly linkTarget: string;
-  readonly deviceMajor: number;
-  readonly deviceMinor: number;
+  read(entry: ListedFile): AsyncIterable<Uint8Array>;
 }
 
 /** `build/build-event.ts`. */

@@ -10,6 +10,7 @@
  */
 import type { CliOutput } from '../cli-io.ts';
 import { writeText } from '../output.ts';
+import { clipText, visibleWidth } from './visible-text.ts';
 
 const CLEAR_LINE = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
@@ -36,7 +37,7 @@ export class LiveBlock {
   }
 
   draw(lines: readonly string[]): void {
-    const fitting = lines.slice(0, this.rows).map((line) => line.slice(0, this.columns));
+    const fitting = lines.slice(0, this.rows).map((line) => clipText(line, this.columns));
     if (fitting.length === this.#drawn.length && fitting.every((line, at) => line === this.#drawn[at])) return;
     this.#write(fitting);
     this.#drawn = fitting;
@@ -62,7 +63,7 @@ export class LiveBlock {
 
   #toTop(): string {
     const width = this.#output.columns || DEFAULT_COLUMNS;
-    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / width)), 0);
+    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(visibleWidth(line) / width)), 0);
     return rows === 0 ? '' : `\x1b[${Math.min(rows, this.rows)}A\r`;
   }
 }
