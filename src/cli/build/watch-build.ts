@@ -8,6 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { errorText } from '../../base/errors.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
+import { buildOnce } from './build-once.ts';
 import type { StartBuild } from './build-session.ts';
 import { watchedFolders } from './context/local-files.ts';
 import { type PreparedContexts, prepareContexts } from './context/prepare-contexts.ts';
@@ -15,7 +16,6 @@ import { Interruption } from './interruption.ts';
 import type { BuildOptions } from './options/build-options.ts';
 import { resultId } from './output/result-files.ts';
 import type { BuildModel } from './progress/build-model.ts';
-import { buildOnce } from './run-build.ts';
 
 const QUIET_MS = 100;
 
