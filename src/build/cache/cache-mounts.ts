@@ -104,9 +104,10 @@ export class StoredCacheMounts implements CacheMounts {
     return [...this.#mounts.values()].flat();
   }
 
-  /** Walks it in a thread, unless nothing held it since the last look. */
-  async sizeOf(instance: MountInstance): Promise<number> {
+  /** Walks it in a thread, unless nothing held it since the last look. `isRough`: what is held is not looked at. */
+  async sizeOf(instance: MountInstance, isRough = false): Promise<number> {
     if (instance.sizeBytes !== null && instance.held === null) return instance.sizeBytes;
+    if (isRough && instance.held !== null) return instance.sizeBytes ?? 0;
     try {
       instance.sizeBytes = await this.#threads.run<number>({ kind: 'size', path: this.#path(instance) });
     } catch (cause) {
@@ -169,7 +170,7 @@ export class StoredCacheMounts implements CacheMounts {
   #giveBack(instance: MountInstance): void {
     const { held } = instance;
     instance.held = held !== null && held.count > 1 ? { ...held, count: held.count - 1 } : null;
-    instance.sizeBytes = null;
+    if (instance.held === null) instance.sizeBytes = null;
     const mount = mountOf(instance);
     const waiting = this.#waiting.get(mount) ?? new Set();
     this.#waiting.delete(mount);

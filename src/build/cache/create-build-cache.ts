@@ -146,7 +146,7 @@ class StoredCache implements BuildCache {
     const { limitBytes, log } = this.#settings;
     try {
       const everything: CachePruneOptions = { all: true, unusedSince: null, ids: [], types: [], keepBytes: limitBytes };
-      const { removed, reclaimedBytes } = await this.#prune(everything);
+      const { removed, reclaimedBytes } = await this.#prune(everything, true);
       if (removed.length > 0) log.info({ removed: removed.length, reclaimedBytes, limitBytes }, 'the build cache was over its limit');
       await this.#keepCount();
     } catch (cause) {
@@ -164,8 +164,12 @@ class StoredCache implements BuildCache {
     await this.#settings.sweep();
   }
 
-  async #prune(options: CachePruneOptions): Promise<{ readonly removed: readonly CacheEntry[]; readonly reclaimedBytes: number }> {
-    const sizes = await this.#mountSizes();
+  /** `isRough`: the sizes of mounts that are held may be old ones. */
+  async #prune(
+    options: CachePruneOptions,
+    isRough = false,
+  ): Promise<{ readonly removed: readonly CacheEntry[]; readonly reclaimedBytes: number }> {
+    const sizes = await this.#mountSizes(isRough);
     // In one turn from the look to the removal: what is free can't be held before it is gone.
     const choice = chooseForPrune(this.#entries(sizes), this.#settings.inUse(), options);
     const gone = this.#records.remove(choice.entries.flatMap((entry) => (entry.kind === 'record' ? [entry.record.key] : [])));
@@ -175,9 +179,9 @@ class StoredCache implements BuildCache {
     return { removed: choice.entries, reclaimedBytes: choice.reclaimedBytes };
   }
 
-  async #mountSizes(): Promise<ReadonlyMap<MountInstance, number>> {
+  async #mountSizes(isRough = false): Promise<ReadonlyMap<MountInstance, number>> {
     const instances = this.mounts.instances();
-    return new Map(await Promise.all(instances.map(async (instance) => [instance, await this.mounts.sizeOf(instance)] as const)));
+    return new Map(await Promise.all(instances.map(async (instance) => [instance, await this.mounts.sizeOf(instance, isRough)] as const)));
   }
 
   /** The one made first comes first. */
