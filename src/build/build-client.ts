@@ -33,7 +33,12 @@ export interface GivenDockerfile {
 
 export type ContextTransfer =
   /** Plain or compressed (gzip, bzip2, xz, zstd). */
-  | { readonly kind: 'tar'; readonly stream: Readable }
+  | {
+      readonly kind: 'tar';
+      readonly stream: Readable;
+      /** Where its Dockerfile may be, when the sender had to put it and `.dockerignore` in even where the latter names them: no COPY sees them then (see context/withhold.ts). */
+      readonly dockerfiles?: readonly string[];
+    }
   | { readonly kind: 'sync'; readonly sync: FileSync }
   | { readonly kind: 'file-list'; readonly list: FileListTransfer };
 

@@ -8,11 +8,12 @@ import { bodyContext } from './build-parameters.ts';
 
 export interface ClassicClientParts {
   readonly request: IncomingMessage;
+  readonly dockerfilePath: string | null;
   readonly credentials: ReadonlyMap<string, RegistryCredentials>;
   report(event: BuildEvent): void;
 }
 
-export function classicClient({ request, credentials, report }: ClassicClientParts): BuildClient {
+export function classicClient({ request, dockerfilePath, credentials, report }: ClassicClientParts): BuildClient {
   let bodyTaken = false;
   return {
     report,
@@ -21,7 +22,7 @@ export function classicClient({ request, credentials, report }: ClassicClientPar
       if (name !== bodyContext) throw notFound(`the client has no context of the name ${JSON.stringify(name)}`);
       if (bodyTaken) throw invalid('the body of a build request can be read only once');
       bodyTaken = true;
-      return { kind: 'tar', stream: request };
+      return { kind: 'tar', stream: request, dockerfiles: dockerfilePath === null ? ['Dockerfile', 'dockerfile'] : [dockerfilePath] };
     },
     secret: async () => null,
     hasSshAgent: async () => false,

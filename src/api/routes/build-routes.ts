@@ -33,7 +33,12 @@ async function build(exchange: Exchange, services: BuildServices): Promise<void>
   }
   const credentials = registryConfig(exchange);
   const answer = new ClassicAnswer(exchange, quiet, (reference) => shortIdOf(services, reference));
-  const client = classicClient({ request: exchange.request, credentials, report: (event) => answer.report(event) });
+  const client = classicClient({
+    request: exchange.request,
+    dockerfilePath: request.dockerfilePath,
+    credentials,
+    report: (event) => answer.report(event),
+  });
   try {
     answer.finish(await services.builder.build(request, client, exchange.signal));
   } catch (error) {

@@ -11,7 +11,14 @@ export interface ContextPlaces {
 
 export type ContextJob =
   /** A tar, compressed or not. */
-  | { readonly kind: 'unpack'; readonly places: ContextPlaces; readonly readEnd: number; readonly limits: ContextLimits }
+  | {
+      readonly kind: 'unpack';
+      readonly places: ContextPlaces;
+      readonly readEnd: number;
+      /** See withhold.ts. */
+      readonly dockerfiles?: readonly string[];
+      readonly limits: ContextLimits;
+    }
   /** The same of a file that may be none: gives null then. */
   | { readonly kind: 'unpack-file'; readonly places: ContextPlaces; readonly path: string; readonly limits: ContextLimits }
   | {
@@ -34,4 +41,5 @@ export type ContextJob =
 export interface WrittenContext {
   readonly digest: string;
   readonly sizeBytes: number;
+  readonly withheld?: ReadonlyMap<string, Uint8Array>;
 }

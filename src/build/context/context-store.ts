@@ -29,6 +29,8 @@ export interface HeldContext {
   readonly files: ContextFiles;
   /** Of everything in it by content. */
   readonly digest: string;
+  /** By path: files that came with it and that no COPY is to see. */
+  readonly withheld?: ReadonlyMap<string, Uint8Array>;
   release(): Promise<void>;
 }
 

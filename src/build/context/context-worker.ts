@@ -10,6 +10,7 @@ import { ContextTree } from './context-tree.ts';
 import { indexFiles } from './index-files.ts';
 import { adjust, fill, readList, takeIndex, tellWanted } from './sync-context.ts';
 import { isArchive, unpackContext } from './unpack-context.ts';
+import { withhold } from './withhold.ts';
 
 serveJobs(run);
 
@@ -30,10 +31,13 @@ async function run(job: ContextJob, { checkpoint }: JobControl): Promise<unknown
   }
 }
 
-async function unpack({ places, readEnd, limits }: Extract<ContextJob, { kind: 'unpack' }>, checkpoint: () => void) {
+async function unpack({ places, readEnd, dockerfiles = [], limits }: Extract<ContextJob, { kind: 'unpack' }>, checkpoint: () => void) {
   try {
     return await within(places, (root, trash) =>
-      written(places, new ContextTree(root, trash, limits), (tree) => unpackContext(readEnd, tree, limits, checkpoint)),
+      written(places, new ContextTree(root, trash, limits), async (tree) => {
+        await unpackContext(readEnd, tree, limits, checkpoint);
+        return dockerfiles.length === 0 ? {} : { withheld: withhold(tree, dockerfiles) };
+      }),
     );
   } finally {
     closeDescriptor(readEnd);
@@ -88,13 +92,14 @@ async function within<T>(places: ContextPlaces, use: (root: number, trash: numbe
 async function written(
   places: ContextPlaces,
   tree: ContextTree,
-  write: (tree: ContextTree) => void | Promise<void>,
+  // biome-ignore lint/suspicious/noConfusingVoidType: most have nothing to add
+  write: (tree: ContextTree) => void | Promise<Pick<WrittenContext, 'withheld'>>,
 ): Promise<WrittenContext> {
   try {
-    await write(tree);
+    const added = await write(tree);
     const { entries, digest, sizeBytes } = tree.finish();
     writeContextIndex(places.index, entries);
-    return { digest, sizeBytes };
+    return { digest, sizeBytes, ...added };
   } finally {
     tree.close();
   }

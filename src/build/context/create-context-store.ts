@@ -47,12 +47,13 @@ export async function createContextStore(options: ContextStoreOptions): Promise<
     }
   }
 
-  function holder(place: Place, { digest, sizeBytes }: WrittenContext): HeldContext {
+  function holder(place: Place, { digest, sizeBytes, withheld }: WrittenContext): HeldContext {
     let released: Promise<void> | null = null;
     const { files, index } = place.places;
     return {
       files: { kind: 'files', directory: files, index },
       digest,
+      ...(withheld === undefined ? {} : { withheld }),
       release: () => {
         released ??= kept.release(place, sizeBytes);
         return released;
@@ -66,8 +67,11 @@ export async function createContextStore(options: ContextStoreOptions): Promise<
       if (transfer.kind === 'tar') {
         const relay = counter(progress);
         relayInto(transfer.stream, relay);
+        const { dockerfiles = [] } = transfer;
         return await held(null, (places) =>
-          throughPipe(relay, signal, (readEnd, cancel) => threads.run<WrittenContext>({ kind: 'unpack', places, readEnd, limits }, cancel)),
+          throughPipe(relay, signal, (readEnd, cancel) =>
+            threads.run<WrittenContext>({ kind: 'unpack', places, readEnd, dockerfiles, limits }, cancel),
+          ),
         );
       }
       const list = transfer.kind === 'sync' ? fileListOf(transfer.sync) : transfer.list;

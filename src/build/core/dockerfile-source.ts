@@ -67,10 +67,10 @@ export function parsedDockerfile({ text, name }: DockerfileSource): Dockerfile {
 
 async function fromContext(contexts: BuildContexts, path: string | null): Promise<RawFile> {
   const file = await contexts.file();
-  const { files } = file?.held ?? (await contexts.get(''));
+  const { files, withheld } = file?.held ?? (await contexts.get(''));
   const names = file !== null ? [file.name] : path === null ? ['Dockerfile', 'dockerfile'] : [path];
   for (const name of names) {
-    const bytes = readFileInLayers('/', [files.directory], name, limits.dockerfileBytes);
+    const bytes = withheld?.get(name) ?? readFileInLayers('/', [files.directory], name, limits.dockerfileBytes);
     if (bytes !== null) return { name, bytes, ignoreFile: null };
   }
   throw notFound(`failed to read dockerfile: open ${names[0]}: no such file or directory`);
