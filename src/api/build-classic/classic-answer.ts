@@ -31,8 +31,8 @@ export class ClassicAnswer {
   }
 
   report(event: BuildEvent): void {
-    if (event.kind === 'status' && isTransfer(event.status)) this.#line(transferLine(event.status));
-    this.#steps.take(event);
+    if (event.kind === 'status') this.#transfer(event.status);
+    else this.#steps.take(event);
   }
 
   finish({ imageId, names, warnings }: BuildOutcome): void {
@@ -70,6 +70,11 @@ export class ClassicAnswer {
     this.#exchange.response.end();
   }
 
+  #transfer(status: VertexStatus): void {
+    const line = transferLine(status);
+    if (line !== null) this.#line(line);
+  }
+
   #printed(text: string): void {
     if (this.#exchange.response.writableLength > unreadBytes) {
       this.#droppedLength += text.length;
@@ -98,11 +103,11 @@ export class ClassicAnswer {
   }
 }
 
-/** Of a base image's layers: what a pull tells. */
-function isTransfer({ id, name }: VertexStatus): boolean {
-  return /^(sha256:)?[0-9a-f]{12,}$/.test(id) && name !== '';
-}
-
-function transferLine({ id, name, current, total }: VertexStatus): object {
-  return { status: name, progressDetail: total > 0 ? { current, total } : {}, id: id.replace(/^sha256:/, '').slice(0, 12) };
+/** Of a base image's layers, `0123456789ab` and `extracting 0123456789ab`: what a pull tells. */
+function transferLine({ id, current, total, completedAt }: VertexStatus): object | null {
+  const [, extracting, layer] = /^(extracting )?(?:sha256:)?([0-9a-f]{12})[0-9a-f]*$/.exec(id) ?? [];
+  if (layer === undefined) return null;
+  const [going, done] = extracting === undefined ? ['Downloading', 'Download complete'] : ['Extracting', 'Pull complete'];
+  if (completedAt !== undefined) return { status: done, progressDetail: {}, id: layer };
+  return { status: going, progressDetail: { current, total }, id: layer };
 }

@@ -101,6 +101,23 @@ describe('POST /build', () => {
     ]);
   });
 
+  it("tells of a base image's layers as a pull does", async () => {
+    const status = { vertex: digest, current: 5, total: 10, startedAt: new Date() };
+    const { body } = await post('/build', async (_, client) => {
+      const tell = (id: string, more: object = {}) => client.report({ kind: 'status', status: { ...status, id, name: id, ...more } });
+      tell('transferring context:');
+      tell('0123456789ab');
+      tell('0123456789ab', { completedAt: new Date() });
+      tell('extracting 0123456789ab');
+      return {};
+    });
+    assert.deepEqual(linesOf(body).slice(0, -2), [
+      { status: 'Downloading', progressDetail: { current: 5, total: 10 }, id: '0123456789ab' },
+      { status: 'Download complete', progressDetail: {}, id: '0123456789ab' },
+      { status: 'Extracting', progressDetail: { current: 5, total: 10 }, id: '0123456789ab' },
+    ]);
+  });
+
   it('q: only the id, or all of it when it fails', async () => {
     assert.deepEqual(linesOf((await post('/build?q=1')).body), [{ stream: `${builtImage}\n` }]);
     const { status, body } = await post('/build?q=True', failing);

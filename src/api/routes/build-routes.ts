@@ -46,7 +46,7 @@ async function build(exchange: Exchange, services: BuildServices): Promise<void>
   }
 }
 
-/** Empty: `scratch`, or a stage. */
+/** Of a base image, by its name: the digest in a title may be one of its index. Empty: `scratch`, or a stage. */
 function shortIdOf({ images }: ApiServices, reference: string): string {
   try {
     return images
