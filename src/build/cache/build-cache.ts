@@ -38,13 +38,16 @@ export interface KeyRequest {
   readonly selections: readonly (Selection | null)[];
   /** Of all RUNs: what of the settings counts (network, host names, ulimits, hostname). */
   readonly environment: string;
-  /** Which Dockerfile, stage and step, for `explain`: the same in the next build of the same project. */
+  /** Which project, stage and instruction as it is written, for `explain`: the same in the next build of the same project. */
   readonly place: string;
+  /** Which project, stage and number: tells an instruction that was changed from one that is new. */
+  readonly position?: string;
 }
 
 export interface CacheKey {
   readonly digest: string;
   readonly place: string;
+  readonly position: string | null;
   /** Name of a part (`argument V`, `file src/app.ts`, `below`) → its short value as JSON, or its digest; never a secret. */
   readonly parts: ReadonlyMap<string, string>;
   /** DiffID of the topmost layer below; null: there is none. */

@@ -184,6 +184,13 @@ test('cacheKeyOf: something fetched counts by its checksum or content; without e
   assert.ok(cacheKeyOf({ ...request, operation: { ...copy, sources: [url] }, selections: [selection({ f: '1' })] }));
 });
 
+test('cacheKeyOf: addresses of what was fetched are told without credentials', () => {
+  const url: CopyInput = { kind: 'url', url: 'https://u:geheim@h/f', checksum: null, unpack: false };
+  const { parts } = keyOf({ ...copy, sources: [url] }, { selections: [selection({ [url.url]: '1' })] });
+  assert.ok(parts.has('file 0 https://h/f'));
+  assert.doesNotMatch(JSON.stringify([...parts]), /geheim/);
+});
+
 test('cacheKeyOf: WORKDIR counts its path, owner and what is below', () => {
   const directory = { kind: 'directory', step, parent: base, epoch: 0, path: '/w', owner: '' } as const;
   assert.notEqual(keyOf(directory).digest, keyOf({ ...directory, path: '/x' }).digest);

@@ -28,7 +28,7 @@ interface KeyPart {
 
 /** Null: it is not cached. */
 export function cacheKeyOf(request: KeyRequest): CacheKey | null {
-  const { operation, place } = request;
+  const { operation, place, position = null } = request;
   const described = describe(operation, request);
   if (described === null) return null;
   const { below, parts } = described;
@@ -38,7 +38,7 @@ export function cacheKeyOf(request: KeyRequest): CacheKey | null {
   const all = [...(below === null ? [] : [hidden('below', below.identity)]), ...parts, ...selected];
   const digest = digestOf([version, operation.kind, all.map(({ name, value }) => [name, value])]);
   const shown = all.map((part) => [part.name, shownValue(part)] as const);
-  return { digest, place, parts: new Map([...shown, ...fileParts(request)]), below: below?.layers.at(-1)?.diffId ?? null };
+  return { digest, place, position, parts: new Map([...shown, ...fileParts(request)]), below: below?.layers.at(-1)?.diffId ?? null };
 }
 
 interface Described {
@@ -106,8 +106,10 @@ function variables({ environment, step: { argumentNames = [] } }: RunOperation):
 }
 
 /** `https://user:password@host` */
+const credentials = /(?<=:\/\/)[^/\s]*@/g;
+
 function holdsCredentials(value: string): boolean {
-  return /:\/\/[^/\s]*@/.test(value);
+  return value.search(credentials) >= 0;
 }
 
 function mountPart(mount: RunMount): readonly unknown[] {
@@ -163,8 +165,9 @@ function nameInResult(pattern: string): string {
 
 function* fileParts({ selections }: KeyRequest): Generator<readonly [string, string]> {
   for (const [index, selection] of selections.entries()) {
+    // What was fetched is called by its address.
     for (const { path, digest } of selection?.entries ?? [])
-      yield [`file ${index} ${path}`, `#${digest.replace(/^sha256:/, '').slice(0, 16)}`];
+      yield [`file ${index} ${path.replace(credentials, '')}`, `#${digest.replace(/^sha256:/, '').slice(0, 16)}`];
   }
 }
 

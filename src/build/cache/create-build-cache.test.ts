@@ -19,7 +19,8 @@ function hex(text: string): string {
 function key(name: string, parts: Record<string, string> = {}, below: string | null = null): CacheKey {
   return {
     digest: hex(name),
-    place: 'web 2',
+    place: 'web RUN make',
+    position: null,
     parts: new Map(Object.entries(parts)),
     below: below === null ? null : (`sha256:${hex(below)}` as DiffId),
   };
@@ -200,6 +201,16 @@ test('explain: compared with the last step of the same place, also after a resta
     'build argument V is "3", was "1"',
     'the step before it changed',
   ]);
+});
+
+test('explain: an instruction that was changed is told from one that is new', async (context) => {
+  const { cache } = await bench(context);
+  const at = async (name: string, place: string, position: string) =>
+    (await cache.explain({ ...key(name, { instruction: `#${name}`, 'argument V': `"${name}"` }), place, position }, 'miss')).reasons;
+  assert.deepEqual(await at('a', 'RUN a', '2'), ['never built before']);
+  assert.deepEqual(await at('b', 'RUN b', '2'), ['the instruction changed']);
+  assert.deepEqual(await at('new', 'RUN new', '3'), ['never built before']);
+  assert.deepEqual(await at('c', 'RUN b', '4'), ['the instruction changed', 'build argument V is "c", was "b"']);
 });
 
 test('cache mounts count, are pruned when free, and their type can be asked for', async (context) => {

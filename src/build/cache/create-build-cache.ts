@@ -103,14 +103,17 @@ class StoredCache implements BuildCache {
   };
 
   explain: BuildCache['explain'] = async (key, outcome) => {
-    const before = await this.#places.exchange(key);
+    const found = await this.#places.exchange(key);
     const cached = outcome === 'hit';
     if (outcome === 'no-cache') return { cached, reasons: ['--no-cache'] };
-    if (before === null) return { cached, reasons: [cached ? 'the same step was built before, elsewhere' : 'never built before'] };
+    if (found === null) return { cached, reasons: [cached ? 'the same step was built before, elsewhere' : 'never built before'] };
+    const { before, isOther } = found;
     if (before.key === key.digest)
       return { cached, reasons: [cached ? 'nothing changed' : 'its last build failed, or its result is not in the cache any more'] };
     const changes = changesBetween(before.parts, key.parts);
-    return { cached, reasons: cached ? ['built like this before', ...changes] : changes.length === 0 ? ['its inputs changed'] : changes };
+    // Of another instruction the rest says nothing.
+    const told = isOther ? changes.slice(0, 1) : changes;
+    return { cached, reasons: cached ? ['built like this before', ...told] : told.length === 0 ? ['its inputs changed'] : told };
   };
 
   usage: BuildCache['usage'] = async () => usageOf(this.#entries(await this.#mountSizes()), this.#settings.inUse());

@@ -1,5 +1,6 @@
 /**
- * What the key of each step was made of in the last build of the same project: what `--explain` compares with. The latest places only, in the database and in memory.
+ * What the key of each step was made of in the last build of the same project: what `--explain` compares with, by the instruction (`= …`) and by where it stood (`# …`). The latest places only, in
+ * the database and in memory.
  *
  * Losing one costs an explanation, so writes are gathered and may be lost.
  */
@@ -15,7 +16,7 @@ export interface RememberedStep {
 }
 
 const placesKept = 2000;
-const placesInMemory = 200;
+const placesInMemory = 400;
 
 export class PlaceMemory {
   readonly #database: Database;
@@ -29,16 +30,32 @@ export class PlaceMemory {
     this.#writes = new LazyWrites(database, log);
   }
 
-  /** What was there before; null: nothing. */
-  async exchange({ place, digest, parts }: CacheKey): Promise<RememberedStep | null> {
+  /** What was there before; null: nothing. `isOther`: the instruction was another one. */
+  async exchange({
+    place,
+    position,
+    digest,
+    parts,
+  }: CacheKey): Promise<{ readonly before: RememberedStep; readonly isOther: boolean } | null> {
+    const same = await this.#swap(`= ${place}`, { key: digest, parts });
+    const there = position === null ? null : await this.#swap(`# ${position}`, { key: digest, parts });
+    const before = same ?? there;
+    return before === null ? null : { before, isOther: same === null };
+  }
+
+  close(): Promise<void> {
+    return this.#writes.close();
+  }
+
+  async #swap(place: string, now: RememberedStep): Promise<RememberedStep | null> {
     const before = await this.#read(place);
-    if (before?.key === digest) return before;
-    this.#keep(place, { key: digest, parts });
+    if (before?.key === now.key) return before;
+    this.#keep(place, now);
     this.#writes.add(place, [
       {
         sql: `INSERT INTO build_places (place, key, parts, built_at) VALUES (?, ?, ?, ?)
           ON CONFLICT (place) DO UPDATE SET key = excluded.key, parts = excluded.parts, built_at = excluded.built_at`,
-        params: [place, digest, JSON.stringify([...parts]), Date.now()],
+        params: [place, now.key, JSON.stringify([...now.parts]), Date.now()],
       },
       {
         sql: 'DELETE FROM build_places WHERE built_at < (SELECT built_at FROM build_places ORDER BY built_at DESC LIMIT 1 OFFSET ?)',
@@ -46,10 +63,6 @@ export class PlaceMemory {
       },
     ]);
     return before;
-  }
-
-  close(): Promise<void> {
-    return this.#writes.close();
   }
 
   async #read(place: string): Promise<RememberedStep | null> {

@@ -110,7 +110,7 @@ export class BuildWorker implements OperationWorker<OperationResult> {
       inputs,
       selections,
       environment: operation.kind === 'run' ? owner.runEnvironment : '',
-      place: `${owner.project} ${operation.step.title.replace(/^\[.*?\] /, '')}`,
+      ...placesOf(operation.step.title, owner.project),
     });
     if (key === null) throw new EngineError('system', `the cache has no key for ${operation.step.title}`);
     this.#prepared.set(operation, { key, sources });
@@ -205,6 +205,12 @@ export class BuildWorker implements OperationWorker<OperationResult> {
     if (owner === undefined) throw new EngineError('system', `an operation of kind ${operation.kind} belongs to no build`);
     return owner;
   }
+}
+
+/** `[build 2/4] RUN make`: the total changes with every line, so it names nothing. */
+function placesOf(title: string, project: string): { readonly place: string; readonly position: string } {
+  const [, stage = '', number = '', text = title] = /^\[(.*?)(\d+)\/\d+\] (.*)$/s.exec(title) ?? [];
+  return { place: `${project} ${stage}${text}`, position: `${project} ${stage}${number}` };
 }
 
 export function isLayerOperation(operation: Operation): operation is LayerOperation {
