@@ -109,6 +109,13 @@ test('cacheKeyOf: RUN counts the settings of the build and the tree below', () =
   assert.equal(other.below, 'sha256:other');
 });
 
+test('SEC-21 cacheKeyOf: other content below is a miss, whatever the image says of itself; scratch is content too', () => {
+  const on = (identity: string) => keyOf(run, { inputs: new Map([[base, tree(identity)]]) }).digest;
+  assert.equal(new Set([on('pulled'), on('forged'), on('')]).size, 3);
+  // History, HEALTHCHECK and ONBUILD are no part of any key: there is no way for them into a request.
+  assert.equal(on('pulled'), on('pulled'));
+});
+
 test('cacheKeyOf: neither what a cache mount is called nor how it is shared counts, nor where a bind mount is from', () => {
   const cache: RunMount = {
     type: 'cache',
