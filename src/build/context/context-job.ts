@@ -32,8 +32,14 @@ export type ContextJob =
       readonly readEnd: number;
       readonly limits: ContextLimits;
     }
-  /** Of files that somebody else put there. `time`: theirs; null: as they are. */
-  | { readonly kind: 'index'; readonly places: ContextPlaces; readonly time: number | null; readonly limits: ContextLimits }
+  /** Of files that somebody else put there. `time`: theirs; null: as they are. `modes`: as they are, or those that contexts of git have (0644, 0755). */
+  | {
+      readonly kind: 'index';
+      readonly places: ContextPlaces;
+      readonly time: number | null;
+      readonly modes: 'kept' | 'git';
+      readonly limits: ContextLimits;
+    }
   | { readonly kind: 'newest'; readonly index: string }
   /** Below `parent`. */
   | { readonly kind: 'remove'; readonly parent: string; readonly names: readonly string[] };

@@ -79,7 +79,7 @@ export async function createContextStore(options: ContextStoreOptions): Promise<
     },
     git: (request, signal) => fetchGit({ request, environment: environment(), limits, held, run, signal }),
     http: (request, signal) => fetchFile({ request, environment: environment(), limits, held, run, signal }),
-    empty: () => held(null, (places) => threads.run({ kind: 'index', places, time: null, limits })),
+    empty: () => held(null, (places) => threads.run({ kind: 'index', places, time: null, modes: 'kept', limits })),
     async newestTime({ index }) {
       if (index === null) throw new EngineError('system', 'the files have no index: they are no context');
       return await threads.run<number>({ kind: 'newest', index });

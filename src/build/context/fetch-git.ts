@@ -46,7 +46,7 @@ export async function fetchGit(work: ContextWork<GitRequest>): Promise<FetchedGi
       found = await fetch.checkOut(source, wanted, keepGitDirectory);
       await fetch.settle(source.subdir);
       const time = source.times === 'commit' ? Math.floor(found.committedAt.getTime() / 1000) : Math.floor(Date.now() / 1000);
-      return await work.run<WrittenContext>({ kind: 'index', places, time, limits: work.limits }, signal);
+      return await work.run<WrittenContext>({ kind: 'index', places, time, modes: 'git', limits: work.limits }, signal);
     });
   });
   if (found === null) throw invalid('git was not asked');

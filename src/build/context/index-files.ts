@@ -1,6 +1,6 @@
 /**
- * Digests of files that a program put there (git): read once, by descriptors, no link followed. Modes become those that contexts of git have (0644, 0755), owners 0:0; times are set
- * to one, so that two clones are alike.
+ * Digests of files that a program put there (git), or a download: read once, by descriptors, no link followed. Those of git get the modes that contexts of git have, and one time, so
+ * that two clones are alike.
  */
 import { createHash, hash } from 'node:crypto';
 import { type BigIntStats, lchownSync, readlinkSync, readSync } from 'node:fs';
@@ -24,14 +24,17 @@ import { type TreeVisitor, walkTree } from '../../linux/walk-tree.ts';
 import { OwnTree, setTimesOfDirectory } from '../../store/own-tree.ts';
 import { digestOfContext, type IndexEntry, sortedByPath, writeContextIndex } from './context-index.ts';
 import type { ContextJob, WrittenContext } from './context-job.ts';
-import { contextNameBytes } from './context-tree.ts';
+import { type ContextLimits, contextNameBytes } from './context-tree.ts';
 
 const READ_BYTES = 1024 * 1024;
 
-export function indexFiles({ places, time, limits }: Extract<ContextJob, { kind: 'index' }>, checkpoint: () => void): WrittenContext {
+export function indexFiles(
+  { places, time, modes, limits }: Extract<ContextJob, { kind: 'index' }>,
+  checkpoint: () => void,
+): WrittenContext {
   const root = openAt(AT_FDCWD, places.files, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   const modifiedAt = time === null ? null : { seconds: time, nanoseconds: 0 };
-  const indexer = new Indexer(modifiedAt, checkpoint, limits);
+  const indexer = new Indexer(modifiedAt, modes, checkpoint, limits);
   const tree = new OwnTree(root, root, contextNameBytes, 'the build context');
   try {
     walkTree(root, indexer);
@@ -51,21 +54,24 @@ class Indexer implements TreeVisitor {
   readonly entries: IndexEntry[] = [];
   sizeBytes = 0;
   readonly #time: ListedTime | null;
+  readonly #modes: 'kept' | 'git';
   readonly #checkpoint: () => void;
-  readonly #limits: { readonly bytes: number; readonly entries: number };
+  readonly #limits: ContextLimits;
   readonly #path: string[] = [];
   readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
 
-  constructor(time: ListedTime | null, checkpoint: () => void, limits: { readonly bytes: number; readonly entries: number }) {
+  constructor(time: ListedTime | null, modes: 'kept' | 'git', checkpoint: () => void, limits: ContextLimits) {
     this.#time = time;
+    this.#modes = modes;
     this.#checkpoint = checkpoint;
     this.#limits = limits;
   }
 
   enter(directory: number, name: string, stats: BigIntStats): void {
     this.#path.push(name);
-    this.#note({ type: 'directory', mode: 0o755, modifiedAt: this.#timeOf(stats) });
-    changeModeAt(directory, '.', 0o755);
+    const mode = this.#modes === 'git' ? 0o755 : Number(stats.mode & 0o7777n);
+    this.#note({ type: 'directory', mode, modifiedAt: this.#timeOf(stats) });
+    if (this.#modes === 'git') changeModeAt(directory, '.', mode);
   }
 
   leave(): void {
@@ -86,7 +92,7 @@ class Indexer implements TreeVisitor {
   }
 
   #file(parent: number, name: string, stats: BigIntStats, modifiedAt: ListedTime): void {
-    const mode = (stats.mode & 0o111n) === 0n ? 0o644 : 0o755;
+    const mode = this.#modeOf(stats);
     if (stats.uid !== 0n || stats.gid !== 0n) lchownSync(pathAt(parent, name) as string, 0, 0);
     if (Number(stats.mode & 0o7777n) !== mode) changeModeAt(parent, name, mode);
     const { digest, sizeBytes } = this.#digest(parent, name);
@@ -112,6 +118,11 @@ class Indexer implements TreeVisitor {
     } finally {
       closeDescriptor(file);
     }
+  }
+
+  #modeOf({ mode }: BigIntStats): number {
+    if (this.#modes === 'kept') return Number(mode & 0o7777n);
+    return (mode & 0o111n) === 0n ? 0o644 : 0o755;
   }
 
   #timeOf(stats: BigIntStats): ListedTime {
