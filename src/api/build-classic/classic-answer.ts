@@ -11,7 +11,7 @@ import type { BuildOutcome } from '../../build/builder.ts';
 import { familiarReference, parseReference } from '../../oci/reference.ts';
 import type { Exchange } from '../exchange.ts';
 import { classicFailure } from './classic-failure.ts';
-import { StepLog } from './step-log.ts';
+import { StepLog, shortId } from './step-log.ts';
 
 /** A client that does not read is not waited for, nor is what it does not read kept without end. */
 const unreadBytes = 16 * 1024 * 1024;
@@ -40,11 +40,11 @@ export class ClassicAnswer {
     if (this.#quiet) {
       this.#send({ stream: `${imageId}\n` });
     } else {
-      const shortId = imageId.replace(/^sha256:/, '').slice(0, 12);
-      this.#steps.finish(shortId);
+      const id = shortId(imageId);
+      this.#steps.finish(id);
       this.#send({ aux: { ID: imageId } });
       for (const { short } of warnings) this.#send({ stream: `[Warning] ${short}\n` });
-      this.#send({ stream: `Successfully built ${shortId}\n` });
+      this.#send({ stream: `Successfully built ${id}\n` });
       for (const name of names) this.#send({ stream: `Successfully tagged ${familiarReference(parseReference(name))}\n` });
     }
     this.#end();

@@ -186,6 +186,7 @@ function baseReference(text: string): string {
   return /\bFROM\s+(?:--\S+\s+)*(\S+)/i.exec(text)?.[1] ?? '';
 }
 
-function shortId(digest: string): string {
+/** What people see of a digest or an id: 12 digits. */
+export function shortId(digest: string): string {
   return digest.replace(/^sha256:/, '').slice(0, 12);
 }

@@ -6,12 +6,13 @@ import { pruneCache } from '../build-classic/cache-prune.ts';
 import { ClassicAnswer } from '../build-classic/classic-answer.ts';
 import { classicClient } from '../build-classic/classic-client.ts';
 import { registryConfig } from '../build-classic/registry-config.ts';
+import { shortId } from '../build-classic/step-log.ts';
 import type { Exchange } from '../exchange.ts';
 import { hasBody } from '../request-body.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
 
-type BuildServices = ApiServices & { readonly builder: Builder };
+export type BuildServices = ApiServices & { readonly builder: Builder };
 
 export function buildRoutes(services: BuildServices): readonly Route[] {
   return [
@@ -48,11 +49,9 @@ async function build(exchange: Exchange, services: BuildServices): Promise<void>
 
 /** Of a base image, by its name: the digest in a title may be one of its index. Empty: `scratch`, or a stage. */
 function shortIdOf({ images }: ApiServices, reference: string): string {
+  const name = reference.replace(/@sha256:[0-9a-f]{64}$/, '');
   try {
-    return images
-      .resolve(reference)
-      .id.replace(/^sha256:/, '')
-      .slice(0, 12);
+    return shortId(images.resolve(name).id);
   } catch {
     return '';
   }
