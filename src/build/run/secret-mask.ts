@@ -44,35 +44,39 @@ class MaskedStream {
 
   take(bytes: Uint8Array): void {
     const all = this.#held.length === 0 ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) : Buffer.concat([this.#held, bytes]);
-    const { masked, rest } = this.#mask(all);
-    const held = this.#startOfValue(rest);
-    this.#give(Buffer.concat([...masked, rest.subarray(0, rest.length - held)]));
+    const { shown, held } = this.#mask(all, false);
     // A copy: the piece may be a small part of a large read.
-    this.#held = Buffer.from(rest.subarray(rest.length - held));
+    this.#held = Buffer.from(held);
+    if (shown.length > 0) this.#output(shown);
   }
 
   end(): void {
-    this.#give(this.#held);
+    const { shown } = this.#mask(this.#held, true);
     this.#held = Buffer.alloc(0);
+    if (shown.length > 0) this.#output(shown);
   }
 
-  #give(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#output(bytes);
-  }
-
-  /** Pieces up to the end of the last value; the rest holds none. */
-  #mask(bytes: Buffer): { readonly masked: readonly Buffer[]; readonly rest: Buffer } {
-    const masked: Buffer[] = [];
-    let rest = bytes;
-    for (;;) {
-      const [first] = this.#values
-        .map((value) => ({ at: rest.indexOf(value), length: value.length }))
-        .filter(({ at }) => at !== -1)
-        .sort((a, b) => a.at - b.at || b.length - a.length);
-      if (first === undefined) return { masked, rest };
-      masked.push(rest.subarray(0, first.at), mask);
+  #mask(bytes: Buffer, isEnd: boolean): { readonly shown: Buffer; readonly held: Buffer } {
+    const shown: Buffer[] = [];
+    for (let rest = bytes; ; ) {
+      const heldAt = isEnd ? rest.length : rest.length - this.#startOfValue(rest);
+      const first = this.#firstValue(rest);
+      // A value that may go on as a longer one waits for it.
+      if (first === null || (first.at >= heldAt && !isEnd)) {
+        shown.push(rest.subarray(0, heldAt));
+        return { shown: Buffer.concat(shown), held: rest.subarray(heldAt) };
+      }
+      shown.push(rest.subarray(0, first.at), mask);
       rest = rest.subarray(first.at + first.length);
     }
+  }
+
+  #firstValue(bytes: Buffer): { readonly at: number; readonly length: number } | null {
+    const [first = null] = this.#values
+      .map((value) => ({ at: bytes.indexOf(value), length: value.length }))
+      .filter(({ at }) => at !== -1)
+      .sort((a, b) => a.at - b.at || b.length - a.length);
+    return first;
   }
 
   /** How many bytes at the end may be the start of a value. */
