@@ -228,7 +228,8 @@ test('several platforms: one index; the image of this machine has the name; all 
     );
     for (const blob of [config, ...layers]) assert.ok(bench.registry.blobs.has(blob.digest));
   }
-  assert.ok(bench.steps.some(({ id, done, current, total }) => id === `pushing ${name}` && done && current === total));
+  assert.ok(bench.steps.some(({ id, done, current, total }) => id === 'pushing layers' && done && current === total));
+  assert.ok(bench.steps.some(({ id, done }) => id === `pushing manifest for ${name}@${outcome.digest}` && done));
 });
 
 test('annotations: of manifest, index and their descriptors, of one platform too', async (context) => {

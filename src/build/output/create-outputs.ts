@@ -159,7 +159,7 @@ class Export {
     const { client } = this.#request;
     for (const name of names) {
       const credentials = await client.credentials(parseReference(name).domain, this.#signal);
-      const progress = new PushProgress(this.#request.report, `pushing ${name}`);
+      const progress = new PushProgress(this.#request.report, name);
       try {
         await this.#options.transfers.push({ reference: name, platform: null, credentials }, (each) => progress.take(each), this.#signal);
       } catch (cause) {
@@ -211,19 +211,23 @@ function combine(before: Outcome, now: Outcome): Outcome {
   return { ...(isBetter ? now : before), names };
 }
 
-/** Lines of a push by layer, as one: how much of what is known so far was sent. */
+/** Lines of a push by layer, as one: how much of what is known so far was sent. Then the manifest. */
 class PushProgress {
   readonly #report: (step: ExportStep) => void;
-  readonly #id: string;
+  readonly #name: string;
   readonly #layers = new Map<string, { current: number; total: number }>();
 
-  constructor(report: (step: ExportStep) => void, id: string) {
+  constructor(report: (step: ExportStep) => void, name: string) {
     this.#report = report;
-    this.#id = id;
-    report({ id, current: 0, total: 0, done: false });
+    this.#name = name;
+    this.#tell(false);
   }
 
   take(progress: ImageProgress): void {
+    if (progress.kind === 'pushed') {
+      const id = `pushing manifest for ${this.#name}@${progress.digest}`;
+      for (const done of [false, true]) this.#report({ id, current: 0, total: 0, done });
+    }
     if (progress.kind !== 'progress') return;
     this.#layers.set(progress.id, { current: progress.current, total: progress.total });
     this.#tell(false);
@@ -236,6 +240,6 @@ class PushProgress {
 
   #tell(done: boolean): void {
     const sum = (key: 'current' | 'total') => this.#layers.values().reduce((all, layer) => all + layer[key], 0);
-    this.#report({ id: this.#id, current: sum('current'), total: sum('total'), done });
+    this.#report({ id: 'pushing layers', current: sum('current'), total: sum('total'), done });
   }
 }

@@ -33,6 +33,8 @@ const typeOf: Readonly<Record<Packing, string>> = {
   zstd: mediaTypes.ociLayerZstd,
 };
 
+const remembered = 1000;
+
 export interface LayerIn {
   readonly descriptor: Descriptor;
   readonly diffId: DiffId;
@@ -83,6 +85,7 @@ export class LayerBlobs {
     const { digest, sizeBytes } = await this.#blobs.write(source, { lease, signal, what: `the layer ${layer.diffId}`, ...expected });
     const descriptor = { mediaType: typeOf[to], digest, size: sizeBytes };
     this.#made.set(key, descriptor);
+    if (this.#made.size > remembered) for (const oldest of this.#made.keys().take(1)) this.#made.delete(oldest);
     return descriptor;
   }
 
