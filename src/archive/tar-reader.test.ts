@@ -393,6 +393,16 @@ function inTemporaryDirectory(use: (directory: string) => void): void {
   }
 }
 
+test('TarReader: an archive that ends with the content of its last file, as the docker CLI writes contexts, is whole', () => {
+  for (const bytes of [1, 511, 600]) {
+    const whole = raw({ type: 'file', path: 'a' }, Buffer.alloc(bytes, 'x'));
+    assert.deepEqual(
+      read(whole.subarray(0, 512 + bytes)).map(({ content }) => content.length),
+      [bytes],
+    );
+  }
+});
+
 test('TarReader: every format of GNU tar, with and without holes, reads alike', () => {
   inTemporaryDirectory((directory) => {
     const script = `mkdir -p d/sub && echo hi > d/a && ln -s a d/link && ln d/a d/hard && printf x > d/$(printf 'n%.0s' $(seq 200)) &&

@@ -73,6 +73,8 @@ export class TarReader {
   #stored = 0;
   #remaining = 0;
   #padding = 0;
+  /** A content has just ended: of its padding nothing has come. */
+  #isUnpadded = false;
   /** Where the next stored byte goes: in an extent of a sparse file, else simply the count of bytes so far. */
   #position = 0;
   #sparse: readonly Extent[] | null = null;
@@ -92,9 +94,12 @@ export class TarReader {
     }
   }
 
-  /** No more bytes will come. An archive without its two zero blocks is accepted when it ends between entries, as Docker does. */
+  /**
+   * No more bytes will come. An archive without its two zero blocks is accepted when it ends between entries, as Docker does, and when it ends with the last one's content: the docker
+   * command line writes neither padding nor zero blocks behind a Dockerfile that it adds to a context.
+   */
   end(): void {
-    const between = this.#state === 'header' && this.#pendingLength === 0 && !this.#extended.isPending;
+    const between = (this.#state === 'header' && this.#pendingLength === 0 && !this.#extended.isPending) || this.#isUnpadded;
     if (this.#state !== 'end' && !between) throw invalid('the tar archive is damaged: it ends in the middle of an entry');
   }
 
@@ -323,6 +328,7 @@ export class TarReader {
 
   #endContent(): void {
     this.#handler.endOfEntry();
+    this.#isUnpadded = this.#padding > 0;
     if (this.#padding > 0) this.#state = 'padding';
     else this.#expect('header', BLOCK_BYTES);
   }
@@ -330,6 +336,7 @@ export class TarReader {
   #skipPadding(available: number): number {
     const length = Math.min(available, this.#padding);
     this.#padding -= length;
+    this.#isUnpadded = false;
     if (this.#padding === 0) this.#expect('header', BLOCK_BYTES);
     return length;
   }
