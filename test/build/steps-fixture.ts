@@ -5,7 +5,10 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChainId, DiffId } from '../../src/base/brand.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import type { Tree } from '../../src/build/result.ts';
+import { treeOf } from '../../src/build/tree.ts';
 import { type ContainerService, createContainers } from '../../src/containers/container-service.ts';
 import { readHostFacts } from '../../src/containers/host-facts.ts';
 import { plainSecurity } from '../../src/containers/security-defaults.ts';
@@ -17,9 +20,10 @@ import { cgroupPlacement, removeCgroup } from '../../src/linux/cgroups.ts';
 import { removeNamedCgroups } from '../../src/linux/named-hierarchies.ts';
 import { onlyNative } from '../../src/runtime/runtime-names.ts';
 import { RuntimeSelection } from '../../src/runtime/runtime-selection.ts';
-import { createBlobStore } from '../../src/store/blobs.ts';
+import { type BlobStore, createBlobStore } from '../../src/store/blobs.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { createLayerStore, type OpenLayerStore } from '../../src/store/layers.ts';
+import type { Lease } from '../../src/store/leases.ts';
 import { launcherPath } from '../kernel/native-fixture.ts';
 
 const busybox = '/bin/busybox';
@@ -55,6 +59,7 @@ export class StepsFixture {
   readonly tree: string;
   service!: ContainerService;
   layers!: OpenLayerStore;
+  blobs!: BlobStore;
   runtime!: RuntimeSelection;
   #close: () => Promise<void> = async () => {};
 
@@ -91,6 +96,7 @@ export class StepsFixture {
     const runtime = new RuntimeSelection({ execRoot: join(this.directory, 'run'), launcherPath }, []);
     await runtime.boot();
     this.layers = layers;
+    this.blobs = blobs;
     this.runtime = runtime;
     this.service = await createContainers({
       dataRoot: data,
@@ -162,6 +168,14 @@ export class StepsFixture {
     const end = await this.steps.run(step, (stream, bytes) => pieces[stream].push(Buffer.from(bytes)), signal);
     const [stdout, stderr] = [Buffer.concat(pieces.stdout).toString(), Buffer.concat(pieces.stderr).toString()];
     return { ...end, stdout, stderr, upper: step.upper, written: filesBelow(step.upper) };
+  }
+
+  /** The tree in the layer store. */
+  async imageTree(lease: Lease): Promise<Tree> {
+    const tar = execFileSync('tar', ['-C', this.tree, '--numeric-owner', '-cf', '-', '.'], { maxBuffer: 1 << 26 });
+    const { digest } = await this.blobs.write([tar], { lease });
+    const diffId = digest as string as DiffId;
+    return treeOf(await this.layers.unpack([{ blob: digest, diffId, chainId: diffId as string as ChainId }]));
   }
 
   /** What is left of steps: directories, entries of the runtime, cgroups. */
