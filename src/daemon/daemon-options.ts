@@ -6,6 +6,7 @@ import type { LogConfig } from '../containers/log-config.ts';
 import type { ResourceDefaults } from '../containers/resource-defaults.ts';
 import type { SecurityDefaults } from '../containers/security-defaults.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
+import { type BuildOptions, buildOptions } from './build-options.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
 import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
 import { logDefaults } from './log-options.ts';
@@ -46,6 +47,7 @@ export interface DaemonOptions extends ListenOptions {
   readonly registries: RegistryOptions;
   /** Null: the daemon serves none. */
   readonly withRegistry: WithRegistry | null;
+  readonly build: BuildOptions;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -210,6 +212,7 @@ function checkOptions(values: RawValues, environment: NodeJS.ProcessEnv): Daemon
     security: securityOptions(values),
     resources: resourceOptions(values),
     withRegistry: withRegistryOptions(values),
+    build: buildOptions(values),
     registries: registryOptions(values, environment),
   };
 }

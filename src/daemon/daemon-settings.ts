@@ -3,6 +3,7 @@
  * that is not built is in the table with what brings it, so that it is refused by name instead of being ignored; any other name is unknown.
  */
 import { notImplemented } from '../base/errors.ts';
+import { buildSettings } from './build-options.ts';
 import { logOptionTable } from './log-options.ts';
 import { networkOptionTable } from './network-option-table.ts';
 import { registryOptionTable } from './registry-option-table.ts';
@@ -63,6 +64,7 @@ export const settings: readonly Setting[] = [
   ...resourceSettings,
   ...registryOptionTable,
   ...withRegistrySettings,
+  ...buildSettings,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
