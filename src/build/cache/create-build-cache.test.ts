@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -217,11 +217,52 @@ test('cache mounts count, are pruned when free, and their type can be asked for'
   const { cache } = await bench(context);
   const request = { id: '/root/.cache', sharing: 'shared', fill: null, origin: '', mode: 0o755, uid: 0, gid: 0 } as const;
   const held = await cache.mounts.acquire(request, now);
-  await (await import('node:fs/promises')).writeFile(join(held.directory, 'f'), 'x'.repeat(1000));
+  await writeFile(join(held.directory, 'f'), 'x'.repeat(1000));
   const [usage] = await cache.usage();
   assert.deepEqual([usage?.type, usage?.sizeBytes, usage?.inUse], ['exec.cachemount', 1000, true]);
   assert.deepEqual((await cache.prune(everything)).deleted, []);
   await held.release();
   const { deleted, reclaimedBytes } = await cache.prune({ ...everything, types: ['exec.cachemount'] });
   assert.deepEqual([deleted, reclaimedBytes], [[usage?.id], 1000]);
+});
+
+test('builds, prunes and mounts at once: what a build holds never goes, and nothing is owned that no record names', async (context) => {
+  const { cache, leases } = await bench(context, { limitBytes: 2000 });
+  let seed = 7;
+  const random = (below: number) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return seed % below;
+  };
+  const build = async () => {
+    const lease = leases.acquire();
+    const used: string[] = [];
+    for (let step = 0; step < 4; step++) {
+      const name = `step${random(12)}`;
+      lease.hold(made(name).blob.digest);
+      lease.holdLayer(made(name).layer.directory);
+      const found = (await cache.find(key(name), lease)) ?? (await cache.add(key(name), made(name)));
+      used.push(found.layer.directory);
+      const directories = cache.layerDirectories();
+      for (const directory of used) assert.ok(directories.has(directory), `${directory} is gone while it is held`);
+    }
+    lease.release();
+  };
+  const mount = async () => {
+    const sharing = (['shared', 'private', 'locked'] as const)[random(3)] ?? 'shared';
+    const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const held = await cache.mounts.acquire({ id: `m${random(3)}`, sharing, fill: null, origin: '', mode: 0o755, ...own }, now);
+    await writeFile(join(held.directory, 'f'), 'x'.repeat(random(500)));
+    await held.release();
+  };
+  const prune = async () => {
+    const { reclaimedBytes } = await cache.prune({ ...everything, keepBytes: random(2) === 0 ? null : 500 });
+    assert.ok(reclaimedBytes >= 0);
+  };
+  const works = [build, build, build, mount, mount, prune];
+  for (let round = 0; round < 25; round++) await Promise.all(Array.from({ length: 6 }, () => works[random(works.length)]?.()));
+  const usage = await cache.usage();
+  assert.equal(usage.filter(({ type }) => type === 'regular').length, cache.layerDirectories().size);
+  await cache.prune(everything);
+  assert.deepEqual(await cache.usage(), []);
+  assert.equal(cache.layerDirectories().size, 0);
 });
