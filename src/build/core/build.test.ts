@@ -288,6 +288,59 @@ test('createBuilder: a build that is cancelled ends with its steps, and another 
   assert.ok(world.isIdle());
 });
 
+test('createBuilder: --verify builds twice without the cache and names the step that came to something else', async () => {
+  const world = fakeBuilder(busybox);
+  const same = await build(world, 'FROM busybox\nRUN a\n', { verify: true });
+  assert.deepEqual(world.done, ['run [2/2] RUN a', 'run [2/2] RUN a']);
+  assert.deepEqual(same.outcome.answer?.json, { identical: true, images: [same.outcome.imageId] });
+  assert.equal(endings(same.client.events)['[2/2] RUN a (again)'], 'done');
+  assert.equal(world.cache.size, 0);
+  const dockerfile = 'FROM busybox AS a\nRUN a\nRUN random\nFROM busybox\nRUN b\nCOPY --from=a / /x/\n';
+  const differing = await build(world, dockerfile, { verify: true });
+  assert.match(differing.outcome.answer?.text ?? '', /\[a 3\/3\] RUN random \(line 3\)/);
+});
+
+test('createBuilder: the state before a failed step can be kept as an image without a name', async () => {
+  const world = fakeBuilder(busybox);
+  const found = await failure(world, 'FROM busybox\nENV A=1\nWORKDIR /w\nUSER 7\nRUN exit 1\n', { keepFailed: true });
+  assert.ok(found.stateImage?.startsWith('sha256:'));
+  const [state] = world.exports.at(-1)?.images ?? [];
+  assert.deepEqual(state?.config.config, {
+    User: '7',
+    Env: ['PATH=/bin', 'A=1'],
+    WorkingDir: '/w',
+    Cmd: ['/bin/sh'],
+    Shell: ['/bin/sh', '-c'],
+  });
+  assert.equal(state?.tree.layers.length, 2);
+  assert.equal((await failure(world, 'FROM busybox\nRUN exit 1\n')).stateImage, null);
+});
+
+test('createBuilder: --call answers from the file alone', async () => {
+  const world = fakeBuilder();
+  const dockerfile = [
+    '# V which one',
+    'ARG V=1',
+    '# base where all begins',
+    'FROM nosuch:$V AS base',
+    'FROM base AS web',
+    'ARG TARGET_NAME',
+    'RUN --mount=type=secret,id=key,required --mount=type=ssh make',
+    'FROM base AS Other',
+  ].join('\n');
+  const answer = async (change: Partial<BuildRequest>) => (await build(world, dockerfile, change)).outcome.answer;
+  const outline = await answer({ call: 'outline', target: 'web', buildArguments: new Map([['V', '2']]) });
+  assert.equal(
+    outline?.text,
+    'TARGET:      web\n\nBUILD ARG     VALUE   DESCRIPTION\nV             2       which one\nTARGET_NAME\n\nSECRET   REQUIRED\nkey      true\n\nSSH       REQUIRED\ndefault\n',
+  );
+  const targets = await answer({ call: 'targets' });
+  assert.equal(targets?.text, 'TARGET            DESCRIPTION\nbase              where all begins\nweb\nother (default)\n');
+  const check = await answer({ call: 'check' });
+  assert.match(check?.text ?? '', /^Check complete, 1 warning has been found!\n\nWARNING: StageNameCasing - https:/);
+  assert.deepEqual(world.done, []);
+});
+
 test('SEC-18 createBuilder: hostile requests and files are errors, not crashes', async () => {
   const world = fakeBuilder(busybox);
   const many = Array.from({ length: 1001 }, (_, index) => `FROM scratch AS s${index}`).join('\n');

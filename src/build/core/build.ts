@@ -7,14 +7,15 @@
  *
  * What it finds and makes is held by one lease until the outputs are recorded. When it fails or is cancelled nothing of it is visible; steps that were done stay in the cache.
  */
-import { randomUUID } from 'node:crypto';
 import type { Digest } from '../../base/brand.ts';
-import { EngineError, invalid } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoints.ts';
 import type { Dockerfile } from '../../dockerfile/parse-dockerfile.ts';
 import type { BuildSettings } from '../../dockerfile/scope.ts';
 import type { ImageStore } from '../../images/image-store.ts';
 import type { Transfers } from '../../images/transfers.ts';
+import { digestOf } from '../../oci/digest.ts';
+import { encodeImageConfig } from '../../oci/image-config.ts';
 import { type Descriptor, mediaTypes } from '../../oci/manifest.ts';
 import type { Platform } from '../../oci/platform.ts';
 import type { Lease } from '../../store/leases.ts';
@@ -29,21 +30,22 @@ import type { BuiltImage, ExportStep, Outputs } from '../output/outputs.ts';
 import type { BaseImage, BuildPlan } from '../plan/build-plan.ts';
 import { planBuild } from '../plan/plan-build.ts';
 import { placeOf } from '../plan/plan-problem.ts';
-import type { OperationResult, Tree } from '../result.ts';
+import type { Tree } from '../result.ts';
 import type { RunWork } from '../run/run-work.ts';
-import { Identities } from '../solve/operation-identity.ts';
-import type { Solver } from '../solve/solver.ts';
 import { treeOf, withLayer } from '../tree.ts';
 import { BaseImages, type FoundImage, imageVertex } from './base-images.ts';
 import { checkBaseImages, checkDockerfile, refuseViolations } from './build-checks.ts';
 import { BuildContexts } from './build-contexts.ts';
 import { buildEpoch } from './build-epoch.ts';
 import { builtConfig } from './built-config.ts';
+import { answerCall } from './call-answer.ts';
 import { contextsInUse } from './contexts-in-use.ts';
 import { type DockerfileSource, parsedDockerfile, readDockerfile } from './dockerfile-source.ts';
+import { failedState } from './failed-state.ts';
 import { limits, requireWithinLimits } from './limits.ts';
-import { type BuildWorker, isLayerOperation, type LayerOperation, type OperationOwner } from './operation-worker.ts';
+import { differingStep, type SharedWork, SolvePass } from './solve-pass.ts';
 import { StepLog } from './step-log.ts';
+import { differingAnswer, sameAnswer } from './verify-answer.ts';
 import { Vertices } from './vertices.ts';
 
 export interface BuilderParts {
@@ -57,10 +59,9 @@ export interface BuilderParts {
   readonly host: Platform;
 }
 
-export interface SharedWork {
-  readonly worker: BuildWorker;
-  readonly solver: Solver<OperationResult>;
-}
+type Answer = BuildOutcome['answer'];
+
+const nothingExported = { imageId: null, configDigest: null, digest: null, mediaType: null, sizeBytes: 0, names: [] } as const;
 
 export class Build {
   readonly #parts: BuilderParts;
@@ -72,10 +73,8 @@ export class Build {
   readonly #lease: Lease;
   readonly #contexts: BuildContexts;
   readonly #images: BaseImages;
-  readonly #log: StepLog;
-  /** Tells its contexts, and what it makes without the cache, from those of other builds. */
-  readonly #nonce = randomUUID();
   #source: DockerfileSource | null = null;
+  #pass: SolvePass | null = null;
 
   constructor(parts: BuilderParts, shared: SharedWork, request: BuildRequest, client: BuildClient, signal: AbortSignal) {
     this.#parts = parts;
@@ -91,15 +90,10 @@ export class Build {
     const common = { client, vertices: this.#vertices, signal };
     this.#contexts = new BuildContexts({ ...common, contexts: parts.contexts, request });
     this.#images = new BaseImages({ ...common, ...parts, pull: request.pull, lease: this.#lease });
-    this.#log = new StepLog(
-      this.#vertices,
-      (name) => this.#contexts.vertexOf(name),
-      () => signal.aborted,
-    );
   }
 
   get counts(): { readonly steps: number; readonly cached: number; readonly warnings: number } {
-    return { ...this.#log.counts, warnings: this.#vertices.warnings.length };
+    return { ...(this.#pass?.log.counts ?? { steps: 0, cached: 0 }), warnings: this.#vertices.warnings.length };
   }
 
   async run(): Promise<BuildOutcome> {
@@ -115,24 +109,31 @@ export class Build {
   }
 
   async #run(): Promise<BuildOutcome> {
+    const { call, platforms: asked, verify } = this.#request;
     requireWithinLimits(this.#request);
-    this.#source = await readDockerfile({
-      request: this.#request,
-      client: this.#client,
-      contexts: this.#contexts,
-      vertices: this.#vertices,
-      signal: this.#signal,
-    });
-    const dockerfile = parsedDockerfile(this.#source);
-    const platforms = this.#request.platforms.length === 0 ? [this.#parts.host] : this.#request.platforms;
-    const checked = this.#check(dockerfile, this.#source, platforms);
+    const source = await this.#read();
+    const dockerfile = parsedDockerfile(source);
+    const platforms = asked.length === 0 ? [this.#parts.host] : asked;
+    const { areErrors } = this.#check(dockerfile, source, platforms);
+    if (call !== 'build') {
+      const answer = answerCall(call, dockerfile, source, this.#request, this.#vertices.warnings);
+      return this.#outcome(nothingExported, answer);
+    }
     for (const name of contextsInUse(dockerfile, this.#request)) this.#contexts.prefetch(name);
     const plans = await this.#plan(dockerfile, platforms);
-    await this.#checkImages(dockerfile, this.#source, plans);
-    if (checked.areErrors && this.#vertices.warnings.some(({ rule }) => rule !== '')) refuseViolations(this.#vertices.warnings);
+    await this.#checkImages(dockerfile, source, plans);
+    if (areErrors && this.#vertices.warnings.length > 0) refuseViolations(this.#vertices.warnings);
     this.#announce(plans);
-    const images = await this.#solve(plans);
-    return await this.#export(images);
+    const images = await this.#solve(plans, this.#begin(source, verify, ''));
+    const answer = verify ? await this.#again(dockerfile, source, plans, images) : null;
+    return this.#outcome(await this.#export(images), answer);
+  }
+
+  async #read(): Promise<DockerfileSource> {
+    const common = { request: this.#request, client: this.#client, contexts: this.#contexts, vertices: this.#vertices };
+    const source = await readDockerfile({ ...common, signal: this.#signal });
+    this.#source = source;
+    return source;
   }
 
   #check(dockerfile: Dockerfile, source: DockerfileSource, platforms: readonly Platform[]): { readonly areErrors: boolean } {
@@ -161,11 +162,10 @@ export class Build {
   }
 
   async #checkImages(dockerfile: Dockerfile, source: DockerfileSource, plans: readonly BuildPlan[]): Promise<void> {
+    const steps = plans.flatMap((plan) => plan.steps);
     const places = new Map(
-      plans.flatMap(({ steps }) =>
-        steps.flatMap(({ operation, place }) =>
-          operation?.kind === 'image' ? [[imageVertex(operation.reference, operation.platform), place] as const] : [],
-        ),
+      steps.flatMap(({ operation, place }) =>
+        operation?.kind === 'image' ? [[imageVertex(operation.reference, operation.platform), place] as const] : [],
       ),
     );
     const placeOfImage = ({ reference, platform }: FoundImage) => places.get(imageVertex(reference, platform)) ?? null;
@@ -173,50 +173,58 @@ export class Build {
     for (const warning of found) this.#vertices.warn(warning);
   }
 
+  #begin(source: DockerfileSource, apart: boolean, again: string): SolvePass {
+    const { outputs, dockerfilePath } = this.#request;
+    const log = new StepLog(
+      this.#vertices,
+      (name) => this.#contexts.vertexOf(name),
+      () => this.#signal.aborted,
+      again,
+    );
+    this.#pass = new SolvePass({
+      shared: this.#shared,
+      request: this.#request,
+      client: this.#client,
+      contexts: this.#contexts,
+      lease: this.#lease,
+      project: `${outputs[0]?.names[0] ?? ''} ${dockerfilePath ?? source.name}`,
+      log,
+      apart,
+      signal: this.#signal,
+    });
+    return this.#pass;
+  }
+
   #announce(plans: readonly BuildPlan[]): void {
     const unused = [...new Set(plans.flatMap(({ unusedArguments }) => unusedArguments))];
     if (unused.length > 0) {
       const short = `One or more build-args [${unused.join(' ')}] were not consumed`;
-      this.#vertices.warn({
-        rule: '',
-        short,
-        detail: 'Declare each with ARG where it is used, or leave it out.',
-        url: '',
-        place: null,
-        vertex: '',
-      });
+      const detail = 'Declare each with ARG where it is used, or leave it out.';
+      this.#vertices.warn({ rule: '', short, detail, url: '', place: null, vertex: '' });
     }
+    const log = new StepLog(
+      this.#vertices,
+      (name) => this.#contexts.vertexOf(name),
+      () => false,
+    );
     const instructions = plans.flatMap(({ steps }) =>
-      steps.map(({ text, place, operation }) => ({ text, place, vertex: operation === null ? null : this.#log.vertexOf(operation) })),
+      steps.map(({ text, place, operation }) => ({ text, place, vertex: operation === null ? null : log.vertexOf(operation) })),
     );
     this.#vertices.report({ kind: 'plan', instructions });
-    for (const { result } of plans) this.#log.announce(result.root);
   }
 
-  /** All platforms side by side; the first that fails ends the others. */
-  async #solve(plans: readonly BuildPlan[]): Promise<readonly BuiltImage[]> {
-    const failure = new AbortController();
-    const signal = AbortSignal.any([this.#signal, failure.signal]);
-    const solving = plans.map(async (plan) => {
-      try {
-        return await this.#solveOne(plan, signal);
-      } catch (error) {
-        failure.abort(error);
-        throw error;
-      }
-    });
-    const outcomes = await Promise.allSettled(solving);
-    if (failure.signal.aborted) throw failure.signal.reason;
-    return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  async #solve(plans: readonly BuildPlan[], pass: SolvePass): Promise<readonly BuiltImage[]> {
+    const trees = await pass.solve(plans);
+    return await Promise.all(
+      plans.flatMap(({ result: stage }, index) => {
+        const tree = trees[index];
+        return tree === undefined ? [] : this.#image(stage, tree);
+      }),
+    );
   }
 
-  async #solveOne(plan: BuildPlan, signal: AbortSignal): Promise<BuiltImage> {
-    const { worker, solver } = this.#shared;
-    const { result: stage } = plan;
-    worker.adopt(stage.root, this.#owner());
-    const result = await solver.solve(stage.root, this.#identities(), (event) => this.#hear(event), signal);
-    if (result.kind !== 'tree') throw new EngineError('system', 'the target stage came to files that are no root file system');
-    const { tree, squashed } = await this.#squash(result, stage.base, stage.epoch, signal);
+  async #image(stage: BuildPlan['result'], solved: Tree): Promise<BuiltImage> {
+    const { tree, squashed } = await this.#squash(solved, stage.base, stage.epoch);
     if (tree.layers.length > limits.layers)
       throw invalid(`max depth exceeded: the image would have ${tree.layers.length} layers, ${limits.layers} can be stacked`);
     const config = builtConfig({ stage, tree, labels: this.#request.labels, squashed });
@@ -224,18 +232,12 @@ export class Build {
     return { platform: stage.platform, config, tree, layers, epoch: stage.epoch, attestations: [] };
   }
 
-  async #squash(
-    tree: Tree,
-    base: BaseImage | null,
-    epoch: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly tree: Tree; readonly squashed: boolean }> {
+  async #squash(tree: Tree, base: BaseImage | null, epoch: number): Promise<{ readonly tree: Tree; readonly squashed: boolean }> {
     const below = treeOf(base?.layers ?? []);
     const own = tree.layers.slice(below.layers.length);
     if (!this.#request.squash || own.length < 2) return { tree, squashed: false };
-    const { layer } = await this.#vertices.during('squashing layers', () =>
-      this.#parts.layers.squash(own, below, epoch, this.#lease, signal),
-    );
+    const work = () => this.#parts.layers.squash(own, below, epoch, this.#lease, this.#signal);
+    const { layer } = await this.#vertices.during('squashing layers', work);
     return { tree: withLayer(below, layer), squashed: true };
   }
 
@@ -249,77 +251,79 @@ export class Build {
     });
   }
 
-  #identities(): Identities {
-    const { entitlements } = this.#request;
-    const owner = this.#owner();
-    return new Identities(
-      (name) => `${this.#nonce} ${name}`,
-      (operation) => {
-        if (!isLayerOperation(operation)) return '';
-        const apart = owner.cacheUse(operation) === 'use' ? '' : this.#nonce;
-        return operation.kind === 'run' ? `${apart} ${owner.runEnvironment} ${[...entitlements].sort().join(' ')}` : apart;
-      },
+  /** `--verify`: everything but the base images and contexts once more, and both compared. */
+  async #again(
+    dockerfile: Dockerfile,
+    source: DockerfileSource,
+    plans: readonly BuildPlan[],
+    images: readonly BuiltImage[],
+  ): Promise<Answer> {
+    const first = this.#pass;
+    const platforms = this.#request.platforms.length === 0 ? [this.#parts.host] : this.#request.platforms;
+    const plansAgain = await this.#plan(dockerfile, platforms);
+    const second = this.#begin(source, true, ' (again)');
+    await this.#solve(plansAgain, second);
+    if (first === null) return null;
+    const differing = await differingStep(this.#parts.store, [first, second], [plans, plansAgain], this.#signal);
+    if (differing !== null) return differingAnswer(differing);
+    return sameAnswer(
+      images.map(({ config }) => digestOf(encodeImageConfig(config))),
+      first.log.counts.steps,
     );
   }
 
-  #owner(): OperationOwner {
-    const { noCache, explain, outputs, dockerfilePath } = this.#request;
-    const refused = (operation: LayerOperation) => noCache === 'all' || noCache.includes(operation.step.stage ?? '');
-    return {
-      client: this.#client,
-      contexts: this.#contexts,
-      request: this.#request,
-      lease: this.#lease,
-      runEnvironment: runEnvironment(this.#request),
-      project: `${outputs[0]?.names[0] ?? ''} ${dockerfilePath ?? this.#source?.name ?? ''}`,
-      cacheUse: (operation) => (refused(operation) ? 'replace' : 'use'),
-      explained: (operation, explanation) => explain && this.#log.explain(operation, explanation),
-    };
-  }
-
-  /** What another build made is held before that one lets go of it. */
-  #hear(event: Parameters<StepLog['hear']>[0]): void {
-    if (event.kind === 'done' && event.result.kind === 'tree') {
-      for (const { directory, diffId } of event.result.layers) {
-        this.#lease.holdLayer(directory);
-        this.#lease.hold(diffId as string as Digest);
-      }
-    }
-    this.#log.hear(event);
-  }
-
-  async #export(images: readonly BuiltImage[]): Promise<BuildOutcome> {
+  async #export(images: readonly BuiltImage[]): Promise<Awaited<ReturnType<Outputs['export']>>> {
     const { outputs } = this.#request;
-    const { warnings } = this.#vertices;
-    const nothing = { imageId: null, configDigest: null, digest: null, mediaType: null, sizeBytes: 0, names: [] };
-    const common = { warnings, answer: null, provenance: null };
-    if (outputs.length === 0) return { ...nothing, ...common };
+    if (outputs.length === 0) return nothingExported;
     const exported = await this.#vertices.during(exportName(outputs[0]?.type ?? 'image'), (vertex) => {
       const report = ({ id, current, total, done }: ExportStep) => vertex.status(id, current, total, done);
       const request = { outputs, images, client: this.#client, lease: this.#lease, report };
       return this.#parts.outputs.export(request, this.#signal);
     });
     failpoint('build.image-recorded');
-    return { ...exported, ...common };
+    return exported;
+  }
+
+  #outcome(exported: Awaited<ReturnType<Outputs['export']>>, answer: Answer): BuildOutcome {
+    return { ...exported, warnings: this.#vertices.warnings, answer, provenance: null };
   }
 
   /** In the words of whoever failed, with the step and the lines that are to blame. */
   async #failure(thrown: unknown): Promise<unknown> {
     if (this.#signal.aborted) return new BuildError(plainFailure(cancelledText), 'invalid', thrown);
     if (thrown instanceof BuildError) return thrown;
-    const { failure } = this.#log;
+    const failed = this.#pass?.log.failure ?? null;
     const place = placeOf(thrown);
-    const step =
-      failure !== null && failure.error === thrown ? this.#log.blamed(failure.operation) : place && { title: null, place, lastLines: [] };
-    return new BuildError(failureOf(thrown, this.#source, step), codeOf(thrown), thrown);
+    if (failed === null || failed.error !== thrown || this.#pass === null)
+      return new BuildError(failureOf(thrown, this.#source, place && { title: null, place, lastLines: [] }), codeOf(thrown), thrown);
+    const { log } = this.#pass;
+    const failure = failureOf(thrown, this.#source, log.blamed(failed.operation));
+    const stateImage = this.#request.keepFailed ? await this.#keepState(failed.operation, log) : null;
+    return new BuildError({ ...failure, stateImage }, codeOf(thrown), thrown);
   }
-}
 
-/** What a RUN can see of the settings. Limits change how long it takes, addresses of hosts whom it talks to. */
-function runEnvironment({ run }: BuildRequest): string {
-  const { network, networkName, hostname, ulimits, extraHosts } = run;
-  const hosts = extraHosts.map((entry) => entry.replace(/[:=].*$/, ''));
-  return JSON.stringify({ network, networkName, hostname, ulimits, hosts });
+  /** Null: it can't be kept, which changes nothing about the failure. */
+  async #keepState(operation: Parameters<typeof failedState>[0], log: StepLog): Promise<BuildOutcome['imageId']> {
+    const below = log.resultOf(operation.parent);
+    if (below?.kind !== 'tree') return null;
+    try {
+      const image = failedState(operation, below, this.#parts.host, await this.#images.found(), this.#parts.store.blobs);
+      const output = {
+        type: 'image',
+        names: [],
+        push: false,
+        compression: { kind: null, level: null, force: false },
+        annotations: new Map(),
+        clientOutput: 0,
+        unpacked: false,
+        platformSplit: null,
+      } as const;
+      const request = { outputs: [output], images: [image], client: this.#client, lease: this.#lease, report: () => {} };
+      return (await this.#parts.outputs.export(request, this.#signal)).imageId;
+    } catch {
+      return null;
+    }
+  }
 }
 
 function exportName(type: BuildRequest['outputs'][number]['type']): string {

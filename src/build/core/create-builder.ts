@@ -18,11 +18,17 @@ export interface BuilderOptions extends BuilderParts {
   readonly logger?: Logger;
 }
 
-export function createBuilder(options: BuilderOptions): Builder {
+export interface OpenBuilder extends Builder {
+  /** Builds that run are cancelled, and waited for. */
+  close(): Promise<void>;
+}
+
+export function createBuilder(options: BuilderOptions): OpenBuilder {
   const { cache, contexts, history = memoryHistory(), logger = silentLogger } = options;
   const worker = new BuildWorker(options);
   const shared = { worker, solver: new Solver<OperationResult>(worker, options.limit) };
   const running = new Map<string, AbortController>();
+  const ending = new Set<Promise<unknown>>();
 
   async function build(request: BuildRequest, client: Parameters<Builder['build']>[1], signal: AbortSignal): Promise<BuildOutcome> {
     if (running.has(request.id)) throw invalid(`a build with the id ${JSON.stringify(request.id)} is running already`);
@@ -34,23 +40,36 @@ export function createBuilder(options: BuilderOptions): Builder {
       const { steps, cached, warnings } = one.counts;
       entry.end({ completedAt: new Date(), status, steps, cachedSteps: cached, warnings, error, imageId });
     };
+    let isDone = false;
     try {
       const outcome = await one.run();
+      isDone = true;
       end('completed', null, outcome.imageId);
       return outcome;
     } catch (error) {
       const text = errorText(error);
       end(text === cancelledText ? 'canceled' : 'error', text, null);
       logger.debug({ build: request.id, error: text }, 'a build failed');
-      await options.store.sweeper.sweep();
       throw error;
     } finally {
       running.delete(request.id);
+      // What was built a second time, or came to nothing.
+      if (request.verify || !isDone) await options.store.sweeper.sweep();
     }
   }
 
   return {
-    build,
+    build(request, client, signal) {
+      const building = build(request, client, signal);
+      ending.add(building);
+      const forget = () => void ending.delete(building);
+      building.then(forget, forget);
+      return building;
+    },
+    async close() {
+      for (const cancel of running.values()) cancel.abort(new Error(cancelledText));
+      await Promise.allSettled(ending);
+    },
     cancel(id) {
       const found = running.get(id);
       found?.abort(new Error(cancelledText));

@@ -19,6 +19,7 @@ export class StepLog {
   readonly #vertices: Vertices;
   readonly #contextVertex: (name: string) => string;
   readonly #isCancelled: () => boolean;
+  readonly #again: string;
   readonly #results = new Map<Operation, OperationResult>();
   readonly #lines = new Map<Operation, LastLines>();
   readonly #started = new Map<Operation, Date>();
@@ -26,7 +27,9 @@ export class StepLog {
   #cached = 0;
   #failure: StepFailure | null = null;
 
-  constructor(vertices: Vertices, contextVertex: (name: string) => string, isCancelled: () => boolean) {
+  /** `again`: behind the names of its steps, where all are done a second time. */
+  constructor(vertices: Vertices, contextVertex: (name: string) => string, isCancelled: () => boolean, again = '') {
+    this.#again = again;
     this.#vertices = vertices;
     this.#contextVertex = contextVertex;
     this.#isCancelled = isCancelled;
@@ -59,7 +62,7 @@ export class StepLog {
       case 'context':
         return this.#contextVertex(operation.name);
       default:
-        return vertexDigest(`step ${operation.step.title} ${operation.step.place.startLine}`);
+        return vertexDigest(`step ${operation.step.title} ${operation.step.place.startLine}${this.#again}`);
     }
   }
 
@@ -114,6 +117,6 @@ export class StepLog {
   #vertex(operation: LayerOperation): Vertex {
     const inputs = inputsOf(operation).flatMap((input) => this.vertexOf(input) ?? []);
     const { title, place } = operation.step;
-    return { digest: this.vertexOf(operation) ?? '', inputs: [...new Set(inputs)], name: title, place };
+    return { digest: this.vertexOf(operation) ?? '', inputs: [...new Set(inputs)], name: `${title}${this.#again}`, place };
   }
 }

@@ -196,6 +196,7 @@ function fakeStore() {
       reference: (name: string) => references.get(name),
     },
     blobs: { readSmall: async (digest: Digest) => blobs.get(digest) ?? Buffer.alloc(0), sizeBytes: () => 10 },
+    layers: { mountOrder: () => ({ base: '/', lowers: [] }) },
     leases: createLeases(),
     sweeper: { sweep: async () => {} },
   } as unknown as ImageStore;
