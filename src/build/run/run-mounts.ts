@@ -37,6 +37,9 @@ export async function runMounts(
   { layers, cacheMounts, fill }: MountDependencies,
   signal: AbortSignal,
 ): Promise<RunMounts> {
+  const binds = new Map(
+    mounts.flatMap((mount) => (mount.type === 'bind' ? [[mount as RunMount, bindMount(mount, inputs, layers)] as const] : [])),
+  );
   const secrets = await runSecrets(mounts, client, signal);
   const agents = await agentMounts(mounts, client, signal);
   // Last: others may wait for these.
@@ -48,7 +51,8 @@ export async function runMounts(
     signal,
   );
   const plain = mounts.flatMap((mount): readonly StepMount[] => {
-    if (mount.type === 'bind') return [bindMount(mount, inputs, layers)];
+    const bind = binds.get(mount);
+    if (bind !== undefined) return [bind];
     if (mount.type === 'tmpfs') return [{ kind: 'tmpfs', target: mount.target, sizeBytes: mount.sizeBytes }];
     if (mount.type !== 'cache') return [];
     const { target, writable } = mount;

@@ -37,6 +37,8 @@ export interface SpecInput {
 /** What is asked and cannot be is refused here. Owners of what a step writes are those of the image: no user namespace, whatever the daemon's default. */
 export async function stepHostConfig(context: SpecContext, step: Step): Promise<HostConfig> {
   const { settings } = step;
+  if (step.security === 'insecure' && context.security.hardened)
+    throw invalid('a step with --security=insecure cannot run here: this daemon hardens all of its processes (--hardened)');
   const asked = defaultHostConfig({
     NetworkMode: networkModeOf(step),
     Privileged: step.security === 'insecure',
