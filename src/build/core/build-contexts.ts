@@ -32,7 +32,7 @@ interface Opened {
   readonly source: ContextSource | null;
 }
 
-/** Where others can fetch it too. */
+/** Where others can fetch it too; without credentials. */
 export interface ContextSource {
   readonly uri: string;
   readonly digest: { readonly sha1: string } | { readonly sha256: string };
@@ -42,6 +42,7 @@ export class BuildContexts {
   readonly #options: BuildContextsOptions;
   readonly #opened = new Map<string, Promise<Opened>>();
   readonly #fetched = new Map<string, Promise<HeldContext>>();
+  readonly #downloads = new Map<string, ContextSource>();
 
   constructor(options: BuildContextsOptions) {
     this.#options = options;
@@ -97,18 +98,25 @@ export class BuildContexts {
     return null;
   }
 
-  /** Source of an ADD: fetched once, however many ask. */
-  url(request: Pick<HttpRequest, 'url' | 'checksum' | 'unpack'>): Promise<HeldContext> {
-    const { contexts, signal, vertices } = this.#options;
-    return this.#fetch(`${request.url} ${request.checksum} ${request.unpack}`, (key) =>
-      vertices.during(request.url, () => contexts.http({ ...request, secret: (id) => this.#secret(id) }, signal), key),
-    );
+  /** What ADDs fetched so far. */
+  get downloads(): readonly ContextSource[] {
+    return [...this.#downloads.values()];
   }
 
-  git(request: Pick<GitRequest, 'url' | 'checksum' | 'keepGitDirectory'>): Promise<HeldContext> {
-    return this.#fetch(`${request.url} ${request.checksum} ${request.keepGitDirectory}`, (key) =>
-      this.#options.vertices.during(request.url, () => this.#git(request), key),
-    );
+  /** Source of an ADD: fetched once, however many ask. */
+  url({ url, checksum, unpack }: Pick<HttpRequest, 'url' | 'checksum' | 'unpack'>): Promise<HeldContext> {
+    const { contexts, signal } = this.#options;
+    return this.#fetch(url, `${checksum} ${unpack}`, async () => {
+      const held = await contexts.http({ url, checksum, unpack, secret: (id) => this.#secret(id) }, signal);
+      return { held, digest: { sha256: held.digest.replace(/^sha256:/, '') } };
+    });
+  }
+
+  git({ url, checksum, keepGitDirectory }: Pick<GitRequest, 'url' | 'checksum' | 'keepGitDirectory'>): Promise<HeldContext> {
+    return this.#fetch(url, `${checksum} ${keepGitDirectory}`, async () => {
+      const held = await this.#git({ url, checksum, keepGitDirectory });
+      return { held, digest: { sha1: held.commit } };
+    });
   }
 
   /** Those that are still on their way are waited for: nothing of them is left. */
@@ -118,12 +126,25 @@ export class BuildContexts {
     await Promise.all(held.map((context) => context.release()));
   }
 
-  #fetch(key: string, work: (key: string) => Promise<HeldContext>): Promise<HeldContext> {
+  #fetch(
+    url: string,
+    how: string,
+    work: () => Promise<{ readonly held: HeldContext; readonly digest: ContextSource['digest'] }>,
+  ): Promise<HeldContext> {
+    const key = `fetch ${url} ${how}`;
     const known = this.#fetched.get(key);
     if (known) return known;
-    const fetched = work(`fetch ${key}`);
-    this.#fetched.set(key, fetched);
-    return fetched;
+    const fetching = this.#options.vertices.during(
+      shownAddress(url),
+      async () => {
+        const { held, digest } = await work();
+        this.#downloads.set(key, { uri: shownAddress(url), digest });
+        return held;
+      },
+      key,
+    );
+    this.#fetched.set(key, fetching);
+    return fetching;
   }
 
   #open(name: string): Promise<Opened> {
@@ -163,12 +184,17 @@ export class BuildContexts {
         return await vertices.during(title, async () => {
           const keepGitDirectory = /^(1|true)$/i.test(this.#options.request.buildArguments.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '');
           const held = await this.#git({ url: location.url, checksum: null, keepGitDirectory });
-          return { held, file: null, committedAt: held.committedAt, source: { uri: location.url, digest: { sha1: held.commit } } };
+          return {
+            held,
+            file: null,
+            committedAt: held.committedAt,
+            source: { uri: shownAddress(location.url), digest: { sha1: held.commit } },
+          };
         });
       case 'http':
         return await vertices.during(title, async () => {
           const held = await contexts.http({ url: location.url, checksum: null, unpack: true, secret: (id) => this.#secret(id) }, signal);
-          const source = { uri: location.url, digest: { sha256: held.digest.replace(/^sha256:/, '') } };
+          const source = { uri: shownAddress(location.url), digest: { sha256: held.digest.replace(/^sha256:/, '') } };
           return { held, file: held.isArchive ? null : { name: held.fileName, held }, committedAt: null, source };
         });
       case 'image':
@@ -192,14 +218,19 @@ function vertexName(name: string, location: ContextLocation): string {
   const isOwn = name === '';
   switch (location.kind) {
     case 'git':
-      return `${isOwn ? '[internal]' : `[context ${name}]`} load git source ${location.url}`;
+      return `${isOwn ? '[internal]' : `[context ${name}]`} load git source ${shownAddress(location.url)}`;
     case 'http':
-      return isOwn ? '[internal] load remote build context' : `[context ${name}] ${location.url}`;
+      return isOwn ? '[internal] load remote build context' : `[context ${name}] ${shownAddress(location.url)}`;
     case 'client':
     case 'empty':
     case 'image':
       return isOwn ? '[internal] load build context' : `[context ${name}] load from client`;
   }
+}
+
+/** `https://token@host/…` without what is before the `@`: it is shown, and may be kept. */
+export function shownAddress(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1');
 }
 
 /** `alpine`, `alpine:latest` and `docker.io/library/alpine:latest` are one. */

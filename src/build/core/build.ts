@@ -18,31 +18,39 @@ import { digestOf } from '../../oci/digest.ts';
 import { encodeImageConfig } from '../../oci/image-config.ts';
 import { type Descriptor, mediaTypes } from '../../oci/manifest.ts';
 import type { Platform } from '../../oci/platform.ts';
+import type { ByteSource } from '../../store/blobs.ts';
 import type { Lease } from '../../store/leases.ts';
+import type { PackageThreads } from '../attest/package-threads.ts';
 import type { BuildClient } from '../build-client.ts';
 import { BuildError, cancelledText, codeOf, failureOf, plainFailure } from '../build-error.ts';
 import type { BuildRequest } from '../build-request.ts';
 import type { BuildOutcome } from '../builder.ts';
 import type { BuildCache } from '../cache/build-cache.ts';
+import { inlineField } from '../cache-transfer/cache-document.ts';
+import { inlineDocument } from '../cache-transfer/export-cache.ts';
 import type { ContextStore } from '../context/context-store.ts';
 import type { LayerWork } from '../files/layer-work.ts';
 import type { BuiltImage, ExportStep, Outputs } from '../output/outputs.ts';
 import type { BaseImage, BuildPlan } from '../plan/build-plan.ts';
+import { inOrder, type Operation } from '../plan/operation.ts';
 import { planBuild } from '../plan/plan-build.ts';
 import { placeOf } from '../plan/plan-problem.ts';
 import type { Tree } from '../result.ts';
 import type { RunWork } from '../run/run-work.ts';
 import { treeOf, withLayer } from '../tree.ts';
+import { attestationsOf, provenanceOf } from './attestations.ts';
 import { BaseImages, type FoundImage, imageVertex } from './base-images.ts';
 import { checkBaseImages, checkDockerfile, refuseViolations } from './build-checks.ts';
 import { BuildContexts } from './build-contexts.ts';
 import { buildEpoch } from './build-epoch.ts';
 import { builtConfig } from './built-config.ts';
+import { CacheTransfers, type RegistryCache } from './cache-transfers.ts';
 import { answerCall } from './call-answer.ts';
 import { contextsInUse } from './contexts-in-use.ts';
 import { type DockerfileSource, parsedDockerfile, readDockerfile } from './dockerfile-source.ts';
 import { failedState } from './failed-state.ts';
 import { limits, requireWithinLimits } from './limits.ts';
+import { isLayerOperation } from './operation-worker.ts';
 import { differingStep, type SharedWork, SolvePass } from './solve-pass.ts';
 import { StepLog } from './step-log.ts';
 import { differingAnswer, sameAnswer } from './verify-answer.ts';
@@ -56,7 +64,13 @@ export interface BuilderParts {
   readonly runs: RunWork;
   readonly contexts: ContextStore;
   readonly outputs: Outputs;
+  readonly packages: Pick<PackageThreads, 'find'>;
+  readonly registryCache: RegistryCache;
+  /** The same bytes give the same bytes. */
+  readonly compress: (plain: ByteSource) => ByteSource;
   readonly host: Platform;
+  /** Of the engine, for attestations. */
+  readonly version: string;
 }
 
 type Answer = BuildOutcome['answer'];
@@ -73,6 +87,7 @@ export class Build {
   readonly #lease: Lease;
   readonly #contexts: BuildContexts;
   readonly #images: BaseImages;
+  readonly #caches: CacheTransfers;
   #source: DockerfileSource | null = null;
   #pass: SolvePass | null = null;
 
@@ -90,6 +105,7 @@ export class Build {
     const common = { client, vertices: this.#vertices, signal };
     this.#contexts = new BuildContexts({ ...common, contexts: parts.contexts, request });
     this.#images = new BaseImages({ ...common, ...parts, pull: request.pull, lease: this.#lease });
+    this.#caches = new CacheTransfers({ ...common, ...parts, request, lease: this.#lease });
   }
 
   get counts(): { readonly steps: number; readonly cached: number; readonly warnings: number } {
@@ -103,7 +119,7 @@ export class Build {
       throw await this.#failure(thrown);
     } finally {
       this.#vertices.closeAll();
-      await this.#contexts.release();
+      await Promise.all([this.#contexts.release(), this.#caches.release()]);
       this.#lease.release();
     }
   }
@@ -111,6 +127,7 @@ export class Build {
   async #run(): Promise<BuildOutcome> {
     const { call, platforms: asked, verify } = this.#request;
     requireWithinLimits(this.#request);
+    this.#caches.check();
     const source = await this.#read();
     const dockerfile = parsedDockerfile(source);
     const platforms = asked.length === 0 ? [this.#parts.host] : asked;
@@ -124,9 +141,13 @@ export class Build {
     await this.#checkImages(dockerfile, source, plans);
     if (areErrors && this.#vertices.warnings.length > 0) refuseViolations(this.#vertices.warnings);
     this.#announce(plans);
-    const images = await this.#solve(plans, this.#begin(source, verify, ''));
-    const answer = verify ? await this.#again(dockerfile, source, plans, images) : null;
-    return this.#outcome(await this.#export(images), answer);
+    const pass = this.#begin(source, verify, '');
+    const solved = await this.#solve(plans, pass);
+    const answer = verify ? await this.#again(dockerfile, source, plans, solved) : null;
+    const { images, provenance } = await this.#attest(solved, plans, pass, source);
+    const exported = await this.#export(this.#withInlineCache(images, plans, pass));
+    await this.#exportCache(plans, pass);
+    return { ...this.#outcome(exported, answer), provenance };
   }
 
   async #read(): Promise<DockerfileSource> {
@@ -190,6 +211,7 @@ export class Build {
       project: `${outputs[0]?.names[0] ?? ''} ${dockerfilePath ?? source.name}`,
       log,
       apart,
+      caches: this.#caches,
       signal: this.#signal,
     });
     return this.#pass;
@@ -272,6 +294,49 @@ export class Build {
     );
   }
 
+  async #attest(
+    images: readonly BuiltImage[],
+    plans: readonly BuildPlan[],
+    { log }: SolvePass,
+    file: DockerfileSource,
+  ): Promise<{ readonly images: readonly BuiltImage[]; readonly provenance: unknown }> {
+    const { provenance, sbom } = this.#request;
+    if (provenance === null && !sbom) return { images, provenance: null };
+    const source = await this.#contexts.source();
+    const { downloads } = this.#contexts;
+    const facts = { request: this.#request, file, source, downloads, images: await this.#images.found(), host: this.#parts.host, log };
+    const parts = { ...this.#parts, layers: this.#parts.store.layers };
+    return await this.#vertices.during('attesting', async () => {
+      const attested = images.map(async (image, index) => {
+        const plan = plans[index];
+        return plan === undefined ? image : { ...image, attestations: await attestationsOf(image, plan, facts, parts, this.#signal) };
+      });
+      const [plan] = plans;
+      return { images: await Promise.all(attested), provenance: plan === undefined ? null : provenanceOf(plan, facts, parts) };
+    });
+  }
+
+  /** `--cache-to type=inline`: the config says which steps its layers are. */
+  #withInlineCache(images: readonly BuiltImage[], plans: readonly BuildPlan[], pass: SolvePass): readonly BuiltImage[] {
+    const inline =
+      this.#request.cacheTo.some(({ type }) => type === 'inline') || this.#request.buildArguments.get('BUILDKIT_INLINE_CACHE') === '1';
+    if (!inline) return images;
+    return images.map((image, index) => {
+      const plan = plans[index];
+      const records = plan === undefined ? [] : pass.recordsOf(ownSteps(plan.result.root));
+      const document = inlineDocument(
+        records,
+        image.tree.layers.map(({ diffId }) => diffId),
+      );
+      return { ...image, config: { ...image.config, [inlineField]: document } };
+    });
+  }
+
+  async #exportCache(plans: readonly BuildPlan[], pass: SolvePass): Promise<void> {
+    const roots = plans.map(({ result }) => result.root);
+    await this.#caches.export(pass.recordsOf(roots.flatMap(ownSteps)), pass.recordsOf(inOrder(roots)));
+  }
+
   async #export(images: readonly BuiltImage[]): Promise<Awaited<ReturnType<Outputs['export']>>> {
     const { outputs } = this.#request;
     if (outputs.length === 0) return nothingExported;
@@ -324,6 +389,13 @@ export class Build {
       return null;
     }
   }
+}
+
+/** The steps whose layers the image has. */
+function ownSteps(root: Operation): readonly Operation[] {
+  const steps: Operation[] = [];
+  for (let operation = root; isLayerOperation(operation); operation = operation.parent) steps.push(operation);
+  return steps.reverse();
 }
 
 function exportName(type: BuildRequest['outputs'][number]['type']): string {

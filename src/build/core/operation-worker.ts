@@ -12,7 +12,7 @@ import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { StepExplanation } from '../build-event.ts';
 import type { BuildRequest } from '../build-request.ts';
-import type { BuildCache, CacheKey, NewCacheRecord } from '../cache/build-cache.ts';
+import type { BuildCache, CacheKey, CacheRecord, NewCacheRecord } from '../cache/build-cache.ts';
 import type { LayerWork, MadeLayer, Selection } from '../files/layer-work.ts';
 import {
   type CopyInput,
@@ -43,6 +43,10 @@ export interface OperationOwner {
   /** The cache is not asked; `apart`: nor is it told. */
   cacheUse(operation: LayerOperation): 'use' | 'replace' | 'apart';
   explained(operation: LayerOperation, explanation: StepExplanation): void;
+  /** From caches elsewhere, with its layer and blob here; null: nobody has it. */
+  imported(key: CacheKey, below: Tree, signal: AbortSignal): Promise<NewCacheRecord | null>;
+  /** What stands for the operation in the cache from now on. */
+  recorded(operation: LayerOperation, record: CacheRecord): void;
 }
 
 export interface OperationWorkerParts {
@@ -115,9 +119,17 @@ export class BuildWorker implements OperationWorker<OperationResult> {
     if (key === null) throw new EngineError('system', `the cache has no key for ${operation.step.title}`);
     this.#prepared.set(operation, { key, sources });
     const asks = owner.cacheUse(operation) === 'use';
-    const found = asks ? await cache.find(key, owner.lease) : null;
+    const below = parentOf(operation, inputs);
+    const found = asks ? ((await cache.find(key, owner.lease)) ?? (await this.#import(key, below, owner, signal))) : null;
     owner.explained(operation, await cache.explain(key, found !== null ? 'hit' : asks ? 'miss' : 'no-cache'));
-    return found === null ? null : withLayer(parentOf(operation, inputs), found.layer);
+    if (found === null) return null;
+    owner.recorded(operation, found);
+    return withLayer(below, found.layer);
+  }
+
+  async #import(key: CacheKey, below: Tree, owner: OperationOwner, signal: AbortSignal): Promise<CacheRecord | null> {
+    const imported = await owner.imported(key, below, signal);
+    return imported === null ? null : await this.#parts.cache.add(key, imported);
   }
 
   async #select(
@@ -194,6 +206,7 @@ export class BuildWorker implements OperationWorker<OperationResult> {
     const description = operation.step.title.replace(/ ?\d+\/\d+\]/, ']').replace(/^\[\] /, '');
     const record: NewCacheRecord = { layer, blob, description, kind: operation.kind };
     const kept = await this.#parts.cache.add(key, record, { replace: use === 'replace' });
+    owner.recorded(operation, kept);
     if (use === 'replace') return layer;
     owner.lease.hold(kept.blob.digest);
     owner.lease.holdLayer(kept.layer.directory);

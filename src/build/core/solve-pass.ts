@@ -9,12 +9,14 @@ import type { ImageStore } from '../../images/image-store.ts';
 import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { BuildRequest } from '../build-request.ts';
+import type { CacheRecord } from '../cache/build-cache.ts';
 import type { BuildPlan } from '../plan/build-plan.ts';
-import { inputsOf, type Operation } from '../plan/operation.ts';
+import { inOrder, type Operation } from '../plan/operation.ts';
 import type { OperationResult, Tree } from '../result.ts';
 import { Identities } from '../solve/operation-identity.ts';
 import type { Solver } from '../solve/solver.ts';
 import type { BuildContexts } from './build-contexts.ts';
+import type { CacheTransfers } from './cache-transfers.ts';
 import { firstDifference } from './first-difference.ts';
 import { type BuildWorker, isLayerOperation, type LayerOperation, type OperationOwner } from './operation-worker.ts';
 import type { StepLog } from './step-log.ts';
@@ -36,6 +38,7 @@ export interface PassOptions {
   readonly log: StepLog;
   /** Nothing is taken from the cache, and nothing put there. */
   readonly apart: boolean;
+  readonly caches: Pick<CacheTransfers, 'find'>;
   readonly signal: AbortSignal;
 }
 
@@ -43,13 +46,19 @@ export class SolvePass {
   readonly log: StepLog;
   readonly #options: PassOptions;
   readonly #owner: OperationOwner;
+  readonly #records = new Map<Operation, CacheRecord>();
   /** Tells its contexts, and what it makes without the cache, from those of others. */
   readonly #nonce = randomUUID();
 
   constructor(options: PassOptions) {
     this.#options = options;
     this.log = options.log;
-    this.#owner = ownerOf(options);
+    this.#owner = ownerOf(options, this.#records);
+  }
+
+  /** Records of these operations, as far as this build used or made them. */
+  recordsOf(operations: readonly Operation[]): readonly CacheRecord[] {
+    return operations.flatMap((operation) => this.#records.get(operation) ?? []);
   }
 
   /** One tree for each plan, in their order. The first that fails ends the others. */
@@ -104,7 +113,8 @@ export class SolvePass {
   }
 }
 
-function ownerOf({ request, client, contexts, lease, project, log, apart }: PassOptions): OperationOwner {
+function ownerOf(options: PassOptions, records: Map<Operation, CacheRecord>): OperationOwner {
+  const { request, client, contexts, lease, project, log, apart, caches } = options;
   const { noCache, explain } = request;
   const isRefused = ({ step }: LayerOperation) => noCache === 'all' || noCache.includes(step.stage ?? '');
   return {
@@ -118,6 +128,8 @@ function ownerOf({ request, client, contexts, lease, project, log, apart }: Pass
     explained(operation, explanation) {
       if (explain) log.explain(operation, explanation);
     },
+    imported: (key, below, signal) => caches.find(key.digest, below, signal),
+    recorded: (operation, record) => void records.set(operation, record),
   };
 }
 
@@ -135,7 +147,8 @@ export async function differingStep(
   [plans, again]: readonly [readonly BuildPlan[], readonly BuildPlan[]],
   signal: AbortSignal,
 ): Promise<DifferingStep | null> {
-  const [first, second] = [inOrder(plans), inOrder(again)];
+  const first = inOrder(plans.map(({ result }) => result.root));
+  const second = inOrder(again.map(({ result }) => result.root));
   for (const [index, operation] of first.entries()) {
     const twin = second[index];
     if (twin === undefined || !isLayerOperation(operation)) continue;
@@ -146,18 +159,6 @@ export async function differingStep(
     return { ...operation.step, difference };
   }
   return null;
-}
-
-/** Inputs before what stands on them: equal graphs give equal lists. */
-function inOrder(plans: readonly BuildPlan[]): readonly Operation[] {
-  const seen = new Set<Operation>();
-  const visit = (operation: Operation): void => {
-    if (seen.has(operation)) return;
-    for (const input of inputsOf(operation)) visit(input);
-    seen.add(operation);
-  };
-  for (const { result } of plans) visit(result.root);
-  return [...seen];
 }
 
 /** Null: the layer has nothing in it. */

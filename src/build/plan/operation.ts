@@ -177,3 +177,15 @@ export function inputsOf(operation: Operation): readonly Operation[] {
       return [operation.parent, ...operation.sources.flatMap((source) => (source.kind === 'path' ? [source.from] : []))];
   }
 }
+
+/** All that these stand on, and they: inputs before what reads them. Equal graphs give equal lists. */
+export function inOrder(roots: readonly Operation[]): readonly Operation[] {
+  const seen = new Set<Operation>();
+  const visit = (operation: Operation): void => {
+    if (seen.has(operation)) return;
+    for (const input of inputsOf(operation)) visit(input);
+    seen.add(operation);
+  };
+  roots.forEach(visit);
+  return [...seen];
+}

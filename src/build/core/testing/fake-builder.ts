@@ -1,4 +1,5 @@
 /** A builder over fakes: layers are names, files are digests of names, RUN obeys its command (`exit N`, `print TEXT`, `wait`). For tests of what is above. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -74,7 +75,11 @@ export function fakeBuilder(images: Readonly<Record<string, FakeImage>> = {}): F
     runs: fakeRuns(done),
     contexts,
     outputs: fakeOutputs(exports),
+    packages: { find: async () => [] },
+    registryCache: () => assert.fail('no registry in this test'),
+    compress: (plain) => plain,
     host,
+    version: '0.0.0',
     limit: 4,
   });
   return { builder, done, exports, cache: cached, files, heldContexts: () => contextsHeld, isIdle: () => store.leases.idle };
