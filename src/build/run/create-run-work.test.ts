@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -212,6 +212,11 @@ test('run: a failure is told as BuildKit tells it, and nothing of the step is ke
     exitCode: 127,
     message: /no such file or directory: the image has no shell \/bin\/sh\. Write the command as a list/,
   });
+  const covered = failure(new StepStartError('cannot bind /c to /src/x: EROFS', 128, null)).failed;
+  await assert.rejects(covered, {
+    exitCode: 128,
+    message: /EROFS: its mount point lies in a mount that is read-only\. Have it there already, or add rw/,
+  });
   await assert.rejects(failure(new Error('disk')).failed, /^Error: disk$/);
 });
 
@@ -296,14 +301,23 @@ test('run: cache mounts are held once each, in one order (two that lock the same
   assert.deepEqual(failing.done, ['hold a', 'give back a']);
 });
 
-test('run: a cache mount starts with what it is from', { skip: process.getuid?.() === 0 ? false : 'needs root' }, async (t) => {
+test('SEC-19 run: a cache mount starts with what it is from, and nothing else', {
+  skip: process.getuid?.() === 0 ? false : 'needs root',
+}, async (t) => {
   const origins: string[] = [];
-  const { run, requests } = fixture(t, { acquire: ({ origin }) => void origins.push(origin) });
+  const { run, requests, contextFiles } = fixture(t, { acquire: ({ origin }) => void origins.push(origin) });
+  symlinkSync('../../../../../../../../../../../../etc', join(contextFiles, 'out'));
+  symlinkSync('/sub', join(contextFiles, 'in'));
   await run(runOperation({ mounts: [cacheMount('a', { from: context, source: '/sub' }), cacheMount('b', { source: '/' })] }));
   const [filled, empty] = requests[0]?.mounts ?? [];
   assert.ok(filled?.kind === 'directory' && empty?.kind === 'directory');
   assert.equal(readFileSync(join(filled.source, 'seed'), 'utf8'), 'seed');
-  assert.deepEqual(origins, ['context:/sub', '']);
+  assert.deepEqual(origins.slice(0, 2), ['context:/sub', '']);
+  // SEC-19: a link on the way stays inside.
+  await run(runOperation({ mounts: [cacheMount('a', { from: context, source: '/in' })] }));
+  const [linked] = requests[1]?.mounts ?? [];
+  assert.ok(linked?.kind === 'directory' && readFileSync(join(linked.source, 'seed'), 'utf8') === 'seed');
+  await assert.rejects(run(runOperation({ mounts: [cacheMount('a', { from: context, source: '/out' })] })), /"\/out": not found/);
   await assert.rejects(run(runOperation({ mounts: [cacheMount('a', { from: context, source: '/missing' })] })), /"\/missing": not found/);
   await assert.rejects(run(runOperation({ mounts: [cacheMount('a', { from: context, source: '/sub/seed' })] })), /not a directory/);
 });

@@ -50,6 +50,8 @@ function missingShell(program: string): string {
 
 function otherHint({ message, exitCode }: StepStartError): string {
   if (/exec format error/.test(message)) return ': the program is of another platform, or a script without a line #!';
+  if (/: EROFS$/.test(message))
+    return ': its mount point lies in a mount that is read-only. Have it there already, or add rw to that mount';
   if (exitCode === 127 && /no such file or directory/.test(message))
     return ': it is not in the image, or the interpreter or loader that it names is not';
   return '';
