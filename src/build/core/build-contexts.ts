@@ -1,7 +1,7 @@
 /**
  * The contexts of one build: each is received or fetched once, when something of it is needed first, and is the build's until its end. One that nothing is taken from is never asked for.
  */
-import { errorText, invalid } from '../../base/errors.ts';
+import { errorText, invalid, notImplemented } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../oci/platform.ts';
 import { canonicalReference, familiarReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { BuildClient } from '../build-client.ts';
@@ -197,6 +197,8 @@ export class BuildContexts {
           const source = { uri: shownAddress(location.url), digest: { sha256: held.digest.replace(/^sha256:/, '') } };
           return { held, file: held.isArchive ? null : { name: held.fileName, held }, committedAt: null, source };
         });
+      case 'oci-layout':
+        throw notImplemented('oci-layout:// build contexts are not supported yet');
       case 'image':
         throw invalid(`an image is no build context: use --build-context NAME=docker-image://${location.reference}`);
     }
@@ -224,6 +226,7 @@ function vertexName(name: string, location: ContextLocation): string {
     case 'client':
     case 'empty':
     case 'image':
+    case 'oci-layout':
       return isOwn ? '[internal] load build context' : `[context ${name}] load from client`;
   }
 }

@@ -86,6 +86,16 @@ test('createBuilder: FROM, COPY and RUN become layers on those of the base, and 
   assert.equal(world.heldContexts(), 0);
 });
 
+test('createBuilder: each build reads its own context', async () => {
+  const world = fakeBuilder(busybox);
+  world.files.set('f', '1');
+  await build(world, 'FROM busybox\nCOPY f /g\n');
+  world.files.set('f', '2');
+  await build(world, 'FROM busybox\nCOPY f /g\n');
+  assert.equal(world.done.filter((what) => what === 'context').length, 2);
+  assert.equal(world.done.filter((what) => what.startsWith('copy')).length, 2);
+});
+
 test('createBuilder: what was made before is taken from the cache, except for --no-cache', async () => {
   const world = fakeBuilder(busybox);
   const dockerfile = 'FROM busybox AS a\nRUN random\nFROM a AS b\nRUN print x\n';

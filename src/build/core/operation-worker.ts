@@ -74,7 +74,9 @@ export class BuildWorker implements OperationWorker<OperationResult> {
 
   /** From now on the operation, and everything that it stands on, belongs to this build. */
   adopt(operation: Operation, owner: OperationOwner): void {
-    if (this.#owners.has(operation)) return;
+    const known = this.#owners.get(operation);
+    if (known === owner) return;
+    if (known !== undefined) throw new EngineError('system', `an operation of kind ${operation.kind} belongs to two builds`);
     this.#owners.set(operation, owner);
     for (const input of inputsOf(operation)) this.adopt(input, owner);
   }

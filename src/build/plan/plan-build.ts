@@ -30,7 +30,6 @@ export interface PlanSettings extends BuildSettings {
 }
 
 const searchPath = `PATH=${defaultPath}`;
-const buildContext: ContextOperation = { kind: 'context', name: '' };
 /** Known to the builder itself: nobody has to declare them. */
 const builtInArgument = /^(BUILDKIT_.*|SOURCE_DATE_EPOCH|ATTEST_.*)$/;
 
@@ -58,7 +57,11 @@ class Planner {
   readonly #sources: PlanSources;
   readonly #globals: GlobalScope;
   readonly #stages = new Map<number, Promise<PlannedStage>>();
+  /** An operation of this build alone: it belongs to its client. */
+  readonly #context: ContextOperation = { kind: 'context', name: '' };
   readonly #steps = new Map<number, readonly PlannedStep[]>();
+  /** Of this build alone: who does operations knows by it whose they are. */
+  readonly #context: ContextOperation = { kind: 'context', name: '' };
 
   constructor(dockerfile: Dockerfile, settings: PlanSettings, sources: PlanSources) {
     this.#dockerfile = dockerfile;
@@ -164,7 +167,7 @@ class Planner {
       }),
     );
     return {
-      context: buildContext,
+      context: this.#context,
       operation(name, kind, word) {
         const operation = found.get(`${kind} ${name}`);
         if (operation === undefined) throw new InstructionProblem(`${name} was not looked for`, spot(word));
