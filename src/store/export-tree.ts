@@ -11,6 +11,7 @@ import { readAttributes, readAttributesOfPath } from '../linux/extended-attribut
 import {
   AT_FDCWD,
   closeDescriptor,
+  type FileTime,
   fileTimeOf,
   majorOf,
   minorOf,
@@ -32,6 +33,8 @@ export interface ExportRules {
   keepAttribute(name: string): boolean;
   /** The id that the archive names for one that a file has; absent: the same. */
   shownId?(id: number): number;
+  /** The time of every entry; absent: its own. */
+  readonly modifiedAt?: FileTime;
   /** Asked before each entry; throws to end the export. */
   checkpoint(): void;
   /** An O_PATH descriptor of what is to be seen at a place (names from the root of the walk) instead of what lies there; stays its owner's. */
@@ -232,7 +235,7 @@ function attributesFrom(
   stats: BigIntStats,
   extendedAttributes: ReadonlyMap<string, Buffer>,
   path: string,
-  { shownId = (id) => id }: ExportRules,
+  { shownId = (id) => id, modifiedAt }: ExportRules,
 ): Partial<NewTarEntry> {
   for (const name of extendedAttributes.keys()) {
     // A PAX record ends its key there.
@@ -242,7 +245,7 @@ function attributesFrom(
     mode: Number(stats.mode) & 0o7777,
     uid: shownId(Number(stats.uid)),
     gid: shownId(Number(stats.gid)),
-    modifiedAt: fileTimeOf(stats.mtimeNs),
+    modifiedAt: modifiedAt ?? fileTimeOf(stats.mtimeNs),
     extendedAttributes,
   };
 }

@@ -27,6 +27,8 @@ export class BuildFixture {
   readonly layers: OpenLayerStore;
   readonly work: OpenLayerWork;
   readonly lease: Lease = createLeases().acquire();
+  /** Where tars are unpacked to be compared. */
+  readonly #other: OpenLayerStore;
   #counter = 0;
 
   static async open(): Promise<BuildFixture> {
@@ -38,12 +40,14 @@ export class BuildFixture {
     this.directory = directory;
     this.blobs = blobs;
     this.layers = createLayerStore({ root: join(directory, 'layers'), blobPath: (digest) => blobs.path(digest) });
+    this.#other = createLayerStore({ root: join(directory, 'other'), blobPath: (digest) => blobs.path(digest) });
     this.work = createLayerWork({ layers: this.layers, blobs, root: join(directory, 'tmp') });
   }
 
   async close(): Promise<void> {
     await this.work.close();
     await this.layers.close();
+    await this.#other.close();
     await this.blobs.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
@@ -116,22 +120,15 @@ export class BuildFixture {
     const bytes = readFileSync(this.blobs.path(made.blob.digest));
     assert.equal(sha256(bytes), made.blob.digest);
     assert.equal(bytes.length, made.blob.sizeBytes);
-    const root = join(this.directory, `other-${this.#counter++}`);
-    const other = createLayerStore({ root, blobPath: (digest: Digest) => this.blobs.path(digest) });
-    try {
-      const diffIds = [...parent.layers, made.layer].map(({ diffId }) => diffId);
-      const chains = chainIds(diffIds);
-      // Blobs are plain: their digests are the diffIDs.
-      const sources = diffIds.map((diffId, index) => ({ blob: diffId as string as Digest, diffId, chainId: chains[index] as ChainId }));
-      const unpacked = (await other.unpack(sources)).at(-1);
-      assert.deepEqual(unpacked, made.layer);
-      const [ours, theirs] = [join(this.layers.root, made.layer.directory), join(root, made.layer.directory)];
-      assert.deepEqual(snapshot(join(ours, 'fs')), snapshot(join(theirs, 'fs')));
-      assert.equal(readFileSync(join(ours, 'layer.json'), 'utf8'), readFileSync(join(theirs, 'layer.json'), 'utf8'));
-    } finally {
-      await other.close();
-      rmSync(root, { recursive: true, force: true });
-    }
+    const diffIds = [...parent.layers, made.layer].map(({ diffId }) => diffId);
+    const chains = chainIds(diffIds);
+    // Blobs are plain: their digests are the diffIDs.
+    const sources = diffIds.map((diffId, index) => ({ blob: diffId as string as Digest, diffId, chainId: chains[index] as ChainId }));
+    const unpacked = (await this.#other.unpack(sources)).at(-1);
+    assert.deepEqual(unpacked, made.layer);
+    const [ours, theirs] = [join(this.layers.root, made.layer.directory), join(this.#other.root, made.layer.directory)];
+    assert.deepEqual(snapshot(join(ours, 'fs')), snapshot(join(theirs, 'fs')));
+    assert.equal(readFileSync(join(ours, 'layer.json'), 'utf8'), readFileSync(join(theirs, 'layer.json'), 'utf8'));
   }
 }
 

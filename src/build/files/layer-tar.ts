@@ -59,10 +59,10 @@ export class LayerTar implements Disposable {
     this.#write(encodeTarHeader(entry));
   }
 
-  /** A regular file; `file` is read from its beginning. */
-  file(entry: NewTarEntry, file: number, sizeBytes: number): void {
+  /** A regular file; `file` is read from its beginning. `copy`: a file that gets the same bytes. */
+  file(entry: NewTarEntry, file: number, sizeBytes: number, copy: number | null = null): void {
     this.#countFile(entry, sizeBytes);
-    this.#copy(entry, file, sizeBytes);
+    this.#copy(entry, file, sizeBytes, copy);
     this.#write(endOfArchive.subarray(0, paddingBytes(sizeBytes)));
   }
 
@@ -121,7 +121,7 @@ export class LayerTar implements Disposable {
     this.entry({ ...entry, type: 'file', sizeBytes });
   }
 
-  #copy(entry: NewTarEntry, file: number, sizeBytes: number): void {
+  #copy(entry: NewTarEntry, file: number, sizeBytes: number, copy: number | null): void {
     for (let at = 0; at < sizeBytes; ) {
       if (this.#length === BUFFER_BYTES) {
         this.#checkpoint();
@@ -129,6 +129,7 @@ export class LayerTar implements Disposable {
       }
       const read = readSync(file, this.#buffer, this.#length, Math.min(sizeBytes - at, BUFFER_BYTES - this.#length), at);
       if (read === 0) throw new EngineError('system', `${printableName(`/${entry.path}`)} was cut short while it was read`);
+      if (copy !== null) writeAll(copy, this.#buffer.subarray(this.#length, this.#length + read));
       this.#length += read;
       at += read;
     }
@@ -146,9 +147,13 @@ export class LayerTar implements Disposable {
 
   #flush(): void {
     const bytes = this.#buffer.subarray(0, this.#length);
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#file, bytes, done);
+    writeAll(this.#file, bytes);
     this.#hash.update(bytes);
     this.#tarBytes += bytes.length;
     this.#length = 0;
   }
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
 }
