@@ -57,8 +57,6 @@ class Planner {
   readonly #sources: PlanSources;
   readonly #globals: GlobalScope;
   readonly #stages = new Map<number, Promise<PlannedStage>>();
-  /** An operation of this build alone: it belongs to its client. */
-  readonly #context: ContextOperation = { kind: 'context', name: '' };
   readonly #steps = new Map<number, readonly PlannedStep[]>();
   /** Of this build alone: who does operations knows by it whose they are. */
   readonly #context: ContextOperation = { kind: 'context', name: '' };
