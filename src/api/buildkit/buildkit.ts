@@ -1,0 +1,49 @@
+/**
+ * BuildKit's protocol as the docker CLI's buildx speaks it: what its two connections share. The routes take them over (routes/buildkit-routes.ts).
+ *
+ *     /session ─▶ sessions: the client's files, secrets, credentials        (we ask)
+ *     /grpc    ─▶ Control, LLBBridge: builds, their progress, the cache     (we answer)
+ */
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../../base/log.ts';
+import type { Builder } from '../../build/builder.ts';
+import { type GrpcMethods, serveGrpc } from './grpc/server.ts';
+import { createSessions, type SessionAnnouncement } from './session/session.ts';
+import { bridgeMethods } from './solve/bridge-service.ts';
+import { controlMethods } from './solve/control-service.ts';
+import { Jobs } from './solve/jobs.ts';
+import type { SolveServices } from './solve/run-solve.ts';
+import type { WorkerFacts } from './solve/worker.ts';
+
+export interface BuildKitOptions {
+  readonly builder: Builder;
+  readonly worker: () => WorkerFacts;
+  readonly dataRoot: string;
+  /** Output that waits for a client lies here. */
+  readonly scratchDirectory: string;
+  /** The cache was pruned over this protocol. */
+  readonly pruned: (reclaimedBytes: number) => void;
+  readonly logger: Logger;
+}
+
+export interface BuildKit {
+  /** Before `serveSession`: `conflict` when there is one of that id. */
+  requireNewSession(id: string): void;
+  serveSession(connection: Duplex, announced: SessionAnnouncement): Promise<void>;
+  serveGrpc(connection: Duplex): Promise<void>;
+  /** For builds by `POST /build?version=2`, which have a session too. */
+  readonly services: SolveServices & { readonly jobs: Jobs };
+}
+
+export function createBuildKit(options: BuildKitOptions): BuildKit {
+  const { builder, logger, scratchDirectory } = options;
+  const sessions = createSessions(logger);
+  const services = { builder, sessions, scratchDirectory, jobs: new Jobs() };
+  const methods: GrpcMethods = new Map([...controlMethods({ ...options, ...services }), ...bridgeMethods({ ...options, ...services })]);
+  return {
+    requireNewSession: (id) => sessions.requireNew(id),
+    serveSession: (connection, announced) => sessions.serve(connection, announced),
+    serveGrpc: (connection) => serveGrpc(connection, methods, logger),
+    services,
+  };
+}

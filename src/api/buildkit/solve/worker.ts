@@ -1,0 +1,50 @@
+/**
+ * What the daemon says it is and can, which decides what clients try. The label of a containerd snapshotter stays away: it would promise images of several platforms in the image store,
+ * and caches in folders of the client.
+ */
+
+import type { WorkerRecord } from '../messages/control.ts';
+import type { MessageOf } from '../protobuf/message.ts';
+
+export interface WorkerFacts {
+  readonly engineVersion: string;
+  readonly architecture: string;
+  /** What `--add-host name:host-gateway` means; null: nothing. */
+  readonly hostGateway: string | null;
+}
+
+/** As dockerd's. */
+const workerId = 'moby';
+
+export function workerRecord(facts: WorkerFacts): Partial<MessageOf<typeof WorkerRecord>> {
+  const { architecture, hostGateway } = facts;
+  const architectures = architecture === 'amd64' ? ['amd64', '386'] : [architecture];
+  return {
+    id: workerId,
+    labels: new Map(hostGateway === null ? [] : [['org.mobyproject.buildkit.worker.moby.host-gateway-ip', hostGateway]]),
+    platforms: architectures.map((each) => ({ os: 'linux', architecture: each })),
+    version: workerVersion(facts),
+  };
+}
+
+export function workerVersion({ engineVersion }: WorkerFacts) {
+  return { package: 'gantry', version: `v${engineVersion}` };
+}
+
+/** What a client that steers the build itself may call and send. */
+export const frontendCapabilities = [
+  'solve.base',
+  'solve.inlinereturn',
+  'return',
+  'returnmap',
+  'importcaches',
+  'proto.refarray',
+  'frontend.inputs',
+  'frontend.caps',
+  'gateway.solve.metadata',
+  'gateway.solve.evaluate',
+  'gateway.evaluate',
+  'reference.output',
+] as const;
+
+export const buildCapabilities = ['exporter.multiple'] as const;
