@@ -1,6 +1,7 @@
 /** The whole API: one list of routes, one file per resource. */
 import type { Route } from './route-table.ts';
-import { buildRoutes } from './routes/build-routes.ts';
+import { type BuildServices, buildRoutes } from './routes/build-routes.ts';
+import { buildSessionRoutes } from './routes/build-session-routes.ts';
 import { containerFileRoutes } from './routes/container-file-routes.ts';
 import { containerRoutes } from './routes/container-routes.ts';
 import { containerStreamRoutes } from './routes/container-stream-routes.ts';
@@ -38,7 +39,12 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...volumeRoutes(services),
     ...leaseRoutes(services),
     ...fsckRoutes(services),
-    ...(services.builder === undefined ? [] : buildRoutes({ ...services, builder: services.builder })),
+    ...(services.builder === undefined ? [] : builderRoutes({ ...services, builder: services.builder })),
     ...unbuiltRoutes(services),
   ];
+}
+
+/** All protocols of builds. */
+function builderRoutes(services: BuildServices): readonly Route[] {
+  return [...buildRoutes(services), ...buildSessionRoutes(services.builder)];
 }

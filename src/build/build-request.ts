@@ -47,7 +47,9 @@ export type ContextLocation =
   | { readonly kind: 'git'; readonly url: string }
   /** An archive, or a Dockerfile. */
   | { readonly kind: 'http'; readonly url: string }
-  | { readonly kind: 'image'; readonly reference: string };
+  | { readonly kind: 'image'; readonly reference: string }
+  /** An image in an OCI layout that the client hands over under this name; `reference`: `[:TAG][@DIGEST]`, empty: its only image. */
+  | { readonly kind: 'oci-layout'; readonly name: string; readonly reference: string };
 
 /** For every RUN. Sizes in bytes. */
 export interface RunSettings {

@@ -62,7 +62,7 @@ export class ApiClient {
 
   /** Any status of 400 or more is thrown as `ApiError`. The body must be read or destroyed. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<WireResponse> {
-    return this.#checked(method, path, await this.#send(this.#build(method, path, options, false), options.signal));
+    return this.#checked(method, path, await this.#send(this.#build(method, path, options, null), options.signal));
   }
 
   async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
@@ -85,9 +85,13 @@ export class ApiClient {
     return response.status;
   }
 
-  /** Takes the connection over as a raw stream in both directions. `contentType` tells whether it carries frames. */
-  async hijack(path: string, options: RequestOptions = {}): Promise<{ readonly stream: Socket; readonly contentType: string }> {
-    const response = await this.#checked('POST', path, await this.#send(this.#build('POST', path, options, true), options.signal));
+  /** Takes the connection over as a raw stream in both directions. `contentType` tells whether it carries frames. `protocol`: Docker's (`tcp`), unless it is another one. */
+  async hijack(
+    path: string,
+    options: RequestOptions & { readonly protocol?: string } = {},
+  ): Promise<{ readonly stream: Socket; readonly contentType: string }> {
+    const request = this.#build('POST', path, options, options.protocol ?? 'tcp');
+    const response = await this.#checked('POST', path, await this.#send(request, options.signal));
     if (response.stream === null) {
       response.body.destroy();
       throw new EngineError('unavailable', `the daemon did not turn POST ${path} into a stream`);
@@ -102,7 +106,7 @@ export class ApiClient {
     this.#busy.clear();
   }
 
-  #build(method: string, path: string, options: RequestOptions, upgrade: boolean): WireRequest {
+  #build(method: string, path: string, options: RequestOptions, upgrade: string | null): WireRequest {
     const headers: Record<string, string> = { ...this.#headers };
     let body: RequestBody | null = options.body ?? null;
     if (options.json !== undefined) {

@@ -17,7 +17,8 @@ export interface WireRequest {
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: RequestBody | null;
-  readonly upgrade: boolean;
+  /** The protocol that the connection is to be turned into; null: it stays HTTP. */
+  readonly upgrade: string | null;
 }
 
 export interface WireResponse extends ResponseHead {
@@ -158,7 +159,7 @@ class Exchange {
     // It may break before anybody reads it; whoever does is told then.
     this.#body.on('error', () => {});
     this.#parser = new ResponseParser(
-      { requestMethod: request.method, expectUpgrade: request.upgrade },
+      { requestMethod: request.method, expectUpgrade: request.upgrade !== null },
       {
         head: (head) => this.#onHead(head),
         data: (chunk) => {
@@ -299,7 +300,7 @@ function formatHead(request: HostedRequest, body: 'none' | 'chunked' | number): 
   if (/[\0\r\n]/.test(request.target) || Object.values(request.headers).some((value) => /[\0\r\n]/.test(value))) {
     throw new EngineError('invalid', 'a request target or header must not hold line breaks');
   }
-  if (request.upgrade) head += 'Connection: Upgrade\r\nUpgrade: tcp\r\n';
+  if (request.upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`;
   if (body === 'chunked') head += 'Transfer-Encoding: chunked\r\n';
   else if (body !== 'none' || request.method === 'POST' || request.method === 'PUT')
     head += `Content-Length: ${body === 'none' ? 0 : body}\r\n`;
