@@ -4,7 +4,7 @@
  *   database ┬ blobs ─ layers ─ image catalogue ─┐
  *            ├ volumes ──────────────────────────┤
  *            └ networks (net worker) ────────────┤
- *   launcher's cgroup ─ native runtime ──────────┴─ containers ─▶ ApiServices
+ *   launcher's cgroup ─ native runtime ──────────┴─ containers ─ builder ─▶ ApiServices
  *
  * What starts threads is begun first, beside the rest. Descriptors: a container takes a few of ours (namespace, DNS, ports); Node itself raises the soft limit to
  * the hard one, which is the service manager's to give.
@@ -47,6 +47,7 @@ import { createLayerStore, type OpenLayerStore } from '../store/layers.ts';
 import { createTreeThreads } from '../store/tree-threads.ts';
 import { createVolumes } from '../volumes/volume-service.ts';
 import type { Volumes } from '../volumes/volumes.ts';
+import { openBuilder } from './build/open-builder.ts';
 import { engineVersion } from './build-facts.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { DataRoot } from './data-root.ts';
@@ -125,6 +126,19 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     containersRun = running + paused > 0;
     await containers.close();
   });
+  const build = await openBuilder({
+    dataRoot: dataRoot.path,
+    database,
+    store: images.store,
+    layers: images.layers,
+    transfers: images.transfers,
+    registryClient: images.client,
+    steps: containers.steps,
+    containerLayers: () => containers.layerDirectories(),
+    cacheLimitBytes: options.build.cacheLimitBytes,
+    logger,
+  });
+  cleanup.defer(() => build.close());
   const registry = await openDaemonRegistry(options.withRegistry, dataRoot.path, images.store, logger);
   cleanup.defer(() => registry?.close());
   images.useRegistry(registry?.own ?? null);
@@ -154,6 +168,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     transfers: images.transfers,
     insight: images.insight,
     manifests: createRegistryManifests(images.client, images.transfers.describe),
+    builder: build.builder,
     events,
     system,
     networks,
