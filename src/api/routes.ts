@@ -2,6 +2,7 @@
 import type { Route } from './route-table.ts';
 import { type BuildServices, buildRoutes } from './routes/build-routes.ts';
 import { buildSessionRoutes } from './routes/build-session-routes.ts';
+import { buildKitOf, buildKitRoutes } from './routes/buildkit-routes.ts';
 import { containerFileRoutes } from './routes/container-file-routes.ts';
 import { containerRoutes } from './routes/container-routes.ts';
 import { containerStreamRoutes } from './routes/container-stream-routes.ts';
@@ -44,7 +45,8 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
   ];
 }
 
-/** All protocols of builds. */
+/** All three protocols of builds; BuildKit's has a part in the classic route, too (`version=2`). */
 function builderRoutes(services: BuildServices): readonly Route[] {
-  return [...buildRoutes(services), ...buildSessionRoutes(services.builder)];
+  const buildKit = buildKitOf(services);
+  return [...buildRoutes(services), ...buildSessionRoutes(services.builder), ...buildKitRoutes(buildKit)];
 }
