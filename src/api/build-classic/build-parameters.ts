@@ -126,7 +126,7 @@ function cacheLocation(reference: string): CacheLocation {
   return { type: 'registry', reference, client: null, mode: 'min', mounts: false, ignoreErrors: true };
 }
 
-function runSettings(exchange: Exchange): RunSettings {
+export function runSettings(exchange: Exchange): RunSettings {
   return {
     ...networkOf(exchange.apiMinor < 25 ? '' : (exchange.text('networkmode') ?? '')),
     extraHosts: exchange.query

@@ -7,13 +7,15 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../base/log.ts';
 import type { Builder } from '../../build/builder.ts';
+import type { Exchange } from '../exchange.ts';
 import { type GrpcMethods, serveGrpc } from './grpc/server.ts';
 import { createSessions, type SessionAnnouncement } from './session/session.ts';
 import { bridgeMethods } from './solve/bridge-service.ts';
 import { controlMethods } from './solve/control-service.ts';
 import { Jobs } from './solve/jobs.ts';
-import type { SolveServices } from './solve/run-solve.ts';
 import type { WorkerFacts } from './solve/worker.ts';
+import { createUploads } from './version2/uploads.ts';
+import { buildVersion2 } from './version2/version2-build.ts';
 
 export interface BuildKitOptions {
   readonly builder: Builder;
@@ -31,19 +33,20 @@ export interface BuildKit {
   requireNewSession(id: string): void;
   serveSession(connection: Duplex, announced: SessionAnnouncement): Promise<void>;
   serveGrpc(connection: Duplex): Promise<void>;
-  /** For builds by `POST /build?version=2`, which have a session too. */
-  readonly services: SolveServices & { readonly jobs: Jobs };
+  /** `POST /build?version=2`, which has a session, too. */
+  buildVersion2(exchange: Exchange): Promise<void>;
 }
 
 export function createBuildKit(options: BuildKitOptions): BuildKit {
   const { builder, logger, scratchDirectory } = options;
   const sessions = createSessions(logger);
+  const uploads = createUploads();
   const services = { builder, sessions, scratchDirectory, jobs: new Jobs() };
   const methods: GrpcMethods = new Map([...controlMethods({ ...options, ...services }), ...bridgeMethods({ ...options, ...services })]);
   return {
     requireNewSession: (id) => sessions.requireNew(id),
     serveSession: (connection, announced) => sessions.serve(connection, announced),
     serveGrpc: (connection) => serveGrpc(connection, methods, logger),
-    services,
+    buildVersion2: (exchange) => buildVersion2(exchange, { ...services, uploads }),
   };
 }

@@ -1,5 +1,5 @@
 /** Builds by Docker's classic protocol, and the build cache (docs/build.md). BuildKit's protocol and ours have routes of their own. */
-import { invalid, notImplemented } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import type { Builder } from '../../build/builder.ts';
 import { builderVersion, classicBuild } from '../build-classic/build-parameters.ts';
 import { pruneCache } from '../build-classic/cache-prune.ts';
@@ -14,18 +14,21 @@ import type { ApiServices } from '../services.ts';
 
 export type BuildServices = ApiServices & { readonly builder: Builder };
 
-export function buildRoutes(services: BuildServices): readonly Route[] {
+/** `buildVersion2`: BuildKit's protocol over the same route. */
+export function buildRoutes(services: BuildServices, buildVersion2: Route['handle']): readonly Route[] {
   return [
-    { method: 'POST', pattern: '/build', body: 'any', handle: (exchange) => build(exchange, services) },
+    {
+      method: 'POST',
+      pattern: '/build',
+      body: 'any',
+      handle: (exchange) => (builderVersion(exchange) === '2' ? buildVersion2(exchange) : build(exchange, services)),
+    },
     { method: 'POST', pattern: '/build/cancel', body: 'any', handle: async (exchange) => cancel(exchange, services) },
     { method: 'POST', pattern: '/build/prune', body: 'any', handle: (exchange) => prune(exchange, services) },
   ];
 }
 
 async function build(exchange: Exchange, services: BuildServices): Promise<void> {
-  if (builderVersion(exchange) === '2') {
-    throw notImplemented("BuildKit's protocol over POST /build is not built yet: set DOCKER_BUILDKIT=0 to use the classic builder's");
-  }
   const { request, quiet } = classicBuild(exchange);
   if (request.context.kind === 'client' && !hasBody(exchange.request)) {
     throw invalid(

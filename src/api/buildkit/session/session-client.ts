@@ -1,5 +1,5 @@
 /** The client of a build, reached over its session. What it does not serve, it has not: no secrets, no agent, no credentials. */
-import type { Duplex, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { EngineError, invalid, notFound, notImplemented } from '../../../base/errors.ts';
 import type { BuildClient, ContextTransfer, GivenDockerfile } from '../../../build/build-client.ts';
 import type { BuildEvent } from '../../../build/build-event.ts';
@@ -26,7 +26,9 @@ export type ClientContext =
   /** `session`: of which session, when it is another one than the build's. */
   | { readonly kind: 'folder'; readonly folder: string; readonly session: string | null }
   /** A tar that the client sends once: `http://buildkit-session/<id>`. */
-  | { readonly kind: 'upload'; readonly host: string; readonly path: string };
+  | { readonly kind: 'upload'; readonly host: string; readonly path: string }
+  /** A tar that comes another way. */
+  | { readonly kind: 'stream'; readonly open: (signal: AbortSignal) => Promise<Readable> };
 
 export interface SessionClientOptions {
   readonly sessions: Sessions;
@@ -84,6 +86,7 @@ export class SessionClient implements BuildClient {
   async context(name: string, signal: AbortSignal): Promise<ContextTransfer> {
     const context = this.#options.contexts.get(name);
     if (context === undefined) throw notFound(`the client has no build context ${JSON.stringify(name)}`);
+    if (context.kind === 'stream') return { kind: 'tar', stream: await context.open(signal) };
     const session = await this.#session(signal, context.kind === 'folder' ? context.session : null);
     if (context.kind === 'upload') {
       if (!session.supports(methods.upload)) throw invalid('the client announced an upload of its build context and serves none');
