@@ -297,6 +297,12 @@ test('compilePlan: subpaths and mapped owners of binds', () => {
   assert.throws(() => bindOf({ gidMappings: [{ containerID: 0, hostID: 0, size: 0 }] }), /owner mapping 0-0-0/);
 });
 
+test('compilePlan: a root whose content is thrown away after a crash waits for no disk', () => {
+  const options = (more: object) => findStep(compile({}, { rootfs: { ...overlay, ...more } }), 'overlay')?.options;
+  assert.equal(options({}), 'redirect_dir=off,metacopy=off,index=off');
+  assert.equal(options({ volatile: true }), 'redirect_dir=off,metacopy=off,index=off,volatile');
+});
+
 test('compilePlan: layers of an image, at least two of them', () => {
   const mount: Mount = {
     destination: '/image',

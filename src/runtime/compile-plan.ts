@@ -195,8 +195,10 @@ function rootSteps(spec: RuntimeSpec, rootfs: Rootfs, range: IdRange | null): Pl
   return [propagation, ...mapped, overlayStep(rootfs)];
 }
 
-export function overlayStep({ target, lowerBase, lowers, upper, work }: Extract<Rootfs, { kind: 'overlay' }>): PlannedStep {
-  const overlay = { op: 'overlay', target, lowerBase, lowers, upper, work, options: overlayOptions } as const;
+export function overlayStep(rootfs: Extract<Rootfs, { kind: 'overlay' }>): PlannedStep {
+  const { target, lowerBase, lowers, upper, work } = rootfs;
+  const options = rootfs.volatile === true ? `${overlayOptions},volatile` : overlayOptions;
+  const overlay = { op: 'overlay', target, lowerBase, lowers, upper, work, options } as const;
   return planned(overlay, "image layers below the container's own", 'mount the root file system');
 }
 

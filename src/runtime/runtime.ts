@@ -51,6 +51,8 @@ export type Rootfs =
       readonly target: string;
       /** Directories below which all of these lie, links followed; default: `lowerBase` and what `upper` and `work` are in. */
       readonly trees?: readonly string[];
+      /** What is written need not survive a crash of the machine: the process's own syncs wait for no disk. Linux 5.10. */
+      readonly volatile?: true;
     };
 
 /** json-file, rotated by rename: FILE, FILE.1, … FILE.(maxFiles-1). */

@@ -191,6 +191,8 @@ export class Steps implements StepRunner, StepsBeside {
         upper: step.upper,
         work: step.work,
         target: paths.merged,
+        // What a step wrote is synced when it becomes a layer; before that, a crash of the machine ends it with its build.
+        ...(hasVolatileOverlay(this.#context.host) ? { volatile: true as const } : {}),
       },
     };
   }
@@ -274,6 +276,10 @@ export class Steps implements StepRunner, StepsBeside {
   #warn(id: string, error: unknown, message: string): void {
     this.#context.logger.warn({ step: id, error: errorText(error) }, message);
   }
+}
+
+function hasVolatileOverlay({ kernel: { major, minor } }: StepContext['host']): boolean {
+  return major > 5 || (major === 5 && minor >= 10);
 }
 
 async function makeDirectory({ directory, merged }: ContainerPaths, note: Note): Promise<void> {
