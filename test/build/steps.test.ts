@@ -253,16 +253,23 @@ suite('build steps', { skip, concurrency: 4 }, () => {
     assert.deepEqual(ran.written, ['tmp/', 'tmp/end']);
   });
 
-  test('audit: a step that runs is no finding', async () => {
+  test('audit: a step that runs is no finding, what is left of one is', async () => {
     const cancel = new AbortController();
     const started = Promise.withResolvers<void>();
     const running = fixture.steps.run(fixture.step('echo ready; sleep 1000'), () => started.resolve(), cancel.signal);
     running.catch(() => {});
     await started.promise;
+    const left = join(fixture.stepsDirectory, randomBytes(32).toString('hex'));
+    mkdirSync(join(left, 'scaffold/run'), { recursive: true });
     const findings = await fixture.service.audit();
+    assert.deepEqual(
+      findings.map(({ kind, what, why }) => [kind, what, why]),
+      [['directory', left, 'no step of a build runs there']],
+    );
+    await findings[0]?.repair?.run();
+    assert.equal(existsSync(left), false);
     cancel.abort();
     await running.catch(() => {});
-    assert.deepEqual(findings, []);
   });
 });
 

@@ -112,8 +112,10 @@ export class Steps implements StepRunner, StepsBeside {
 
   async audit(): Promise<readonly Finding[]> {
     const found: Finding[] = [];
+    // One that ends between the two looks is no stray.
+    const before = new Set(this.#running);
     for (const name of await namesInDirectory(this.#context.root)) {
-      if (this.#running.has(name)) continue;
+      if (before.has(name) || this.#running.has(name)) continue;
       const what = join(this.#context.root, name);
       const why = 'no step of a build runs there';
       const isOurs = idPattern.test(name);
