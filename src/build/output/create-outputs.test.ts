@@ -60,12 +60,15 @@ async function open(context: TestContext): Promise<Bench> {
   const registry = new FakeRegistry();
   const steps: ExportStep[] = [];
   const received = new Map<number | string, Promise<Buffer>>();
-  const exportTree: LayerWork['exportTree'] = async ({ identity }, epoch, prefix) =>
-    Readable.from(
-      writeTar([
-        { entry: { type: 'file', path: `${prefix}f`, modifiedAt: { seconds: epoch, nanoseconds: 0 } }, content: Buffer.from(identity) },
-      ]),
-    );
+  const exportTree: LayerWork['exportTree'] = async ({ identity }, epoch, prefix) => {
+    const modifiedAt = { seconds: epoch, nanoseconds: 0 };
+    const folder = prefix === '' ? [] : [{ entry: { type: 'directory', path: prefix, modifiedAt } } as const];
+    const content = {
+      entry: { type: 'file', path: prefix === '' ? 'f' : `${prefix}/f`, modifiedAt },
+      content: Buffer.from(identity),
+    } as const;
+    return Readable.from(writeTar([...folder, content]));
+  };
   const slots = new TransferSlots(5);
   const outputs = createOutputs({
     store,

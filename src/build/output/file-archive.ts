@@ -2,7 +2,7 @@
  * Files of the trees that were built as one tar (`type=tar`, `type=local`): those of the only platform at its root, or a folder for each (`linux_amd64/`), and what is attested of them beside.
  */
 import { Readable } from 'node:stream';
-import { encodeTarHeader, endOfArchive, writeTar } from '../../archive/tar-writer.ts';
+import { endOfArchive, writeTar } from '../../archive/tar-writer.ts';
 import { EngineError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../oci/platform.ts';
 import type { LayerWork } from '../files/layer-work.ts';
@@ -29,13 +29,12 @@ async function* archive(
 ): AsyncGenerator<Uint8Array> {
   for (const image of images) {
     const { tree, platform, epoch } = image;
-    const prefix = isSplit ? `${folderOf(platform)}/` : '';
+    const folder = isSplit ? folderOf(platform) : '';
     const modifiedAt = { seconds: epoch, nanoseconds: 0 };
-    if (isSplit) yield encodeTarHeader({ type: 'directory', path: prefix, modifiedAt });
-    yield* withoutEnd(await exportTree(tree, epoch, prefix, signal));
+    yield* withoutEnd(await exportTree(tree, epoch, folder, signal));
     const suffix = !isSplit && images.length > 1 ? `.${folderOf(platform)}` : '';
     const beside = image.attestations.map(({ predicateType, statement }) => ({
-      entry: { type: 'file' as const, path: prefix + nameOf(predicateType, suffix), modifiedAt },
+      entry: { type: 'file' as const, path: (isSplit ? `${folder}/` : '') + nameOf(predicateType, suffix), modifiedAt },
       content: encodeStatement(statement, predicateType, []),
     }));
     yield* withoutEnd(writeTar(beside));
