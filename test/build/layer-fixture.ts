@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import type { ChainId, DiffId, Digest } from '../../src/base/brand.ts';
 import { createLayerWork, type OpenLayerWork } from '../../src/build/files/create-layer-work.ts';
 import type { MadeLayer } from '../../src/build/files/layer-work.ts';
@@ -158,3 +159,22 @@ export function snapshot(root: string, path = '', links = new Map<bigint, string
       .flatMap((name) => snapshot(root, path === '' ? name : `${path}/${name}`, links)),
   ];
 }
+
+const path = fc.array(fc.constantFrom('a', 'b', 'é', 'c.d'), { minLength: 1, maxLength: 3 }).map((names) => names.join('/'));
+const command = fc.oneof(
+  path.map((at) => `mkdir -p ${at}`),
+  fc.tuple(path, fc.constantFrom('1', '22')).map(([at, text]) => `echo ${text} >${at}`),
+  path.map((at) => `rm -rf ${at}`),
+  fc.tuple(path, path).map(([at, to]) => `mv ${at} ${to}`),
+  fc.tuple(path, path).map(([at, to]) => `ln ${at} ${to}`),
+  fc.tuple(path, path).map(([at, to]) => `ln -s ${at} ${to}`),
+  fc.tuple(path, fc.constantFrom('700', '755')).map(([at, mode]) => `chmod ${mode} ${at}`),
+  fc.tuple(path, fc.integer({ min: 1, max: 2000 })).map(([at, time]) => `touch -h -d @${time} ${at}`),
+);
+/** Commands that make, change, move and remove files; those that fail are left out. */
+export const randomScript = fc
+  .array(command, { maxLength: 12 })
+  .map((commands) => ['true', ...commands].map((line) => `${line} 2>/dev/null || true`).join('; '));
+
+/** What a container would see of a tree, for `mounted`: content, modes, owners, links. */
+export const treeView = `find . -mindepth 1 -not -type d -printf '%P %y %m %U:%G %l ' -exec sh -c 'test -h "$1" || cat "$1"' sh {} \\; -printf '\\n'; find . -mindepth 1 -type d -printf '%P d %m\\n'`;

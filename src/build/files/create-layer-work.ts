@@ -5,7 +5,9 @@
  *                                  /layer/fs        the same when it is sealed, on its way to the layer store (a rename)
  *                                  /layer.tar       on its way to the blob store (a rename)
  *
- * It is gone when the work ended, however it ended; what a killed daemon left is removed at the start.
+ *     <root>/empty                                  always
+ *
+ * A work's directory is gone when the work ended, however it ended; what a killed daemon left is removed at the start.
  */
 import { chmodSync, chownSync, mkdirSync, readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,6 +62,8 @@ class StoredLayerWork implements OpenLayerWork {
   readonly #threads = new LayerThreads();
   /** Of trees and of contexts with an index, which tell by their names what is in them. */
   readonly #selections = new Map<string, Selection>();
+  /** A directory without anything in it: the root of scratch. */
+  readonly #empty: string;
   #counter = 0;
 
   constructor({ layers, blobs, root, logger = silentLogger }: LayerWorkOptions) {
@@ -67,7 +71,9 @@ class StoredLayerWork implements OpenLayerWork {
     this.#blobs = blobs;
     this.#root = root;
     this.#logger = logger;
+    this.#empty = join(root, 'empty');
     mkdirSync(root, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#empty, { recursive: true, mode: 0o755 });
     const left = readdirSync(root).filter((name) => name.startsWith(workPrefix));
     if (left.length > 0) void this.#remove(left);
   }
@@ -123,11 +129,10 @@ class StoredLayerWork implements OpenLayerWork {
     signal.throwIfAborted();
     const { lowers } = this.#below(tree);
     const directory = this.#makeDirectory();
+    const [other, mountPoint] = [join(directory, 'other'), join(directory, 'mount')];
+    for (const path of [other, mountPoint]) mkdirSync(path, { mode: 0o755 });
     // An overlay wants two directories at least.
-    const empty = ['empty', 'nothing', 'mount'].map((name) => join(directory, name));
-    for (const path of empty) mkdirSync(path, { mode: 0o755 });
-    const [first = '', second = '', mountPoint = ''] = empty;
-    const stack = [...lowers, first, second];
+    const stack = [...lowers, other, this.#empty];
     return exportStream(
       (writeEnd) => this.#threads.stream({ kind: 'export', lowers: stack, mountPoint, epoch, prefix, writeEnd }, signal),
       () => void this.#discard(directory),
@@ -186,7 +191,8 @@ class StoredLayerWork implements OpenLayerWork {
 
   #rootOf(from: OperationResult): SourceRoot {
     if (from.kind === 'files') return { directories: [from.directory], isContext: true };
-    return { directories: this.#below(from).lowers, isContext: false };
+    const { lowers } = this.#below(from);
+    return { directories: lowers.length === 0 ? [this.#empty] : lowers, isContext: false };
   }
 
   #remember(key: string, selection: Selection): void {
