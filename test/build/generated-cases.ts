@@ -43,6 +43,8 @@ function drawFrom(seed: number): Draw {
 function stage(draw: Draw, name: string, before: readonly Stage[]): Stage {
   const base = before.length > 0 && draw.happens(0.3) ? (before[draw.number(before.length)]?.name ?? 'busybox') : 'busybox';
   const lines = [`FROM ${base} AS ${name}`];
+  // Most of what others copy from it is there then.
+  if (draw.happens(0.8)) lines.push('RUN mkdir -p /w/b /n rel && echo there > /w/a && ln -s b /w/link');
   const steps = 3 + draw.number(6);
   for (let step = 0; step < steps; step++) lines.push(instruction(draw, before));
   if (draw.happens(0.3))

@@ -12,7 +12,7 @@ import { liveWithoutDaemon } from '../faults/without-daemon.ts';
 import { runCommand } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
-import { killedWhileBuilding } from './build-rows.ts';
+import { builtAsByThePeer, killedWhileBuilding } from './build-rows.ts';
 import { manyContainers } from './many-containers.ts';
 import { killedWhileNetworksChange, membersJoinAndLeave, networksMadeAndRemoved, portsComeAndGo } from './network-rows.ts';
 import { crowdBesideCollection, crowdBesideKills, pingWhilePulling, pullsCut, stalledPull, zerosPulled } from './registry-rows.ts';
@@ -112,6 +112,11 @@ const rows: readonly Row[] = [
     name: 'daemon SIGKILLed at a random moment while an image of three stages is built',
     rounds: kills,
     run: withDaemon((daemon, failures) => killedWhileBuilding(daemon, kills, failures)),
+  },
+  {
+    name: "Dockerfiles built by us and by the peer's two builders: file trees and configs",
+    rounds: kills * 2,
+    run: withDaemon((daemon, failures) => builtAsByThePeer(daemon, kills * 2, failures)),
   },
 ];
 
