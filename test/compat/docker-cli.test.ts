@@ -8,6 +8,7 @@ import { type CommandResult, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { loadBusybox } from '../harness/images.ts';
 import { type Peer, peerMissing, startPeer } from '../harness/peer.ts';
+import { buildLines } from './build-lines.ts';
 import { lifeLines } from './life-lines.ts';
 import { type LineRegistries, maskRegistries, startLineRegistries } from './line-registries.ts';
 import { type CompatLine, lines } from './lines.ts';
@@ -19,7 +20,15 @@ import { volumeLines } from './volume-lines.ts';
 
 const missing = peerMissing() ?? ((await shell('docker --version')).status === 0 ? null : 'needs the docker CLI');
 
-const all: readonly CompatLine[] = [...lines, ...lifeLines, ...networkLines, ...registryLines, ...resourceLines, ...volumeLines];
+const all: readonly CompatLine[] = [
+  ...lines,
+  ...lifeLines,
+  ...networkLines,
+  ...registryLines,
+  ...resourceLines,
+  ...volumeLines,
+  ...buildLines,
+];
 
 suite('the unmodified docker CLI', { skip: missing ?? false }, () => {
   let peer: Peer;
