@@ -150,6 +150,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/prune.ts')).containerPrune,
   },
   {
+    paths: ['image build', 'build', 'builder build', 'buildx build'],
+    summary: 'Build an image from a Dockerfile',
+    load: async () => (await import('./commands/build.ts')).build,
+  },
+  {
     paths: ['image ls', 'images', 'image list'],
     summary: 'List images',
     load: async () => (await import('./commands/image-ls.ts')).imageLs,
@@ -367,6 +372,8 @@ export const commandTable: readonly CommandEntry[] = [
 ];
 
 export const groups: Readonly<Record<string, string>> = {
+  builder: 'Manage builds and their cache',
+  buildx: "Docker's other name for builder",
   container: 'Manage containers',
   context: 'Manage contexts',
   image: 'Manage images',
@@ -378,8 +385,8 @@ export const groups: Readonly<Record<string, string>> = {
 
 /** Docker's other commands: known by name, so that the answer is "not yet" and not "unknown". */
 export const missingCommands: readonly string[] = [
-  'build', 'builder', 'buildx', 'checkpoint', 'compose', 'config',
-  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update', 'image build',
+  'checkpoint', 'compose', 'config',
+  'context create', 'context export', 'context import', 'context inspect', 'context rm', 'context update',
   'node', 'plugin', 'secret', 'service', 'stack', 'swarm', 'trust',
   'volume update',
 ]; // biome-ignore format: a list of words

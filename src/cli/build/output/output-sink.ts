@@ -137,7 +137,9 @@ class DirectorySink extends Writable {
 async function unpack(tar: PassThrough, path: string, mirror: boolean, warn: (text: string) => void): Promise<void> {
   const named = new Set<string>();
   const rename = (entry: string): string => {
-    named.add(entry.replace(/^\.?\/+/, '').replace(/\/+$/, ''));
+    const names = entry.split('/').filter((name) => name !== '' && name !== '.');
+    // Folders need no entry of their own.
+    for (const at of names.keys()) named.add(names.slice(0, at + 1).join('/'));
     return entry;
   };
   try {

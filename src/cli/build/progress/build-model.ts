@@ -68,7 +68,9 @@ export class BuildModel {
         if (cached === true) step.cached = true;
         if (error !== undefined && error !== '') step.error = error;
         const latest = completedAt ?? startedAt;
-        if (latest !== undefined) this.#clockOffsetMs ??= localMs - latest.getTime();
+        // The event that came fastest tells it best.
+        if (latest !== undefined)
+          this.#clockOffsetMs = Math.min(this.#clockOffsetMs ?? Number.POSITIVE_INFINITY, localMs - latest.getTime());
         return step;
       }
       case 'status': {

@@ -58,9 +58,9 @@ export class PlainDisplay implements BuildDisplay {
   }
 
   end(): void {
+    this.flush();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    this.flush();
     // What never ended has still written something.
     for (const step of this.#model.steps) if (this.#waiting.has(step.digest) && step.startedAt !== null) this.#print(step, true);
   }
@@ -75,7 +75,7 @@ export class PlainDisplay implements BuildDisplay {
     const running = dirty.filter(({ completedAt }) => completedAt === null);
     const next = this.#choose(running);
     if (next !== null) this.#print(next);
-    if (this.#waiting.size > 0) this.#timer ??= setTimeout(this.#tick, FLUSH_EVERY_MS);
+    if (dirty.some(({ digest }) => this.#waiting.has(digest))) this.#timer ??= setTimeout(this.#tick, FLUSH_EVERY_MS);
   }
 
   /** The one that is shown, unless others have waited long. */
