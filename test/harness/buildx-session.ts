@@ -39,6 +39,8 @@ export interface SessionContent {
   /** Number of the exporter → the folder, or the file, that it goes to. */
   readonly outputFolders?: Readonly<Record<number, string>>;
   readonly outputFiles?: Readonly<Record<number, string>>;
+  /** Sent behind those of every folder: what a client that is up to something would send. */
+  readonly extraEntries?: readonly { readonly path: string; readonly mode: number; readonly size: number }[];
 }
 
 /** What the daemon asked for, for assertions. */
@@ -230,6 +232,8 @@ async function sendFolder(stream: PacketStream, content: SessionContent, trace: 
     (path) => follow.length === 0 || isFollowed(path, follow),
   );
   for (const path of paths) stream.write({ type: 0, stat: statOf(folder, path) });
+  for (const { path, mode, size } of content.extraEntries ?? [])
+    stream.write({ type: 0, stat: { path: Buffer.from(path), mode, size, modTime: '0', linkname: Buffer.alloc(0) } });
   stream.write({ type: 0 });
   for await (const packet of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Packet>) {
     if (packet.type === 1) {
