@@ -362,6 +362,7 @@ suite('LayerWork.copy', { skip: needsRoot }, () => {
       'f 644 1000:1000 /o/in.txt IN',
     ]);
     assert.deepEqual(await view({ from: ['t.tar.gz'], to: '/o', unpack: true, owner: '5' }), ['d 755 5:5 /o', 'f 644 5:5 /o/in.txt IN']);
+    assert.equal((await copy({ from: ['t.tar.gz'], to: '/', unpack: true, excludes: ['in.*'] })).layer.diffId, emptyLayer);
     assert.match((await view({ from: ['t.tar.gz'], to: '/p' })).join(), /^f 644 0:0 \/p/);
     const tar = inTar(
       { path: './', type: 'directory', mode: 0o700 },
@@ -408,6 +409,17 @@ suite('LayerWork.copy', { skip: needsRoot }, () => {
       copy({ from: ['t'], to: '/o', unpack: true }, scratchTree, contextOf({ t: { bytes: layerTar({ path: 'a/.wh.b', content: '' }) } })),
       { code: 'invalid', message: /\.wh\./ },
     );
+  });
+
+  test('SEC-04 names that layers give a meaning to, and names that are paths, are no files', async () => {
+    const hidden = contextOf({ 'd/.wh.f': 'x' });
+    await assert.rejects(copy({ from: ['d'], to: '/o' }, scratchTree, hidden), {
+      code: 'invalid',
+      message: /^"\/o\/\.wh\.f" can't be in a layer/,
+    });
+    for (const name of ['../../x', 'a/b', '..', ''])
+      await fails({ from: [{ kind: 'file', name, body: '' }], to: '/d/' }, /can't be a file/);
+    await fails({ from: ['f'], to: '/a\0b' }, /NUL/);
   });
 
   test('SEC-02 sources and links of hostile contexts and stages stay inside their roots', async () => {

@@ -56,7 +56,7 @@ export async function copyFiles(job: CopyJob, checkpoint: () => void): Promise<L
     if (source.kind === 'body') planner.body(source.name, source.body);
     else if (source.unpacks && source.match.found.stats.isFile() && (await isArchive(source.match.found.path))) {
       const unpacked = await unpackArchive(source.match.found.path, join(job.directory, `unpacked-${index}`), checkpoint);
-      planArchive(unpacked, planner, owner, job.epoch);
+      planArchive(unpacked, planner, { owner, epoch: job.epoch, filter: source.match.filter, checkpoint });
     } else planner.copy(source.match, source.keepsOwner);
   }
   return writeLayer(job.directory, planner.tree.root, job.epoch, checkpoint);

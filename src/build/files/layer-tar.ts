@@ -45,18 +45,8 @@ export class LayerTar implements Disposable {
 
   /** Anything without content. Directories by a path without `/` at its end. */
   entry(entry: NewTarEntry): void {
-    for (const name of entry.extendedAttributes?.keys() ?? []) {
-      // A PAX record ends its key there.
-      if (name.includes('=')) {
-        throw invalid(`a layer can't hold the attribute ${printableName(name)} of ${printableName(entry.path)}: its name has a =`);
-      }
-    }
-    const { nameBytes } = defaultUnpackLimits;
-    if (entry.path.length * 3 > nameBytes && Buffer.byteLength(entry.path) > nameBytes) {
-      throw invalid(`a layer can't hold a path of more than ${nameBytes} bytes: ${printableName(`/${entry.path}`)}`);
-    }
-    this.#entries++;
-    this.#write(encodeTarHeader(entry));
+    checkEntry(entry);
+    this.#add(entry);
   }
 
   /** A regular file; `file` is read from its beginning. `copy`: a file that gets the same bytes. */
@@ -75,12 +65,12 @@ export class LayerTar implements Disposable {
 
   /** `directory`: empty, or with a `/` at its end. */
   whiteout(directory: string, name: string): void {
-    this.entry({ ...whiteoutEntry, path: `${directory}.wh.${name}` });
+    this.#add({ ...whiteoutEntry, path: `${directory}.wh.${name}` });
     if (directory !== '') this.#whiteoutDirectories.add(directory.slice(0, -1));
   }
 
   opaque(directory: string): void {
-    this.entry({ ...whiteoutEntry, path: `${directory}.wh..wh..opq` });
+    this.#add({ ...whiteoutEntry, path: `${directory}.wh..wh..opq` });
     if (directory === '') this.#rootOpaque = true;
   }
 
@@ -110,6 +100,11 @@ export class LayerTar implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#file);
+  }
+
+  #add(entry: NewTarEntry): void {
+    this.#entries++;
+    this.#write(encodeTarHeader(entry));
   }
 
   #countFile(entry: NewTarEntry, sizeBytes: number): void {
@@ -151,6 +146,25 @@ export class LayerTar implements Disposable {
     this.#hash.update(bytes);
     this.#tarBytes += bytes.length;
     this.#length = 0;
+  }
+}
+
+/** What no archive of a layer can say. */
+function checkEntry({ path, extendedAttributes }: NewTarEntry): void {
+  const { nameBytes } = defaultUnpackLimits;
+  if (path.length * 3 > nameBytes && Buffer.byteLength(path) > nameBytes) {
+    throw invalid(`a layer can't hold a path of more than ${nameBytes} bytes: ${printableName(`/${path}`)}`);
+  }
+  if (path.startsWith('.wh.', path.lastIndexOf('/') + 1)) {
+    throw invalid(
+      `${printableName(`/${path}`)} can't be in a layer: names that start with .wh. say there what was removed. Give it another name`,
+    );
+  }
+  for (const name of extendedAttributes?.keys() ?? []) {
+    // A PAX record ends its key there.
+    if (name.includes('=')) {
+      throw invalid(`a layer can't hold the attribute ${printableName(name)} of ${printableName(path)}: its name has a =`);
+    }
   }
 }
 

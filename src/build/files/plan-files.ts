@@ -57,6 +57,8 @@ export class FilePlanner {
 
   /** A heredoc. */
   body(name: string, text: string): void {
+    if (/[/\0]/.test(name) || /^\.{0,2}$/.test(name))
+      throw invalid(`the here-document ${JSON.stringify(name)} can't be a file: give it a plain name`);
     const bytes = Buffer.from(text, 'utf8');
     const { owner, mode, epoch } = this.#rules;
     const attributes = { mode: mode === null ? 0o644 : changedMode(mode, 0o644, false), ...(owner ?? root) };

@@ -103,6 +103,7 @@ export class PlannedTree {
 
   /** Follows every link inside the tree, the last one too; `..` stops at the root. */
   resolve(path: string): Place {
+    if (path.includes('\0')) throw invalid(`the path ${printableName(path)} holds a NUL byte`);
     const pending = componentsOf(path).reverse();
     const trail: { readonly name: string; readonly directory: PlannedDirectory }[] = [{ name: '', directory: this.root }];
     const missing: string[] = [];

@@ -13,8 +13,6 @@
  */
 import { type BigIntStats, closeSync, fchmodSync, fchownSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
 import type { NewTarEntry } from '../../archive/tar-writer.ts';
-import { printableName } from '../../base/byte-name.ts';
-import { invalid } from '../../base/errors.ts';
 import { DirectoryChain } from '../../linux/directory-chain.ts';
 import { removeAttribute } from '../../linux/extended-attributes.ts';
 import {
@@ -85,7 +83,6 @@ interface Level {
   readonly rest: Seen[];
 }
 
-const WHITEOUT = '.wh.';
 const COMPARE_BYTES = 256 * 1024;
 
 class UpperSealer {
@@ -109,7 +106,7 @@ class UpperSealer {
   seal(): void {
     const rootTime = this.#sealRoot();
     const lower = new LayerStack(this.#job.lowers).lookup([]);
-    this.#levels.push({ name: '', path: '', lower, time: rootTime, waiting: null, rest: this.#list('') });
+    this.#levels.push({ name: '', path: '', lower, time: rootTime, waiting: null, rest: this.#list() });
     try {
       for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
         const next = level.rest.pop();
@@ -142,12 +139,9 @@ class UpperSealer {
   }
 
   /** What the directory that we are in holds, last first. */
-  #list(path: string): Seen[] {
+  #list(): Seen[] {
     const fd = this.#chain.fd;
-    const seen = readNames(fd).map((name): Seen => {
-      if (name.startsWith(WHITEOUT)) throw reservedName(`${path}${name}`);
-      return { name, stats: lstatSync(pathAt(fd, name), { bigint: true }) };
-    });
+    const seen = readNames(fd).map((name): Seen => ({ name, stats: lstatSync(pathAt(fd, name), { bigint: true }) }));
     seen.sort((one, other) => compareNames(one.name, other.name));
     const whiteouts = seen.filter(({ stats }) => isWhiteout(stats));
     return (whiteouts.length === 0 ? seen : [...whiteouts, ...seen.filter(({ stats }) => !isWhiteout(stats))]).reverse();
@@ -169,7 +163,7 @@ class UpperSealer {
       lower: hides ? null : lower,
       time: attributes.modifiedAt,
       waiting: { type: 'directory', path, ...attributes },
-      rest: this.#list(`${path}/`),
+      rest: this.#list(),
     };
     this.#levels.push(level);
     if (lower === null || hides || !isLike(stats, kept, lower)) this.#writeWaiting();
@@ -340,10 +334,4 @@ function typeOf(stats: {
   if (stats.isFIFO()) return 'fifo';
   if (stats.isCharacterDevice()) return 'character-device';
   return stats.isBlockDevice() ? 'block-device' : 'other';
-}
-
-function reservedName(path: string): Error {
-  return invalid(
-    `${printableName(`/${path}`)} can't be in a layer: names that start with .wh. say there what was removed. Give it another name`,
-  );
 }

@@ -21,7 +21,7 @@ import type { FileOwner } from './file-owner.ts';
 import { keptAttributesOfPath } from './kept-attributes.ts';
 import { type FilePlanner, specialNode } from './plan-files.ts';
 import { type FileContent, notDirectory, type PlannedDirectory, type PlannedNode } from './planned-tree.ts';
-import { sourceChildren } from './source-files.ts';
+import { type SourceFilter, type SourceVisitor, walkSource } from './source-files.ts';
 
 export interface UnpackedArchive {
   readonly root: Found;
@@ -110,17 +110,22 @@ class ArchiveWriter implements TarHandler {
   }
 }
 
+export interface ArchiveRules {
+  /** Null: the archive's. */
+  readonly owner: FileOwner | null;
+  readonly epoch: number;
+  readonly filter: SourceFilter;
+  checkpoint(): void;
+}
+
 /** Puts what was unpacked where the planner's destination is. */
-export function planArchive({ root, listed }: UnpackedArchive, planner: FilePlanner, owner: FileOwner | null, epoch: number): void {
+export function planArchive({ root, listed }: UnpackedArchive, planner: FilePlanner, rules: ArchiveRules): void {
+  const { owner, epoch, filter, checkpoint } = rules;
   const linked = new Map<string, FileContent>();
   const { tree } = planner;
+  const trail = [planner.directoryTo().directory];
+  const here = () => trail.at(-1) ?? tree.root;
 
-  const merge = (target: PlannedDirectory, source: Found): void => {
-    for (const { name, found } of sourceChildren(source)) {
-      if (found.stats.isDirectory()) merge(directory(target, name, found), found);
-      else target.children.set(name, node(found));
-    }
-  };
   const directory = (above: PlannedDirectory, name: string, found: Found): PlannedDirectory => {
     const existing = tree.look(above, name);
     const path = found.resolved.join('/');
@@ -151,5 +156,10 @@ export function planArchive({ root, listed }: UnpackedArchive, planner: FilePlan
     return { kind: 'file', content };
   };
 
-  merge(planner.directoryTo().directory, root);
+  const visitor: SourceVisitor = {
+    enter: (name, found) => void trail.push(directory(here(), name, found)),
+    leave: () => void trail.pop(),
+    entry: (name, found) => void here().children.set(name, node(found)),
+  };
+  walkSource({ name: '', path: '', found: root, filter }, visitor, checkpoint);
 }
