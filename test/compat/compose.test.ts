@@ -1,6 +1,6 @@
 /** docker-compose 1.29 (Debian's, Python) with a project of two services, as people use it. Needs root, docker-compose and busybox-static. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { type CommandResult, runCommand, shell } from '../harness/command.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
@@ -83,6 +83,31 @@ suite('docker-compose 1.29', { skip: missing ?? false }, () => {
     await ok('up', '-d', '-t', '5');
     assert.equal(await ok('ps', '-q', 'db'), before);
     assert.equal(await ok('exec', '-T', 'web', 'sh', '-c', 'echo $MODE'), 'other\n');
+  });
+
+  test('build: services from Dockerfiles, with arguments and a target', async () => {
+    mkdirSync(`${daemon.directory}/app`);
+    writeFileSync(
+      `${daemon.directory}/app/Dockerfile`,
+      'FROM busybox AS dev\nARG WHO\nRUN echo hello $WHO >/hello\nCMD cat /hello\nFROM dev\nRUN false\n',
+    );
+    const build = {
+      context: 'app',
+      target: 'dev',
+      args: { WHO: 'compose' },
+      labels: { a: 'b' },
+      cache_from: ['pj_built'],
+      shm_size: '32m',
+    };
+    const file = `${daemon.directory}/build.yml`;
+    writeFileSync(file, JSON.stringify({ version: '3.7', services: { built: { build } } }));
+    const text = await ok('-f', file, 'build');
+    assert.match(text, /Successfully built [0-9a-f]{12}\nSuccessfully tagged pj_built:latest/);
+    assert.equal(await ok('-f', file, 'run', '--rm', '-T', 'built'), 'hello compose\n');
+    assert.match(await ok('-f', file, 'build', '--no-cache', '--force-rm', 'built'), /hello|Successfully tagged/);
+    const { stderr, status } = await shell('docker rmi pj_built', { env: { ...process.env, DOCKER_HOST: daemon.host } });
+    assert.equal(status, 0, stderr);
+    await ok('-f', file, 'down');
   });
 
   test('down -v leaves nothing', async () => {

@@ -1,5 +1,7 @@
 /** Client libraries as they are: dockerode from npm, docker-py from Debian (python3-docker). Needs root and busybox-static; the second also python3-docker. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -223,6 +225,95 @@ print(c.containers.list(all=True), c.volumes.list(), sorted(n.name for n in c.ne
         'container not found',
         "[['busybox:latest']]",
         "[] [] ['bridge', 'host', 'none'] 0",
+        '',
+      ].join('\n'),
+    );
+  });
+  test('dockerode: buildImage and followProgress', async () => {
+    const context = mkdtempSync(join(daemon.directory, 'rode-'));
+    writeFileSync(join(context, 'Dockerfile'), 'FROM busybox\nARG V\nCOPY file /file\nRUN echo value $V; test $V != bad\n');
+    writeFileSync(join(context, 'file'), 'from dockerode\n');
+    const build = async (value: string): Promise<readonly { stream?: string; error?: string; aux?: { ID: string } }[]> => {
+      const options = { t: 'rodebuilt:1', buildargs: { V: value }, labels: { by: 'rode' }, rm: true };
+      const stream = await docker.buildImage({ context, src: ['Dockerfile', 'file'] }, options);
+      return await new Promise((resolve, reject) =>
+        docker.modem.followProgress(stream, (error, lines) => (error ? reject(error) : resolve(lines))),
+      );
+    };
+    const lines = await build('good');
+    const text = lines.map(({ stream = '' }) => stream).join('');
+    assert.match(
+      text,
+      /^Step 1\/4 : FROM busybox\n[\s\S]*\nvalue good\n[\s\S]*Successfully built [0-9a-f]{12}\nSuccessfully tagged rodebuilt:1\n$/,
+    );
+    const { Id, Config } = await docker.getImage('rodebuilt:1').inspect();
+    assert.deepEqual([lines.find(({ aux }) => aux !== undefined)?.aux?.ID, Config.Labels], [Id, { by: 'rode' }]);
+    const out = collect();
+    const [, container] = await docker.run('rodebuilt:1', ['cat', '/file'], [out.stream, out.stream], {
+      Tty: false,
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await (container as Docker.Container).remove();
+    assert.equal(out.text(), 'from dockerode\n');
+    assert.match((await build('bad')).at(-1)?.error ?? '', /returned a non-zero code: 1/);
+    await assert.rejects(docker.buildImage({ context, src: ['file'] }), {
+      statusCode: 400,
+      message: /Cannot locate specified Dockerfile: Dockerfile/,
+    });
+    await docker.getImage('rodebuilt:1').remove();
+  });
+
+  test('docker-py: images.build, its log and errors', { skip: noPythonDocker }, async () => {
+    const program = `
+import docker, io, os, tarfile, tempfile
+c = docker.DockerClient(base_url=os.environ['DOCKER_HOST'])
+d = tempfile.mkdtemp()
+write = lambda name, text: open(os.path.join(d, name), 'w').write(text)
+write('Dockerfile', 'FROM busybox AS one\\nARG V=1\\nCOPY . /c\\nRUN echo v $V; ls -A /c\\nFROM one\\nRUN false\\n')
+write('kept', 'k')
+write('left.log', 'l')
+write('.dockerignore', '*.log\\n')
+image, log = c.images.build(path=d, tag='pybuilt:1', target='one', buildargs={'V': '2'}, labels={'by': 'py'}, rm=True, forcerm=True, pull=False, nocache=True, container_limits={'memory': 64 << 20, 'cpushares': 100}, shmsize=32 << 20, network_mode='none', extra_hosts={'other': '10.0.0.1'})
+text = ''.join(line.get('stream', '') for line in log)
+print(image.tags, image.labels, 'v 2' in text, 'left.log' in text, 'kept' in text, 'Successfully tagged pybuilt:1' in text)
+try:
+    c.images.build(path=d)
+except docker.errors.BuildError as e:
+    print(e.msg, 'RUN false' in ''.join(line.get('stream', '') for line in e.build_log))
+quiet, _ = c.images.build(fileobj=io.BytesIO(b'FROM pybuilt:1\\nCMD ["ls", "-A", "/c"]\\n'), quiet=True)
+print(c.containers.run(quiet, remove=True).decode().split())
+try:
+    c.images.build(fileobj=io.BytesIO(b'FROM busybox\\nBOGUS\\n'))
+except docker.errors.APIError as e:
+    print(e.status_code, e.explanation)
+try:
+    c.images.build(fileobj=io.BytesIO(b'FROM no-such.invalid/x\\n'))
+except docker.errors.BuildError as e:
+    print('build error')
+b = io.BytesIO()
+t = tarfile.open(mode='w:gz', fileobj=b)
+t.add(d, '.')
+t.close()
+b.seek(0)
+zipped, _ = c.images.build(fileobj=b, custom_context=True, encoding='gzip', target='one')
+print(zipped.labels)
+pruned = c.api.prune_builds()
+print(sorted(pruned))
+for i in (quiet, zipped, image):
+    c.images.remove(i.id, force=True)
+`;
+    const { status, stdout, stderr } = await runCommand(['python3', '-c', program], { env: { ...process.env, DOCKER_HOST: daemon.host } });
+    assert.equal(status, 0, stderr);
+    assert.equal(
+      stdout,
+      [
+        "['pybuilt:1'] {'by': 'py'} True False True True",
+        "The command '/bin/sh -c false' returned a non-zero code: 1 True",
+        "['.dockerignore', 'Dockerfile', 'kept']",
+        '400 dockerfile parse error on line 2: unknown instruction: BOGUS',
+        'build error',
+        '{}',
+        "['CachesDeleted', 'SpaceReclaimed']",
         '',
       ].join('\n'),
     );

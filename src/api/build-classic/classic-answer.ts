@@ -10,7 +10,7 @@ import type { BuildEvent, VertexStatus } from '../../build/build-event.ts';
 import type { BuildOutcome } from '../../build/builder.ts';
 import { familiarReference, parseReference } from '../../oci/reference.ts';
 import type { Exchange } from '../exchange.ts';
-import { classicFailure } from './classic-failure.ts';
+import { classicFailure, requestFault } from './classic-failure.ts';
 import { StepLog, shortId } from './step-log.ts';
 
 /** A client that does not read is not waited for, nor is what it does not read kept without end. */
@@ -53,8 +53,8 @@ export class ClassicAnswer {
   /** Throws what is an HTTP error. */
   fail(error: unknown): void {
     const { response, signal } = this.#exchange;
-    const isOfRequest = error instanceof EngineError && (error.code === 'invalid' || error.code === 'not-implemented');
-    if (!response.headersSent && this.#held.length === 0 && isOfRequest) throw error;
+    const fault = response.headersSent || this.#held.length > 0 ? null : requestFault(error);
+    if (fault !== null) throw fault;
     if (signal.aborted && response.destroyed) throw error;
     this.#steps.fail();
     for (const line of this.#held) this.#send(line);

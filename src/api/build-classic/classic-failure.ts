@@ -1,5 +1,5 @@
 /** A failed build in the classic builder's words, which clients match on. */
-import { EngineError, errorText } from '../../base/errors.ts';
+import { EngineError, errorText, invalid } from '../../base/errors.ts';
 import type { BuildErrorShape } from '../../build/builder.ts';
 
 export interface ClassicFailure {
@@ -24,4 +24,12 @@ function isBuildError(error: unknown): error is BuildErrorShape {
 function nonZero(message: string, exitCode: number): string {
   const [, command, rest] = /^process "(.*)" did not complete successfully: exit code: \d+(.*)$/s.exec(message) ?? [];
   return command === undefined ? message : `The command '${command}' returned a non-zero code: ${exitCode}${rest}`;
+}
+
+/** What is wrong with the request or the Dockerfile, as an HTTP error; null: the build itself failed, which the stream tells. */
+export function requestFault(error: unknown): EngineError | null {
+  if (!(error instanceof EngineError)) return null;
+  const [, name] = /^failed to read dockerfile: open (.+): no such file or directory$/.exec(error.message) ?? [];
+  if (name !== undefined) return invalid(`Cannot locate specified Dockerfile: ${name}`, { cause: error });
+  return error.code === 'invalid' || error.code === 'not-implemented' ? error : null;
 }

@@ -147,6 +147,10 @@ describe('POST /build', () => {
       throw new FakeBuildError({ message: 'dockerfile parse error on line 2: unknown instruction: BOGUS' }, 'invalid');
     });
     assert.deepEqual([wrong.status, wrong.body], [400, '{"message":"dockerfile parse error on line 2: unknown instruction: BOGUS"}\n']);
+    const none = await post('/build', async () => {
+      throw new FakeBuildError({ message: 'failed to read dockerfile: open Dockerfile: no such file or directory' }, 'not-found');
+    });
+    assert.deepEqual([none.status, none.body], [400, '{"message":"Cannot locate specified Dockerfile: Dockerfile"}\n']);
     const missing = await post('/build', async () => {
       throw notFound('pull access denied for nothing');
     });
