@@ -117,17 +117,19 @@ export class StoredCacheMounts implements CacheMounts {
     return instance.sizeBytes;
   }
 
-  /** Those that are free: held ones stay. Gone for everybody at once, their files follow. */
+  /** Those that are free: held ones stay. Gone for everybody at once, then from the disk, then from the database, which a full disk would refuse before. */
   async remove(instances: readonly MountInstance[]): Promise<readonly MountInstance[]> {
-    const { database } = this.#options;
     const removed = instances.filter((instance) => this.#takeAway(instance));
     if (removed.length === 0) return [];
     for (const { name } of removed) this.#writes.forget(name);
-    await database.write(
-      'normal',
-      removed.map(({ name }) => ({ sql: 'DELETE FROM build_cache_mounts WHERE name = ?', params: [name] })),
-    );
     await this.#emptyGone();
+    // One of that name may have been made meanwhile.
+    const names = new Set(this.instances().map(({ name }) => name));
+    const rows = removed.filter(({ name }) => !names.has(name));
+    await this.#options.database.write(
+      'normal',
+      rows.map(({ name }) => ({ sql: 'DELETE FROM build_cache_mounts WHERE name = ?', params: [name] })),
+    );
     return removed;
   }
 
@@ -227,6 +229,7 @@ export class StoredCacheMounts implements CacheMounts {
     const held = { sharing: sharing === 'shared', count: 1 };
     const instance: MountInstance = { name, id, createdAt: at, lastUsedAt: at, useCount: 1, held, sizeBytes: null };
     this.#list(instance);
+    this.#writes.forget(name);
     try {
       mkdirSync(join(root, mount), { recursive: true, mode: 0o700 });
       renameSync(temporary, this.#path(instance));

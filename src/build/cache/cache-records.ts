@@ -36,13 +36,11 @@ export class CacheRecords {
   /** Records that have lost what they own are dropped. */
   static async load(database: Database, log: Logger, isThere: (owned: Owned) => boolean): Promise<CacheRecords> {
     const records = new CacheRecords(database, log);
-    const lost: string[] = [];
     for (const row of await database.query<Row>('SELECT * FROM build_cache ORDER BY created_at, key')) {
       const record = recordOf(row);
       if (isThere(record)) records.#keep(record);
-      else lost.push(record.key);
+      else records.#deleteRowLater(record.key);
     }
-    if (lost.length > 0) await records.#deleteRows(lost);
     return records;
   }
 
@@ -88,10 +86,25 @@ export class CacheRecords {
     return touched;
   }
 
-  /** Gone for everybody at once. */
-  async remove(keys: readonly string[]): Promise<void> {
+  /** Gone for everybody at once; `deleteRows` follows, when there is space again for it. Rows that stay behind are dropped at the next start, as their layers are gone. */
+  drop(keys: readonly string[]): void {
     for (const key of keys) this.#drop(key);
-    await this.#deleteRows(keys);
+  }
+
+  /** Its layer is not there any more. */
+  dropLost(key: string): void {
+    this.#drop(key);
+    this.#deleteRowLater(key);
+  }
+
+  /** Of what is still dropped: another build may have made it again. */
+  async deleteRows(keys: readonly string[]): Promise<void> {
+    const gone = keys.filter((key) => !this.#records.has(key));
+    if (gone.length === 0) return;
+    await this.#database.write(
+      'normal',
+      gone.map((key) => ({ sql: 'DELETE FROM build_cache WHERE key = ?', params: [key] })),
+    );
   }
 
   hasBlob(blob: Digest): boolean {
@@ -106,6 +119,11 @@ export class CacheRecords {
     return this.#writes.close();
   }
 
+  /** Taken back when the record comes again first. */
+  #deleteRowLater(key: string): void {
+    this.#writes.add(key, [{ sql: 'DELETE FROM build_cache WHERE key = ?', params: [key] }]);
+  }
+
   #keep(record: StoredRecord): void {
     this.#records.set(record.key, record);
     count(this.#blobs, record.blob.digest, 1);
@@ -113,20 +131,12 @@ export class CacheRecords {
   }
 
   #drop(key: string): void {
+    this.#writes.forget(key);
     const record = this.#records.get(key);
     if (record === undefined) return;
     this.#records.delete(key);
-    this.#writes.forget(key);
     count(this.#blobs, record.blob.digest, -1);
     count(this.#directories, record.layer.directory, -1);
-  }
-
-  async #deleteRows(keys: readonly string[]): Promise<void> {
-    if (keys.length === 0) return;
-    await this.#database.write(
-      'normal',
-      keys.map((key) => ({ sql: 'DELETE FROM build_cache WHERE key = ?', params: [key] })),
-    );
   }
 }
 

@@ -172,6 +172,31 @@ test('prune: unused since, types and kept bytes; the latest used stay', async (c
   assert.equal((await cache.prune({ ...everything, unusedSince: new Date(Date.now() + 1000) })).deleted.length, 2);
 });
 
+test('prune: on a full disk files go first, as the database can write only then', async (context) => {
+  const { cache, close, root, leases } = await bench(context);
+  await cache.add(key('a'), made('one'));
+  await close();
+  const database = await openDatabase(join(root, 'db'));
+  let isFull = true;
+  const write: typeof database.write = (...parameters) =>
+    isFull ? Promise.reject(new Error('no space left on device')) : database.write(...parameters);
+  const full = await createBuildCache({
+    database: { ...database, query: (sql, ...parameters) => database.query(sql, ...parameters), write },
+    leases,
+    isThere: () => true,
+    inUse: () => ({ blobs: new Set(), directories: new Set() }),
+    sweep: async () => {
+      assert.equal(full.layerDirectories().size, 0);
+      isFull = false;
+    },
+    mountRoot: join(root, 'mounts'),
+  });
+  assert.equal((await full.prune(everything)).reclaimedBytes, 300);
+  await full.close();
+  assert.deepEqual(await database.query('SELECT key FROM build_cache'), []);
+  await database.close();
+});
+
 test('the limit: the longest unused go by themselves', async (context) => {
   const { cache, leases } = await bench(context, { limitBytes: 700 });
   for (const name of ['one', 'two', 'three']) {

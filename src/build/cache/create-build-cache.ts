@@ -90,7 +90,7 @@ class StoredCache implements BuildCache {
       { layer: record.layer.directory, blob: record.blob.digest },
       'the build cache has lost a layer: its step runs again',
     );
-    await this.#records.remove([digest]);
+    this.#records.dropLost(digest);
     return null;
   };
 
@@ -163,8 +163,10 @@ class StoredCache implements BuildCache {
     if (excess <= 0) return;
     const free = this.#records.all().filter((record) => !this.#isHeld(record));
     const oldest = free.sort((one, other) => one.lastUsedAt.getTime() - other.lastUsedAt.getTime()).slice(0, excess);
-    await this.#records.remove(oldest.map(({ key }) => key));
+    const keys = oldest.map(({ key }) => key);
+    this.#records.drop(keys);
     await this.#settings.sweep();
+    await this.#records.deleteRows(keys);
   }
 
   /** `isRough`: the sizes of mounts that are held may be old ones. */
@@ -175,10 +177,12 @@ class StoredCache implements BuildCache {
     const sizes = await this.#mountSizes(isRough);
     // In one turn from the look to the removal: what is free can't be held before it is gone.
     const choice = chooseForPrune(this.#entries(sizes), this.#settings.inUse(), options);
-    const gone = this.#records.remove(choice.entries.flatMap((entry) => (entry.kind === 'record' ? [entry.record.key] : [])));
+    const keys = choice.entries.flatMap((entry) => (entry.kind === 'record' ? [entry.record.key] : []));
+    this.#records.drop(keys);
     const mounts = this.mounts.remove(choice.entries.flatMap((entry) => (entry.kind === 'mount' ? [entry.instance] : [])));
-    await Promise.all([gone, mounts]);
-    if (choice.entries.length > 0) await this.#settings.sweep();
+    // Files first: a full disk has no space for the news that something is gone.
+    await Promise.all([keys.length > 0 ? this.#settings.sweep() : null, mounts]);
+    await this.#records.deleteRows(keys);
     return { removed: choice.entries, reclaimedBytes: choice.reclaimedBytes };
   }
 
