@@ -349,12 +349,6 @@ describe('hijacked streams', () => {
     assert.equal(message(answer.body), 'No such container: nope');
   });
 
-  it('h2c on /grpc is refused with what to do', async () => {
-    const answer = await answerOf('POST', '/grpc', { headers: { Connection: 'Upgrade, close', Upgrade: 'h2c' } });
-    assert.equal(answer.status, 501);
-    assert.match(message(answer.body), /DOCKER_BUILDKIT=0/);
-  });
-
   it('a client that leaves takes its session with it', async () => {
     const fake = fakeServices();
     await using server = await serve(fake);
@@ -433,7 +427,7 @@ describe('images', () => {
 
 describe('what is not built', () => {
   it('names itself', async () => {
-    assert.equal((await answerOf('POST', '/build', { body: '' })).status, 501);
+    assert.equal((await answerOf('POST', '/plugins/create', { body: '' })).status, 501);
   });
 
   it('prune and list of what there is none of are empty', async () => {

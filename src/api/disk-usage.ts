@@ -14,7 +14,7 @@ export type DiskUsageType = 'image' | 'container' | 'volume' | 'build-cache';
 export async function diskUsage(services: ApiServices, context: ContainerJsonContext, types: ReadonlySet<DiskUsageType>): Promise<object> {
   const images = shownImages(services.images, false);
   const containers = types.has('image') || types.has('container') ? await allContainers(services, types.has('container')) : [];
-  const cache = types.has('build-cache') ? ((await services.builder?.cacheUsage()) ?? []) : [];
+  const cache = types.has('build-cache') ? await services.builder.cacheUsage() : [];
   const now = new Date();
   return {
     LayersSize: types.has('image') ? bytesOnDisk(images.flatMap(({ layers }) => layers)) : 0,

@@ -40,8 +40,8 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...volumeRoutes(services),
     ...leaseRoutes(services),
     ...fsckRoutes(services),
-    ...(services.builder === undefined ? [] : builderRoutes({ ...services, builder: services.builder })),
-    ...unbuiltRoutes(services),
+    ...builderRoutes(services),
+    ...unbuiltRoutes(),
   ];
 }
 

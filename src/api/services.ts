@@ -34,7 +34,7 @@ export interface ApiServices {
   readonly leases: Pick<Leases, 'hold'>;
   readonly leaseSockets: { open(lease: string): Promise<LeaseSocket | null> };
   /** Until the daemon has one, builds are refused. */
-  readonly builder?: Builder;
+  readonly builder: Builder;
   readonly fsck: Fsck;
   readonly hasHungUp: HasHungUp;
   readonly logger: Logger;

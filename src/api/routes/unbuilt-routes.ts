@@ -1,12 +1,10 @@
 /**
- * Operations of Docker's API that are not built: each answers 501 with its own name and what brings it. What has a truthful answer already (an
- * empty build cache, no plugins, no swarm) gives it, because clients' `inspect` and `system prune` chains ask everything.
+ * Operations of Docker's API that are not built: each answers 501 with its own name and what brings it. What has a truthful answer already
+ * (no plugins, no swarm) gives it, because clients' `inspect` and `system prune` chains ask everything.
  */
 import { EngineError, notFound, notImplemented } from '../../base/errors.ts';
 import { requireKnownFilters } from '../../wire/filters.ts';
-import type { EngineEvents } from '../engine-events.ts';
 import type { Method, Route } from '../route-table.ts';
-import type { ApiServices } from '../services.ts';
 
 const comesWith = {
   wholeLife: "it comes with a container's whole life (issue 5)",
@@ -16,42 +14,22 @@ const comesWith = {
 /** method, pattern, the operation in words, what brings it */
 const unbuilt: readonly (readonly [Method, string, string, string])[] = [
   ['GET', '/images/{name:*}/attestations', 'showing attestations of an image', comesWith.builder],
-  ['POST', '/build', 'building an image', comesWith.builder],
-  ['POST', '/build/cancel', 'cancelling a build', comesWith.builder],
   ['GET', '/plugins/privileges', 'plugins', 'nothing plans them yet'],
   ['POST', '/plugins/pull', 'installing a plugin', 'nothing plans them yet'],
   ['POST', '/plugins/create', 'creating a plugin', 'nothing plans them yet'],
 ];
 
-export function unbuiltRoutes({ events }: Pick<ApiServices, 'events'>): readonly Route[] {
-  return [...unbuilt.map(refused), ...buildKitRoutes(), ...emptyResources(events), ...swarmRoutes()];
+export function unbuiltRoutes(): readonly Route[] {
+  return [...unbuilt.map(refused), ...emptyResources(), ...swarmRoutes()];
 }
 
 function refused([method, pattern, operation, when]: (typeof unbuilt)[number]): Route {
   return failing(method, pattern, () => notImplemented(`${operation} is not built yet: ${when}`));
 }
 
-/** The two connections that a BuildKit client opens before anything else. */
-function buildKitRoutes(): readonly Route[] {
-  return ['/session', '/grpc'].map((pattern) =>
-    failing('POST', pattern, () =>
-      notImplemented(
-        `BuildKit's ${pattern} is not built yet: ${comesWith.builder}. Set DOCKER_BUILDKIT=0 to use the classic builder's protocol`,
-      ),
-    ),
-  );
-}
-
-function emptyResources(events: EngineEvents): readonly Route[] {
+function emptyResources(): readonly Route[] {
   const noPlugin = (name: string) => notFound(`plugin "${name}" not found`);
   return [
-    answering(
-      'POST',
-      '/build/prune',
-      ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'],
-      { CachesDeleted: null, SpaceReclaimed: 0 },
-      () => events.publish({ type: 'builder', action: 'prune', id: '', attributes: { reclaimed: '0' } }),
-    ),
     answering('GET', '/plugins', ['capability', 'enabled'], []),
     failing('GET', '/plugins/{name:*}/json', noPlugin),
     failing('DELETE', '/plugins/{name:*}', noPlugin),
@@ -91,7 +69,7 @@ function failing(method: Method, pattern: string, error: (name: string) => Engin
   };
 }
 
-function answering(method: Method, pattern: string, filterKeys: readonly string[], answer: unknown, tell = () => {}): Route {
+function answering(method: Method, pattern: string, filterKeys: readonly string[], answer: unknown): Route {
   const known = new Set(filterKeys);
   return {
     method,
@@ -99,7 +77,6 @@ function answering(method: Method, pattern: string, filterKeys: readonly string[
     body: 'any',
     async handle(exchange) {
       requireKnownFilters(exchange.filters(), known);
-      tell();
       exchange.sendJson(200, answer);
     },
   };
