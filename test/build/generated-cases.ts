@@ -111,6 +111,7 @@ function command(draw: Draw): string {
     case 11:
       return `env | grep ^[ABC]= | sort > /env; pwd > /pwd`;
     default:
-      return `mkfifo ${part()}; mknod ${part()} c 1 3`;
+      // A device that COPY takes becomes an empty file by the peer's BuildKit: nobody copies this one.
+      return `mkfifo ${part()}; mknod /null c 1 3`;
   }
 }
