@@ -190,7 +190,7 @@ const nameKind: Kind<string> = {
 
 const bytesKind: Kind<Uint8Array> = {
   type: 2,
-  initial: new Uint8Array(),
+  initial: Buffer.alloc(0),
   isDefault: (value) => value.length === 0,
   write: (writer, value) => writer.bytes(value),
   read: (reader) => reader.bytes(),
