@@ -38,22 +38,26 @@ export interface BuildAnswer {
   readonly output: string;
   /** Null: it was built. */
   readonly error: string | null;
+  /** Of the command that failed. */
+  readonly exitCode: number | null;
   readonly imageId: string | null;
 }
 
 export async function build(host: string, tar: Uint8Array, query: Readonly<Record<string, string>> = {}): Promise<BuildAnswer> {
   const { status, body } = await ask(host, 'POST', `/v1.41/build?${new URLSearchParams(query)}`, tar);
   const text = body.toString();
-  if (status !== 200) return { status, output: '', error: JSON.parse(text).message, imageId: null };
-  const lines: readonly { stream?: string; error?: string; aux?: { ID?: string } }[] = text
+  if (status !== 200) return { status, output: '', error: JSON.parse(text).message, exitCode: null, imageId: null };
+  const lines: readonly { stream?: string; error?: string; errorDetail?: { code?: number }; aux?: { ID?: string } }[] = text
     .split('\r\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line));
-  const error = lines.find((line) => line.error !== undefined)?.error ?? null;
+  const failed = lines.find((line) => line.error !== undefined);
+  const error = failed?.error ?? null;
   return {
     status,
     output: lines.map(({ stream = '' }) => stream).join(''),
     error,
+    exitCode: failed?.errorDetail?.code ?? null,
     imageId: error === null ? (lines.findLast(({ aux }) => aux?.ID !== undefined)?.aux?.ID ?? null) : null,
   };
 }
