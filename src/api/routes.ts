@@ -1,5 +1,6 @@
 /** The whole API: one list of routes, one file per resource. */
 import type { Route } from './route-table.ts';
+import { buildRecordRoutes } from './routes/build-record-routes.ts';
 import { type BuildServices, buildRoutes } from './routes/build-routes.ts';
 import { buildSessionRoutes } from './routes/build-session-routes.ts';
 import { buildKitOf, buildKitRoutes } from './routes/buildkit-routes.ts';
@@ -48,5 +49,5 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
 /** All three protocols of builds; BuildKit's has a part in the classic route, too (`version=2`). */
 function builderRoutes(services: BuildServices): readonly Route[] {
   const buildKit = buildKitOf(services);
-  return [...buildRoutes(services, buildKit.buildVersion2), ...buildSessionRoutes(services.builder), ...buildKitRoutes(buildKit)];
+  return [...buildRoutes(services, buildKit.buildVersion2), ...buildSessionRoutes(services.builder), ...buildRecordRoutes(services), ...buildKitRoutes(buildKit)];
 }

@@ -76,7 +76,7 @@ interface Found {
 
 function findCommand(args: readonly string[]): Found | null {
   if (args[0] === '__complete') return { entry: complete, path: '__complete', rest: args.slice(1) };
-  for (const words of [2, 1]) {
+  for (const words of [3, 2, 1]) {
     const path = args.slice(0, words).join(' ');
     const entry = args.length >= words ? commandTable.find((candidate) => candidate.paths.includes(path)) : undefined;
     if (entry !== undefined) return { entry, path, rest: args.slice(words) };

@@ -155,6 +155,41 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./commands/build.ts')).build,
   },
   {
+    paths: ['builder df', 'builder du', 'buildx du'],
+    summary: 'Show what the build cache holds',
+    load: async () => (await import('./commands/builder-df.ts')).builderDf,
+  },
+  {
+    paths: ['builder prune', 'buildx prune'],
+    summary: 'Remove build cache',
+    load: async () => (await import('./commands/builder-prune.ts')).builderPrune,
+  },
+  {
+    paths: ['builder history', 'builder history ls', 'buildx history ls', 'buildx history'],
+    summary: 'List the builds that there were',
+    load: async () => (await import('./commands/builder-history.ts')).builderHistoryLs,
+  },
+  {
+    paths: ['builder history inspect', 'buildx history inspect'],
+    summary: 'Show one of the builds that there were, the latest if none is named',
+    load: async () => (await import('./commands/builder-history.ts')).builderHistoryInspect,
+  },
+  {
+    paths: ['builder ls', 'buildx ls'],
+    summary: 'List builders: there is one',
+    load: async () => (await import('./commands/builder-info.ts')).builderLs,
+  },
+  {
+    paths: ['builder inspect', 'buildx inspect'],
+    summary: 'Show the builder',
+    load: async () => (await import('./commands/builder-info.ts')).builderInspect,
+  },
+  {
+    paths: ['builder version', 'buildx version'],
+    summary: 'Show the version of this command',
+    load: async () => (await import('./commands/builder-info.ts')).builderVersion,
+  },
+  {
     paths: ['image ls', 'images', 'image list'],
     summary: 'List images',
     load: async () => (await import('./commands/image-ls.ts')).imageLs,

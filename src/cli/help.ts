@@ -17,8 +17,10 @@ export function commandHelp(command: Command, entry: CommandEntry, title: string
 }
 
 export function groupHelp(group: string): string {
-  const entries = commandTable.filter((entry) => entry.paths[0]?.startsWith(`${group} `));
-  const lines = entries.map((entry) => [(entry.paths[0] ?? '').slice(group.length + 1), entry.summary] as const);
+  const lines = commandTable.flatMap(({ paths, summary }) => {
+    const path = paths.find((each) => each.startsWith(`${group} `));
+    return path === undefined ? [] : [[path.slice(group.length + 1), summary] as const];
+  });
   lines.sort(([a], [b]) => (a < b ? -1 : 1));
   return `Usage:  gantry ${group} COMMAND\n\n${groups[group]}\n\nCommands:\n${columns(lines)}\nRun 'gantry ${group} COMMAND --help' for more information on a command.\n`;
 }

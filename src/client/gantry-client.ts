@@ -9,6 +9,7 @@
  *     client.close();
  */
 import { ApiClient, type ClientOptions } from './api-client.ts';
+import { BuilderApi } from './builder-api.ts';
 import { ContainerApi } from './container-api.ts';
 import { ExecApi } from './exec-api.ts';
 import { ImageApi } from './image-api.ts';
@@ -20,6 +21,7 @@ import { VolumeApi } from './volume-api.ts';
 
 export class GantryClient {
   readonly api: ApiClient;
+  readonly builder: BuilderApi;
   readonly containers: ContainerApi;
   readonly execs: ExecApi;
   readonly images: ImageApi;
@@ -31,6 +33,7 @@ export class GantryClient {
 
   constructor(options: ClientOptions = {}) {
     this.api = new ApiClient(options);
+    this.builder = new BuilderApi(this.api);
     this.containers = new ContainerApi(this.api);
     this.execs = new ExecApi(this.api);
     this.images = new ImageApi(this.api);

@@ -1,7 +1,7 @@
 import type { ApiClient } from './api-client.ts';
 import { encodeFilters } from './filters.ts';
 import { jsonValues } from './json-lines.ts';
-import type { DiskUsageAnswer, EventMessage, Filters, FsckAnswer, PruneAnswer, RegistryCredentials, VersionAnswer } from './types.ts';
+import type { DiskUsageAnswer, EventMessage, Filters, FsckAnswer, RegistryCredentials, VersionAnswer } from './types.ts';
 import type { UsageTableAnswer } from './usage-table-types.ts';
 
 export class SystemApi {
@@ -46,10 +46,6 @@ export class SystemApi {
 
   login(credentials: RegistryCredentials): Promise<{ readonly IdentityToken?: string; readonly Status?: string }> {
     return this.#client.json('POST', '/auth', { json: credentials });
-  }
-
-  pruneBuildCache(query: { readonly all: boolean; readonly filters: Filters }): Promise<PruneAnswer> {
-    return this.#client.json('POST', '/build/prune', { query: { all: query.all, filters: encodeFilters(query.filters) } });
   }
 }
 

@@ -232,6 +232,7 @@ export interface BuildCacheRecord {
   readonly LastUsedAt?: string | null;
   readonly UsageCount?: number;
   readonly Description?: string;
+  readonly Parents?: readonly string[] | null;
 }
 
 export interface RegistryCredentials {

@@ -145,7 +145,7 @@ export const systemPrune: Command = {
       ...(flags.bool('volumes') ? [() => pruneVolumes(client, filters)] : []),
       () => pruneImages(client, withDangling(collectFilters(flags), all)),
       async () => {
-        const answer = await client.system.pruneBuildCache({ all, filters });
+        const answer = await client.builder.prune({ all, filters });
         return pruned(answer, 'Deleted build cache objects', answer.CachesDeleted);
       },
     ];

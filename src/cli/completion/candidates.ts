@@ -88,6 +88,8 @@ async function all(words: readonly string[], globalFlags: FlagSpecs, names: Name
     if (last.startsWith('-')) return flagNames(globalFlags);
     return commandNames(before.slice(start));
   }
+  const below = commandNames(before.slice(start));
+  if (below.length > 0 && !last.startsWith('-')) return below;
   const command = await place.entry.load();
   const rest = before.slice(start + place.length);
   const { args, pending } = readArguments(rest, command);
@@ -99,7 +101,7 @@ async function all(words: readonly string[], globalFlags: FlagSpecs, names: Name
 }
 
 function commandAt(words: readonly string[]) {
-  for (const length of [2, 1]) {
+  for (const length of [3, 2, 1]) {
     const path = words.slice(0, length).join(' ');
     const entry = words.length >= length ? commandTable.find((candidate) => candidate.paths.includes(path)) : undefined;
     if (entry !== undefined) return { entry, length };
@@ -107,11 +109,13 @@ function commandAt(words: readonly string[]) {
   return null;
 }
 
-function commandNames([group]: readonly string[]): readonly string[] {
+/** What may follow these words as part of a command's name. */
+function commandNames(words: readonly string[]): readonly string[] {
   const paths = commandTable.flatMap((entry) => entry.paths);
-  if (group === undefined) return [...paths.filter((path) => !path.includes(' ')), ...Object.keys(groups), 'daemon', 'help', 'registry'];
-  if (group === 'registry') return registryCommands;
-  return paths.filter((path) => path.startsWith(`${group} `)).map((path) => path.slice(group.length + 1));
+  if (words.length === 0) return [...paths.filter((path) => !path.includes(' ')), ...Object.keys(groups), 'daemon', 'help', 'registry'];
+  if (words[0] === 'registry') return registryCommands;
+  const start = `${words.join(' ')} `;
+  return paths.filter((path) => path.startsWith(start)).map((path) => path.slice(start.length).split(' ')[0] ?? '');
 }
 
 function flagNames(flags: FlagSpecs): readonly string[] {
