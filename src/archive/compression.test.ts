@@ -68,14 +68,6 @@ test('decompress: a zstd window over the limit names the limit', async () => {
   await assert.rejects(plain(inPieces(bytes, 10_000), 20), { code: 'invalid', message: /larger window than the limit/ });
 });
 
-test('decompress: bzip2 and xz are refused by name', async () => {
-  await assert.rejects(plain([Buffer.from('BZh91AY&SY')]), {
-    code: 'not-implemented',
-    message: /bzip2-compressed archives are not supported yet/,
-  });
-  await assert.rejects(plain([Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0])]), { code: 'not-implemented', message: /xz-compressed/ });
-});
-
 test('decompress: an error of the source passes as it is, and the source is closed when the reader leaves', async () => {
   let closed = 0;
   async function* source(fail: boolean) {

@@ -1,10 +1,12 @@
 /**
  * Recognises compressed streams by their first bytes and undoes them. gzip and zstd run in Node's zlib (its thread pool, so hashing and unpacking
- * overlap). bzip2 and xz, which Docker unpacks by programs of the host, are refused by name.
+ * overlap). bzip2 and xz, which Docker unpacks by programs of the host, are undone here (bzip2.ts, xz.ts), by 5 to 30 MB/s.
  */
 import { pipeline, Readable, type Transform } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
-import { invalid, notImplemented } from '../base/errors.ts';
+import { invalid } from '../base/errors.ts';
+import { createBunzip2 } from './bzip2.ts';
+import { createUnxz } from './xz.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'xz';
 
@@ -46,8 +48,9 @@ export function createDecompressor(compression: Compression, limits: Partial<Dec
     case 'zstd':
       return createZstdDecompress({ chunkSize: OUTPUT_CHUNK_BYTES, params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLog } });
     case 'bzip2':
+      return createBunzip2();
     case 'xz':
-      throw notImplemented(`${compression}-compressed archives are not supported yet: use gzip, zstd or no compression`);
+      return createUnxz();
   }
 }
 
