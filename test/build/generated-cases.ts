@@ -15,11 +15,11 @@ interface Stage {
   readonly lines: string[];
 }
 
-const targets = ['/w', '/w/', '/w/a', '/w/a/', '/w/b/c/', '/n/new', '/n/d/', 'rel', 'rel/', './', '/etc/', '/w/link/', '/f'] as const;
+const targets = ['/w', '/w/', '/w/x/', '/w/y/z/', '/n/new/', '/n/d/', '/n/one', 'rel/', './', '/etc/', '/w/link/', '/t/u/v'] as const;
 const sources = ['f', 'g', 'x.sh', 'd', 'd/', 'd/b', 'e', 'ld', 'ln', 'd/a', 'd/l', '[fg]', 'e/*', 'd/hard?', '*.sh', 'd/b/./c'] as const;
 const stageSources = ['/w', '/w/a', '/etc/passwd', '/etc', '/n', '/rel', '/w/link', '/bin/../etc/group'] as const;
 const words = ['one', 'two words', '$A', '${B:-none}', '"q $A"', "'lit $A'", 'a$$b', '${A:+yes}', '\\$A', 'x${B}y'] as const;
-const places = ['/w/a', '/w/b', '/w/b/c', '/n/x', '/w/f', '/w/link', '/etc/group', '/w/a/deep/er'] as const;
+const places = ['/w/a', '/w/b', '/w/b/d', '/n/x', '/w/x/f', '/w/link', '/etc/group', '/n/d/b/deep/er'] as const;
 const parts = ['%', '%/s', '%/t/u', '%.x'] as const;
 
 export function generatedCase(seed: number): PeerCase {
@@ -43,8 +43,8 @@ function drawFrom(seed: number): Draw {
 function stage(draw: Draw, name: string, before: readonly Stage[]): Stage {
   const base = before.length > 0 && draw.happens(0.3) ? (before[draw.number(before.length)]?.name ?? 'busybox') : 'busybox';
   const lines = [`FROM ${base} AS ${name}`];
-  // Most of what others copy from it is there then.
-  if (draw.happens(0.8)) lines.push('RUN mkdir -p /w/b /n rel && echo there > /w/a && ln -s b /w/link');
+  // What others copy from it is there, mostly.
+  if (draw.happens(0.9)) lines.push('RUN mkdir -p /w/b /n rel; echo there > /w/a; ln -sfn b /w/link; true');
   const steps = 3 + draw.number(6);
   for (let step = 0; step < steps; step++) lines.push(instruction(draw, before));
   if (draw.happens(0.3))

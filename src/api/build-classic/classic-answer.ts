@@ -23,6 +23,7 @@ export class ClassicAnswer {
   readonly #held: object[] = [];
   #heldLength = 0;
   #droppedLength = 0;
+  #readsImages = false;
 
   constructor(exchange: Exchange, quiet: boolean, baseId: (reference: string) => string) {
     this.#exchange = exchange;
@@ -31,6 +32,7 @@ export class ClassicAnswer {
   }
 
   report(event: BuildEvent): void {
+    this.#readsImages ||= event.kind === 'plan' || (event.kind === 'vertex' && event.vertex.name.startsWith('[internal] load metadata'));
     if (event.kind === 'status') this.#transfer(event.status);
     else this.#steps.take(event);
   }
@@ -53,7 +55,7 @@ export class ClassicAnswer {
   /** Throws what is an HTTP error. */
   fail(error: unknown): void {
     const { response, signal } = this.#exchange;
-    const fault = response.headersSent || this.#held.length > 0 ? null : requestFault(error);
+    const fault = response.headersSent || this.#held.length > 0 ? null : requestFault(error, this.#readsImages);
     if (fault !== null) throw fault;
     if (signal.aborted && response.destroyed) throw error;
     this.#steps.fail();

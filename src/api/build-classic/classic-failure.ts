@@ -26,10 +26,15 @@ function nonZero(message: string, exitCode: number): string {
   return command === undefined ? message : `The command '${command}' returned a non-zero code: ${exitCode}${rest}`;
 }
 
-/** What is wrong with the request or the Dockerfile, as an HTTP error; null: the build itself failed, which the stream tells. */
-export function requestFault(error: unknown): EngineError | null {
-  if (!(error instanceof EngineError)) return null;
+/**
+ * What is wrong with the request, its context or the Dockerfile, as an HTTP error; null: the build itself failed, which the stream tells.
+ * `readsImages`: the Dockerfile was read, its base images were asked for.
+ */
+export function requestFault(error: unknown, readsImages: boolean): unknown {
+  if (!(error instanceof EngineError)) return readsImages ? null : error;
   const [, name] = /^failed to read dockerfile: open (.+): no such file or directory$/.exec(error.message) ?? [];
   if (name !== undefined) return invalid(`Cannot locate specified Dockerfile: ${name}`, { cause: error });
-  return error.code === 'invalid' || error.code === 'not-implemented' ? error : null;
+  // At a 401 Docker's client would ask for a login, and wait.
+  if (error.code === 'unauthorized') return readsImages ? null : new EngineError('forbidden', error.message, { cause: error });
+  return !readsImages || error.code === 'invalid' || error.code === 'not-implemented' ? error : null;
 }

@@ -151,7 +151,15 @@ describe('POST /build', () => {
       throw new FakeBuildError({ message: 'failed to read dockerfile: open Dockerfile: no such file or directory' }, 'not-found');
     });
     assert.deepEqual([none.status, none.body], [400, '{"message":"Cannot locate specified Dockerfile: Dockerfile"}\n']);
-    const missing = await post('/build', async () => {
+    const unreachable = await post('/build?remote=http://h/x', async () => {
+      throw new EngineError('unauthorized', 'cannot fetch http://h/x: 401');
+    });
+    assert.equal(unreachable.status, 403);
+    const missing = await post('/build', async (_, client) => {
+      client.report({
+        kind: 'vertex',
+        vertex: { digest, inputs: [], name: '[internal] load metadata for nothing', startedAt: new Date() },
+      });
       throw notFound('pull access denied for nothing');
     });
     assert.equal(missing.status, 200);
