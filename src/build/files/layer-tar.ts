@@ -103,7 +103,8 @@ export class LayerTar implements Disposable {
   }
 
   #add(entry: NewTarEntry): void {
-    this.#entries++;
+    const { entries } = defaultUnpackLimits;
+    if (++this.#entries > entries) throw invalid(`a layer can't have more than ${entries} files and directories: split the step`);
     this.#write(encodeTarHeader(entry));
   }
 
