@@ -40,6 +40,10 @@ export interface PullRequest {
   /** As `--platform` takes it; null: this machine's. */
   readonly platform: string | null;
   readonly credentials: RegistryCredentials | null;
+  /** A name that means an image already goes on meaning it: this one is for another machine. */
+  readonly keepsName?: boolean;
+  /** Told of what a tag or digest came to, whatever it is called. */
+  readonly onImage?: (id: ImageId) => void;
 }
 
 export interface PullParts {
@@ -59,7 +63,8 @@ export async function pullImage(parts: PullParts, request: PullRequest, report: 
   const platform = request.platform === null ? parts.host : parsePlatform(request.platform);
   let newer = false;
   if (reference.tag !== null || reference.digest !== null) {
-    newer = await new Pull(parts, repository, reference, { platform, asked: request.platform !== null }, report, signal).run();
+    const choice = { ...request, platform, asked: request.platform !== null };
+    newer = await new Pull(parts, repository, reference, choice, report, signal).run();
   } else {
     for await (const tag of tagsOf(repository, reference, signal)) {
       const tagged = { ...reference, tag };
@@ -86,6 +91,8 @@ interface Choice {
   readonly platform: Platform;
   /** Somebody named it. */
   readonly asked: boolean;
+  readonly keepsName?: boolean;
+  readonly onImage?: (id: ImageId) => void;
 }
 
 /** One tag or digest. */
@@ -125,6 +132,7 @@ class Pull {
       const image = await remoteImage(this.#repository, first, this.#choice.platform, this.#signal);
       const { record, isNew } = await this.#bring(image, lease);
       complete = true;
+      this.#choice.onImage?.(record.id);
       this.#report({ kind: 'status', text: `Digest: ${first.descriptor.digest}` });
       this.#warnOfPlatform(record);
       return isNew;
@@ -266,6 +274,7 @@ class Pull {
   }
 
   #references(target: Digest): readonly string[] {
+    if (this.#choice.keepsName === true && this.#parts.store.records.reference(keyOf(this.#reference)) !== undefined) return [];
     const byDigest = `${canonicalName(this.#reference)}@${target}`;
     return this.#reference.digest === null ? [byDigest, keyOf(this.#reference)] : [byDigest];
   }

@@ -72,8 +72,8 @@ export class BaseImages {
     const keys = { metadata: isHost ? metadata : `${metadata} ${formatPlatform(platform)}`, image: imageVertexKey(reference, platform) };
     const here = pull ? null : this.#local(reference, platform);
     if (here === null) {
-      await this.#pull(reference, isHost ? null : platform, { metadata, title, keys });
-      return this.#hold(reference, platform, this.#pulled(reference));
+      const id = await this.#pull(reference, isHost ? null : platform, { metadata, title, keys });
+      return this.#hold(reference, platform, this.#pulled(reference, id));
     }
     const found = await vertices.during(metadata, () => this.#hold(reference, platform, here), keys.metadata);
     await vertices.during(withDigest(title, found), async (vertex) => vertex.markCached(), keys.image);
@@ -81,7 +81,7 @@ export class BaseImages {
   }
 
   /** The registry's first answer ends one vertex and begins the other. */
-  async #pull(reference: string, platform: Platform | null, { metadata, title, keys }: PullVertices): Promise<void> {
+  async #pull(reference: string, platform: Platform | null, { metadata, title, keys }: PullVertices): Promise<ImageId | null> {
     const { vertices } = this.#options;
     const answered = Promise.withResolvers<void>();
     const opened = Promise.withResolvers<OpenVertex>();
@@ -93,16 +93,23 @@ export class BaseImages {
     await vertices.during(metadata, () => Promise.race([answered.promise, pulling]), keys.metadata);
     const work = async (vertex: OpenVertex) => {
       opened.resolve(vertex);
-      await pulling;
+      return await pulling;
     };
-    await vertices.during(title, work, keys.image);
+    return await vertices.during(title, work, keys.image);
   }
 
-  async #transfer(reference: string, platform: Platform | null, report: (progress: ImageProgress) => void): Promise<void> {
+  /** Null: it is what the reference means now. */
+  async #transfer(reference: string, platform: Platform | null, report: (progress: ImageProgress) => void): Promise<ImageId | null> {
+    let brought: ImageId | null = null;
+    const onImage = (id: ImageId) => {
+      brought = id;
+    };
     const { transfers, client, signal } = this.#options;
     try {
       const credentials = await client.credentials(parseReference(reference).domain, signal);
-      await transfers.pull({ reference, platform: platform === null ? null : formatPlatform(platform), credentials }, report, signal);
+      const named = platform === null ? null : formatPlatform(platform);
+      await transfers.pull({ reference, platform: named, credentials, keepsName: platform !== null, onImage }, report, signal);
+      return brought;
     } catch (cause) {
       signal.throwIfAborted();
       const code = cause instanceof EngineError ? cause.code : 'system';
@@ -125,12 +132,12 @@ export class BaseImages {
     return record === undefined ? null : { record, target: record.firstTarget };
   }
 
-  #pulled(reference: string): Named {
+  #pulled(reference: string, id: ImageId | null): Named {
     const { records } = this.#options.store;
     const entry = records.reference(reference);
-    const record = entry && records.get(entry.id);
-    if (!entry || !record) throw notFound(`${reference} was pulled and removed again: build once more`);
-    return { record, target: entry.target };
+    const record = id === null ? entry && records.get(entry.id) : records.get(id);
+    if (record === undefined) throw notFound(`${reference} was pulled and removed again: build once more`);
+    return { record, target: entry?.target ?? record.firstTarget };
   }
 
   /** Held before it is looked for. */
