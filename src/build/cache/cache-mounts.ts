@@ -10,7 +10,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
-import { chmod, chown, mkdir, rename } from 'node:fs/promises';
+import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { errorText, hasErrnoCode } from '../../base/errors.ts';
@@ -173,11 +173,14 @@ export class StoredCacheMounts implements CacheMounts {
     const { held } = instance;
     instance.held = held !== null && held.count > 1 ? { ...held, count: held.count - 1 } : null;
     if (instance.held === null) instance.sizeBytes = null;
-    const mount = mountOf(instance);
+    this.#wake(mountOf(instance));
+    this.#options.released();
+  }
+
+  #wake(mount: string): void {
     const waiting = this.#waiting.get(mount) ?? new Set();
     this.#waiting.delete(mount);
     for (const wake of waiting) wake();
-    this.#options.released();
   }
 
   #givenBack(mount: string, signal: AbortSignal): Promise<void> {
@@ -220,7 +223,8 @@ export class StoredCacheMounts implements CacheMounts {
       // Behind chown, which takes bits away.
       await chmod(temporary, mode);
     } catch (thrown) {
-      await this.#discard(temporary);
+      this.#throwAway(temporary);
+      await this.#emptyGone();
       throw diskError(thrown, `the cache mount ${JSON.stringify(id)}`, root);
     }
     const at = new Date();
@@ -241,9 +245,12 @@ export class StoredCacheMounts implements CacheMounts {
       ]);
       return instance;
     } catch (thrown) {
+      // In one turn: its number may be the next one's.
+      this.#throwAway(temporary);
+      this.#throwAway(this.#path(instance));
       this.#unlist(instance);
-      await this.#discard(temporary);
-      await this.#discard(this.#path(instance));
+      this.#wake(mount);
+      await this.#emptyGone();
       throw diskError(thrown, `the cache mount ${JSON.stringify(id)}`, root);
     }
   }
@@ -270,24 +277,19 @@ export class StoredCacheMounts implements CacheMounts {
   /** In one turn: nobody can take it between the look and the rename. */
   #takeAway(instance: MountInstance): boolean {
     if (instance.held !== null || !(this.#mounts.get(mountOf(instance)) ?? []).includes(instance)) return false;
-    try {
-      renameSync(this.#path(instance), this.#temporary('gone'));
-    } catch (error) {
-      if (!hasErrnoCode(error, 'ENOENT')) throw error;
-    }
+    this.#throwAway(this.#path(instance));
     this.#unlist(instance);
     removeIfEmpty(join(this.#options.root, mountOf(instance)));
     return true;
   }
 
-  async #discard(path: string): Promise<void> {
+  /** Out of sight at once; `emptyGone` follows. */
+  #throwAway(path: string): void {
     try {
-      await rename(path, this.#temporary('gone'));
+      renameSync(path, this.#temporary('gone'));
     } catch (error) {
-      if (hasErrnoCode(error, 'ENOENT')) return;
-      throw error;
+      if (!hasErrnoCode(error, 'ENOENT')) throw error;
     }
-    await this.#emptyGone();
   }
 
   /** A failure is logged only: what stays goes with the next one. */
