@@ -92,7 +92,7 @@ function conclude(context: CommandContext, { options, progress }: BuildRun, { id
   }
   const name = resultId(result);
   const usesStdout = options.outputs.some(({ destination }) => destination?.kind === 'stdout');
-  if (progress === 'quiet' && name !== null && !usesStdout) context.print(`${name}\n`);
+  if (options.progress === 'quiet' && name !== null && !usesStdout) context.print(`${name}\n`);
   if (progress !== 'quiet' && progress !== 'rawjson')
     context.printError(warningsText(result.warnings.length > 0 ? result.warnings : model.warnings));
   return 0;
