@@ -88,8 +88,10 @@ async function leftOf(daemon: GantryDaemon, { residue }: CrashSubject): Promise<
     const directories = ['tmp', 'steps'].flatMap((name) =>
       listOrEmpty(`${daemon.dataRoot}/build/${name}`).map((each) => `build/${name}/${each}`),
     );
+    // What scratch is read as: always there.
+    const made = directories.filter((path) => path !== 'build/tmp/empty');
     const layers = listOrEmpty(`${daemon.dataRoot}/layers`).filter((name) => name.startsWith('tmp-'));
-    const left = [...fresh, ...directories, ...layers, ...listOrEmpty(`${daemon.dataRoot}/blobs/tmp`)];
+    const left = [...fresh, ...made, ...layers, ...listOrEmpty(`${daemon.dataRoot}/blobs/tmp`)];
     if (left.length === 0 || Date.now() > deadline) return left;
     await delay(50);
   }
