@@ -14,6 +14,7 @@ import { parseReference } from '../../oci/reference.ts';
 import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { BaseImage } from '../plan/build-plan.ts';
+import type { BuildContexts } from './build-contexts.ts';
 import { type OpenVertex, type Vertices, vertexDigest } from './vertices.ts';
 
 export interface BaseImagesOptions {
@@ -23,6 +24,8 @@ export interface BaseImagesOptions {
   /** Ask the registry for what is here too. */
   readonly pull: boolean;
   readonly client: Pick<BuildClient, 'credentials'>;
+  /** Where images of OCI layouts come from. */
+  readonly contexts: Pick<BuildContexts, 'layoutImage'>;
   readonly lease: Lease;
   readonly vertices: Vertices;
   readonly signal: AbortSignal;
@@ -70,7 +73,9 @@ export class BaseImages {
     const isHost = formatPlatform(platform) === formatPlatform(host);
     const metadata = `[internal] load metadata for ${reference}`;
     const keys = { metadata: isHost ? metadata : `${metadata} ${formatPlatform(platform)}`, image: imageVertexKey(reference, platform) };
-    const here = pull ? null : this.#local(reference, platform);
+    const fromLayout = await this.#options.contexts.layoutImage(reference, platform);
+    const here =
+      fromLayout !== null ? { record: fromLayout, target: fromLayout.firstTarget } : pull ? null : this.#local(reference, platform);
     if (here === null) {
       const id = await this.#pull(reference, isHost ? null : platform, { metadata, title, keys });
       return this.#hold(reference, platform, this.#pulled(reference, id));

@@ -1,17 +1,25 @@
 /**
  * The contexts of one build: each is received or fetched once, when something of it is needed first, and is the build's until its end. One that nothing is taken from is never asked for.
  */
-import { errorText, invalid, notImplemented } from '../../base/errors.ts';
+import { errorText, invalid } from '../../base/errors.ts';
+import type { ImageRecord } from '../../images/image-records.ts';
+import type { ImageStore } from '../../images/image-store.ts';
 import { formatPlatform, type Platform } from '../../oci/platform.ts';
 import { canonicalReference, familiarReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { BuildRequest, ContextLocation } from '../build-request.ts';
 import type { ContextStore, GitRequest, HeldContext, HttpRequest } from '../context/context-store.ts';
 import type { NamedContext } from '../plan/build-plan.ts';
+import { loadLayoutImage } from './layout-image.ts';
 import { type Vertices, vertexDigest } from './vertices.ts';
+
+/** In front of the name of a context whose image is in an OCI layout: no reference of a registry begins so. */
+const LAYOUT = 'oci-layout://';
 
 export interface BuildContextsOptions {
   readonly contexts: ContextStore;
+  /** For images in OCI layouts. */
+  readonly store: ImageStore;
   readonly request: Pick<BuildRequest, 'context' | 'namedContexts' | 'buildArguments'>;
   readonly client: BuildClient;
   readonly vertices: Vertices;
@@ -93,6 +101,7 @@ export class BuildContexts {
       const location = key === undefined ? undefined : namedContexts.get(key);
       if (key === undefined || location === undefined) continue;
       if (location.kind === 'image') return { kind: 'image', reference: imageName(key, location.reference) };
+      if (location.kind === 'oci-layout') return { kind: 'image', reference: `${LAYOUT}${key}` };
       return { kind: 'files', operation: { kind: 'context', name: key } };
     }
     return null;
@@ -101,6 +110,16 @@ export class BuildContexts {
   /** What ADDs fetched so far. */
   get downloads(): readonly ContextSource[] {
     return [...this.#downloads.values()];
+  }
+
+  /** The image of an OCI layout that `named` gave a reference of; null: it is of another kind. */
+  async layoutImage(reference: string, platform: Platform): Promise<ImageRecord | null> {
+    if (!reference.startsWith(LAYOUT)) return null;
+    const name = reference.slice(LAYOUT.length);
+    const location = this.#location(name);
+    if (location?.kind !== 'oci-layout') throw invalid(`there is no OCI layout ${name}`);
+    const { files } = await this.get(name);
+    return await loadLayoutImage(this.#options.store, files, location.reference, platform, this.#options.signal);
   }
 
   /** Source of an ADD: fetched once, however many ask. */
@@ -167,6 +186,7 @@ export class BuildContexts {
     switch (location.kind) {
       case 'empty':
         return { held: await contexts.empty(), file: null, committedAt: null, source: null };
+      case 'oci-layout':
       case 'client':
         return await vertices.during(title, async (vertex) => {
           const status = 'transferring context:';
@@ -197,8 +217,6 @@ export class BuildContexts {
           const source = { uri: shownAddress(location.url), digest: { sha256: held.digest.replace(/^sha256:/, '') } };
           return { held, file: held.isArchive ? null : { name: held.fileName, held }, committedAt: null, source };
         });
-      case 'oci-layout':
-        throw notImplemented('oci-layout:// build contexts are not supported yet');
       case 'image':
         throw invalid(`an image is no build context: use --build-context NAME=docker-image://${location.reference}`);
     }

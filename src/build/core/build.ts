@@ -103,8 +103,8 @@ export class Build {
     );
     this.#lease = parts.store.leases.acquire();
     const common = { client, vertices: this.#vertices, signal };
-    this.#contexts = new BuildContexts({ ...common, contexts: parts.contexts, request });
-    this.#images = new BaseImages({ ...common, ...parts, pull: request.pull, lease: this.#lease });
+    this.#contexts = new BuildContexts({ ...common, contexts: parts.contexts, store: parts.store, request });
+    this.#images = new BaseImages({ ...common, ...parts, contexts: this.#contexts, pull: request.pull, lease: this.#lease });
     this.#caches = new CacheTransfers({ ...common, ...parts, request, lease: this.#lease });
   }
 
