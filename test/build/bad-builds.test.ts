@@ -3,7 +3,8 @@
  * `system fsck`. Needs root and busybox-static.
  */
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -139,6 +140,20 @@ suite('builds that cannot be', { skip }, () => {
     assert.equal(await images(), before, 'no image is made');
     const again = await build(daemon.host, good);
     assert.deepEqual([again.imageId, again.output.split('Using cache').length - 1], [first.imageId, 2], 'the cache is as it was');
+  });
+
+  test('a client that leaves ends its build', async () => {
+    const tar = await tarOf({ Dockerfile: busybox('RUN echo begun; exec sleep 98765') });
+    const socketPath = daemon.host.replace('unix://', '');
+    const asked = request({ socketPath, method: 'POST', path: '/build', agent: false });
+    asked.on('error', () => undefined);
+    asked.end(tar);
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    for await (const chunk of response) if (String(chunk).includes('begun')) break;
+    asked.destroy();
+    const runs = async () => (await runCommand(['pgrep', '-fx', 'sleep 98765'])).stdout;
+    for (let attempt = 0; attempt < 100 && (await runs()) !== ''; attempt++) await delay(50);
+    assert.equal(await runs(), '');
   });
 
   test('nothing stays on the disk', async () => {

@@ -78,4 +78,15 @@ suite('the conformance set', { skip }, () => {
     assert.deepEqual(await run({ content: 'sixty\n', mode: 0o755 }), [false, false], 'after chmod');
     assert.deepEqual(await run('sixty\n', { A: '2' }), [true, false], 'with another argument');
   });
+
+  test('steps of stages that run side by side are told one after the other', async () => {
+    const loop = (word: string) => `RUN for i in 1 2 3; do echo ${word}$i; sleep 0.1; done; touch /${word}\n`;
+    const dockerfile = `FROM busybox AS one\n${loop('one')}FROM busybox AS two\n${loop('two')}FROM busybox\nCOPY --from=one /one /\nCOPY --from=two /two /\n`;
+    const { output } = await build(daemon.host, await tarOf({ Dockerfile: dockerfile }));
+    const printed = output.split('\n').filter((line) => /^(one|two)\d$|^Step/.test(line));
+    assert.deepEqual(
+      printed.map((line) => line.replace(/^Step (\d)\/7 .*/, '$1')),
+      ['1', '2', 'one1', 'one2', 'one3', '3', '4', 'two1', 'two2', 'two3', '5', '6', '7'],
+    );
+  });
 });
