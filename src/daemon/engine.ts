@@ -153,6 +153,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
       (audit) => auditImages({ store: images.store, layers: images.layers, containerLayers: layersOfContainers(containers) }, audit),
       () => volumes.audit({ dataRoot: dataRoot.path, execRoot: dataRoot.execRoot }),
       () => networks.audit(),
+      () => build.audit(),
     ],
     logger,
   });

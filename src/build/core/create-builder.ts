@@ -19,6 +19,8 @@ export interface BuilderOptions extends BuilderParts {
 }
 
 export interface OpenBuilder extends Builder {
+  /** A build runs, or is being taken back. */
+  readonly isBusy: boolean;
   /** Builds that run are cancelled, and waited for. */
   close(): Promise<void>;
 }
@@ -65,6 +67,9 @@ export function createBuilder(options: BuilderOptions): OpenBuilder {
       const forget = () => void ending.delete(building);
       building.then(forget, forget);
       return building;
+    },
+    get isBusy() {
+      return ending.size > 0;
     },
     async close() {
       for (const cancel of running.values()) cancel.abort(new Error(cancelledText));

@@ -12,6 +12,7 @@
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import type { Finding } from '../../base/finding.ts';
 import type { Logger } from '../../base/log.ts';
 import { createPackageThreads } from '../../build/attest/package-threads.ts';
 import type { Builder } from '../../build/builder.ts';
@@ -32,6 +33,7 @@ import type { Database } from '../../store/database.ts';
 import type { LayerRef } from '../../store/layer-store.ts';
 import type { OpenLayerStore } from '../../store/layers.ts';
 import { engineVersion } from '../build-facts.ts';
+import { auditBuild } from './audit-build.ts';
 import { registryCache } from './registry-cache.ts';
 import { createStepExecutor } from './step-executor.ts';
 
@@ -52,6 +54,7 @@ export interface OpenBuilderOptions {
 
 export interface OpenBuilder {
   readonly builder: Builder;
+  audit(): Promise<readonly Finding[]>;
   close(): Promise<void>;
 }
 
@@ -107,7 +110,11 @@ export async function openBuilder(options: OpenBuilderOptions): Promise<OpenBuil
   });
   cleanup.defer(() => builder.close());
   const parts = cleanup.move();
-  return { builder, close: () => parts.disposeAsync() };
+  return {
+    builder,
+    audit: () => auditBuild({ root, isBusy: () => builder.isBusy }),
+    close: () => parts.disposeAsync(),
+  };
 }
 
 function isUnpacked(layers: OpenLayerStore, layer: LayerRef): boolean {
