@@ -188,6 +188,49 @@ suite("BuildKit's protocol", { skip }, () => {
     );
   });
 
+  test('a cache in a folder of the client, from one daemon state to the next', async () => {
+    const context = folder({ Dockerfile: 'FROM busybox\nRUN echo slow > /slow\nRUN echo more > /more\n' });
+    const cache = folder({});
+    const session = { stores: { [`local:${cache}`]: cache } };
+    const local = (Attrs: object) => [{ Type: 'local', Attrs }];
+    const first = await build(context, { session, cache: { Exports: local({ dest: cache, mode: 'max' }) } });
+    const { digest } = JSON.parse(first.response['cache.manifest'] ?? 'null') as { digest: string };
+    assert.ok(existsSync(join(cache, 'blobs/sha256', digest.replace('sha256:', ''))));
+    await using connection = await GrpcConnection.open(socket);
+    for await (const _ of connection.stream('Control.Prune', { all: true }));
+    const second = await build(context, { session, cache: { Imports: local({ src: cache, digest }) } });
+    assert.equal(second.response['containerimage.digest'], first.response['containerimage.digest']);
+    const done = second.status.flatMap(({ vertexes }) =>
+      vertexes.filter(({ name, completed }) => name.includes('RUN') && completed !== null),
+    );
+    assert.deepEqual(
+      done.map(({ cached }) => cached),
+      [true, true],
+    );
+  });
+
+  test('-o oci of two platforms: an archive, and a folder', async () => {
+    const context = folder({ Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n', amd64: 'a', arm64: 'b' });
+    const out = folder({});
+    const tar = join(root, 'oci.tar');
+    const { response } = await build(context, {
+      options: { platform: 'linux/amd64,linux/arm64' },
+      exporters: [
+        { Type: 'oci', Attrs: { name: 'docker.io/library/two:1' } },
+        { Type: 'oci', Attrs: { tar: 'false' } },
+      ],
+      session: { stores: { export: out }, outputFiles: { 0: tar } },
+    });
+    const descriptor = JSON.parse(Buffer.from(response['containerimage.descriptor'] ?? '', 'base64').toString());
+    assert.equal(descriptor.digest, response['containerimage.digest']);
+    const index = JSON.parse(readFileSync(join(out, 'blobs/sha256', descriptor.digest.replace('sha256:', '')), 'utf8'));
+    assert.deepEqual(
+      index.manifests.map(({ platform }: { platform: { architecture: string } }) => platform.architecture),
+      ['amd64', 'arm64'],
+    );
+    assert.match((await runCommand(['tar', 'tf', tar])).stdout, /^index\.json$/m);
+  });
+
   test('two builds at once, one of them on the result of the other (bake)', async () => {
     const base = folder({ Dockerfile: 'FROM busybox\nRUN echo base > /base\n' });
     const other = folder({ Dockerfile: 'FROM base\nRUN cat /base\n' });

@@ -161,6 +161,7 @@ export interface BuildxBuild {
   readonly options?: Readonly<Record<string, string>>;
   readonly exporters?: readonly { readonly Type: string; readonly Attrs?: Readonly<Record<string, string>> }[];
   readonly entitlements?: readonly string[];
+  readonly cache?: { readonly Exports?: readonly object[]; readonly Imports?: readonly object[] };
   readonly inputs?: Readonly<Record<string, unknown>>;
   readonly frontend?: string;
   readonly signal?: AbortSignal;
@@ -248,7 +249,7 @@ export async function buildxBuild(socketPath: string, build: BuildxBuild): Promi
       Session: session.id,
       Exporters: build.exporters ?? [{ Type: 'moby' }],
       ExporterDeprecated: build.exporters?.[0]?.Type ?? 'moby',
-      Cache: {},
+      Cache: build.cache ?? {},
       Entitlements: build.entitlements ?? [],
     },
     build.signal === undefined ? {} : { signal: build.signal },

@@ -1,5 +1,16 @@
 /** The client's side of a BuildKit session, served by gRPC's own library: files of folders (fsutil's sender), outputs (its receiver), secrets, an SSH agent, uploads, credentials. */
-import { createReadStream, createWriteStream, lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -10,6 +21,7 @@ import {
   Server,
   ServerCredentials,
   type ServerDuplexStream,
+  type ServerWritableStream,
   type ServiceClientConstructor,
   status,
   type UntypedHandleCall,
@@ -18,7 +30,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { IgnorePatterns } from '../../src/archive/ignore-patterns.ts';
 
 const protocol = join(import.meta.dirname, 'buildkit-protocol');
-const names = ['control', 'gateway', 'filesync', 'secrets', 'ssh', 'upload', 'health'].map((name) => `${name}.proto`);
+const names = ['control', 'gateway', 'filesync', 'secrets', 'ssh', 'upload', 'health', 'content'].map((name) => `${name}.proto`);
 const definitions = loadSync(names, { keepCase: true, longs: Number, defaults: true, includeDirs: [protocol] });
 export const buildKitPackages = loadPackageDefinition(definitions);
 
@@ -39,6 +51,8 @@ export interface SessionContent {
   /** Number of the exporter → the folder, or the file, that it goes to. */
   readonly outputFolders?: Readonly<Record<number, string>>;
   readonly outputFiles?: Readonly<Record<number, string>>;
+  /** Name of a store (`local:/path`, `export`) → the folder of an OCI layout. */
+  readonly stores?: Readonly<Record<string, string>>;
   /** Sent behind those of every folder: what a client that is up to something would send. */
   readonly extraEntries?: readonly { readonly path: string; readonly mode: number; readonly size: number }[];
 }
@@ -119,9 +133,54 @@ export function createSessionServer(content: SessionContent): SessionServer {
         stream.end();
       },
     });
+  if (content.stores !== undefined) add('containerd.services.content.v1.Content', contentHandlers(content.stores));
   if (content.outputFolders !== undefined || content.outputFiles !== undefined) addFileSend(server, content, methods);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return { methods, trace, serve: (connection) => injector.injectConnection(connection), close: () => server.forceShutdown() };
+}
+
+/** containerd's local store, as far as blobs of one folder go: a write is kept when its digest is right. */
+function contentHandlers(stores: Readonly<Record<string, string>>): Readonly<Record<string, UntypedHandleCall>> {
+  const pathOf = (metadata: Metadata, digest: string) =>
+    join(stores[String(metadata.get('buildkit-attachable-store-id')[0])] ?? '/nowhere', 'blobs/sha256', digest.replace('sha256:', ''));
+  return {
+    Info(call: { request: { digest: string }; metadata: Metadata }, answer: (error: object | null, value?: object) => void) {
+      const stats = lstatSync(pathOf(call.metadata, call.request.digest), { throwIfNoEntry: false });
+      if (stats === undefined) answer({ code: status.NOT_FOUND, details: `content ${call.request.digest}: not found` });
+      else answer(null, { info: { digest: call.request.digest, size: stats.size } });
+    },
+    async Read(stream: ServerWritableStream<{ digest: string }, { offset: number; data: Buffer }>) {
+      let offset = 0;
+      for await (const data of createReadStream(pathOf(stream.metadata, stream.request.digest))) {
+        stream.write({ offset, data });
+        offset += data.length;
+      }
+      stream.end();
+    },
+    Write(stream: ServerDuplexStream<{ action: number; total: number; expected: string; offset: number; data: Buffer }, object>) {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      stream.on('data', ({ action, total, expected, offset, data }) => {
+        const path = pathOf(stream.metadata, expected);
+        if (existsSync(path))
+          return stream.emit('error', { code: status.ALREADY_EXISTS, details: `content ${expected} on remote: already exists` });
+        if (offset !== size) return stream.emit('error', { code: status.OUT_OF_RANGE, details: `offset ${offset}, not ${size}` });
+        chunks.push(data);
+        size += data.length;
+        if (action === 2) {
+          const bytes = Buffer.concat(chunks);
+          const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+          if (digest !== expected || size !== total)
+            return stream.emit('error', { code: status.FAILED_PRECONDITION, details: `got ${digest}, ${size} bytes` });
+          mkdirSync(join(path, '..'), { recursive: true });
+          writeFileSync(path, bytes);
+        }
+        stream.write({ action, offset: size, total });
+        if (action === 2) stream.end();
+        return true;
+      });
+    },
+  };
 }
 
 /** One method, two kinds of messages: which one is known from the exporter's number. */

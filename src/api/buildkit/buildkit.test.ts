@@ -274,7 +274,6 @@ describe('outputs', { timeout: 5 * 60_000 }, () => {
     const build = (Type: string, Attrs = {}) => stand.build({ session: { folders: {} }, exporters: [{ Type, Attrs }] });
     await assert.rejects(build('floppy'), /exporter "floppy" could not be found/);
     await assert.rejects(build('image', { 'push-by-digest': 'true' }), /push-by-digest/);
-    await assert.rejects(build('oci', { tar: 'false' }), /tar=false/);
   });
 });
 
@@ -374,7 +373,7 @@ describe('Control', { timeout: 5 * 60_000 }, () => {
     };
     assert.equal(record.length, 1);
     assert.equal(record[0]?.platforms[0]?.OS, 'linux');
-    assert.ok(!Object.keys(record[0]?.Labels ?? {}).includes('org.mobyproject.buildkit.worker.snapshotter'));
+    assert.ok(Object.keys(record[0]?.Labels ?? {}).includes('org.mobyproject.buildkit.worker.snapshotter'));
     const info = (await connection.unary('Control.Info', {})) as { buildkitVersion: { version: string } };
     assert.match(info.buildkitVersion.version, /^v/);
   });

@@ -1,6 +1,6 @@
 /** The client of a build, reached over its session. What it does not serve, it has not: no secrets, no agent, no credentials. */
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { EngineError, invalid, notFound, notImplemented } from '../../../base/errors.ts';
+import { EngineError, invalid, notFound } from '../../../base/errors.ts';
 import type { BuildClient, ContextTransfer, GivenDockerfile } from '../../../build/build-client.ts';
 import type { BuildEvent } from '../../../build/build-event.ts';
 import type { RegistryCredentials } from '../../../images/transfers.ts';
@@ -17,6 +17,7 @@ import {
 import type { MessageType } from '../protobuf/message.ts';
 import { duplexOf, openBytes, readableOf, writableOf } from './byte-streams.ts';
 import { type DockerfilePlace, patternsOf, readDockerfile, readIgnoreFile } from './client-dockerfile.ts';
+import { type LayoutIndex, layoutWriter, openLayout } from './content-store.ts';
 import { openFolder } from './file-sync.ts';
 import { folderWriter } from './send-folder.ts';
 import type { Session, Sessions } from './session.ts';
@@ -27,6 +28,8 @@ export type ClientContext =
   | { readonly kind: 'folder'; readonly folder: string; readonly session: string | null }
   /** A tar that the client sends once: `http://buildkit-session/<id>`. */
   | { readonly kind: 'upload'; readonly host: string; readonly path: string }
+  /** An OCI layout; `store`: the client's name of the folder. */
+  | { readonly kind: 'layout'; readonly store: string; readonly digest: string }
   /** A tar that comes another way. */
   | { readonly kind: 'stream'; readonly open: (signal: AbortSignal) => Promise<Readable> };
 
@@ -37,7 +40,9 @@ export interface SessionClientOptions {
   readonly dockerfile: DockerfilePlace | null;
   readonly contexts: ReadonlyMap<string, ClientContext>;
   /** What the client makes of each output: files, or a stream of bytes. */
-  readonly outputs: readonly ('folder' | 'stream' | null)[];
+  readonly outputs: readonly ('folder' | 'stream' | 'layout' | null)[];
+  /** A cache was written to a folder of the client: its descriptor, for the client's index. */
+  readonly gotCacheManifest: (descriptor: unknown) => void;
   /** Output that waits for the client lies here. */
   readonly scratchDirectory: string;
   readonly report: (event: BuildEvent) => void;
@@ -88,6 +93,10 @@ export class SessionClient implements BuildClient {
     if (context === undefined) throw notFound(`the client has no build context ${JSON.stringify(name)}`);
     if (context.kind === 'stream') return { kind: 'tar', stream: await context.open(signal) };
     const session = await this.#session(signal, context.kind === 'folder' ? context.session : null);
+    if (context.kind === 'layout') {
+      const sync = await openLayout({ session, id: context.store }, context.digest, 'latest', signal);
+      return { kind: 'sync', sync };
+    }
     if (context.kind === 'upload') {
       if (!session.supports(methods.upload)) throw invalid('the client announced an upload of its build context and serves none');
       const call = openBytes(session, methods.upload, { urlpath: [context.path], urlhost: [context.host] }, signal);
@@ -139,10 +148,13 @@ export class SessionClient implements BuildClient {
   }
 
   async output(id: number | string, signal: AbortSignal): Promise<Writable> {
-    if (typeof id === 'string')
-      throw notImplemented('a cache in a folder of the client is not supported over a BuildKit session: use type=registry or type=inline');
-    const kind = this.#options.outputs[id] ?? null;
     const session = await this.#session(signal);
+    if (typeof id === 'string') {
+      const gotIndex = ([descriptor]: LayoutIndex) => this.#options.gotCacheManifest(descriptor);
+      return layoutWriter({ session, id }, gotIndex, signal);
+    }
+    const kind = this.#options.outputs[id] ?? null;
+    if (kind === 'layout') return layoutWriter({ session, id: 'export' }, () => {}, signal);
     if (kind === null || !session.supports(methods.send)) throw invalid(`the client takes no output ${id}: it serves no ${methods.send}`);
     const metadata = { 'buildkit-attachable-exporter-id': [String(id)] };
     if (kind === 'stream') return writableOf(openBytes(session, methods.send, metadata, signal), "cannot write the client's output");

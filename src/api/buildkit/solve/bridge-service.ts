@@ -131,8 +131,8 @@ async function imageOf(job: Job, id: string, services: BridgeServices, signal: A
     platformSplit: null,
   } as const;
   const asImage = { ...plan, request: { ...plan.request, id: `${plan.request.id}-input`, outputs: [output], cacheTo: [] } };
-  const again = await runPlan({ plan: asImage, session: job.settings.session, log: job.log }, services, signal);
+  const { outcome: again } = await runPlan({ plan: asImage, session: job.settings.session, log: job.log }, services, signal);
   if (again.imageId === null) throw invalid(`the result ${id} of build ${job.settings.ref} is no image`);
-  job.results.set(id, { plan, outcome: { ...outcome, imageId: again.imageId } });
+  job.results.set(id, { ...built, outcome: { ...outcome, imageId: again.imageId } });
   return again.imageId;
 }

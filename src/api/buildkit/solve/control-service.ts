@@ -103,8 +103,8 @@ async function answerOfFrontend(
   { frontend, frontendAttributes }: ControlSolve,
   services: SolveServices,
 ): Promise<ReadonlyMap<string, string>> {
-  const { outcome } = await runSolve(job, { frontend, options: frontendAttributes, inputs: new Map() }, services, job.signal);
-  return exporterResponse(outcome);
+  const built = await runSolve(job, { frontend, options: frontendAttributes, inputs: new Map() }, services, job.signal);
+  return exporterResponse(built);
 }
 
 /** The client steers the build itself, by calls of the gateway, and says at last what came of it. */
@@ -117,5 +117,5 @@ async function answerOfGateway(job: Job): Promise<ReadonlyMap<string, string>> {
   const returned = await Promise.race([job.returned.promise, aborted]);
   if (returned instanceof GrpcError) throw returned;
   const built = job.results.get(returned);
-  return built === undefined ? new Map() : exporterResponse(built.outcome);
+  return built === undefined ? new Map() : exporterResponse(built);
 }

@@ -9,7 +9,10 @@ export interface Entry {
   readonly attributes: Attributes;
 }
 
-const types: Readonly<Record<string, { readonly type: OutputRequest['type']; readonly takes: 'folder' | 'stream' | null }>> = {
+/** How the client takes an output: files, a stream of bytes, or blobs of a layout; null: it has no part in it. */
+export type OutputForm = 'folder' | 'stream' | 'layout' | null;
+
+const types: Readonly<Record<string, { readonly type: OutputRequest['type']; readonly takes: OutputForm }>> = {
   moby: { type: 'image', takes: null },
   image: { type: 'image', takes: null },
   oci: { type: 'oci', takes: 'stream' },
@@ -29,10 +32,6 @@ export function outputOf({ type, attributes }: Entry, index: number): OutputRequ
     if (value !== '' && !/^(0|f|false)$/i.test(value))
       throw notImplemented(`the attribute ${key} of the exporter ${type} is not supported`);
   }
-  if (known.takes === 'stream' && booleanAttribute(attributes, 'tar') === false)
-    throw notImplemented(
-      `tar=false of the exporter ${type} is not supported over a BuildKit session: unpack the archive, or use gantry build`,
-    );
   return {
     type: known.type,
     names: listAttribute(attributes, 'name').map(imageName),
@@ -40,14 +39,14 @@ export function outputOf({ type, attributes }: Entry, index: number): OutputRequ
     compression: compressionOf(attributes),
     annotations: new Map([...attributes].flatMap(([key, value]) => (key.startsWith('annotation') ? [[key, value] as const] : []))),
     clientOutput: index,
-    unpacked: false,
+    unpacked: takesOutput({ type, attributes }) === 'layout',
     platformSplit: booleanAttribute(attributes, 'platform-split'),
   };
 }
 
-/** How the client takes an output; null: it has no part in it. */
-export function takesOutput({ type }: Entry): 'folder' | 'stream' | null {
-  return types[type]?.takes ?? null;
+export function takesOutput({ type, attributes }: Entry): OutputForm {
+  const takes = types[type]?.takes ?? null;
+  return takes === 'stream' && booleanAttribute(attributes, 'tar') === false ? 'layout' : takes;
 }
 
 function imageName(text: string): string {
@@ -76,15 +75,27 @@ export function cacheExportOf(entry: Entry): CacheLocation {
   return { ...cacheLocation(entry, '--cache-to'), ignoreErrors: flagAttribute(entry.attributes, 'ignore-error') };
 }
 
-function cacheLocation({ type, attributes }: Entry, option: string): CacheLocation {
+/** A folder of the client as its own name for it: what its session calls the store. */
+function folderOf({ attributes }: Entry, key: 'src' | 'dest', option: string): string {
+  const path = attributes.get(key) ?? '';
+  if (path === '') throw invalid(`${option} type=local needs ${key}=FOLDER`);
+  return `local:${path}`;
+}
+
+/** Of imports from folders of the client: which of its blobs is the cache. */
+export function layoutsOf(imports: readonly Entry[]): ReadonlyMap<string, string> {
+  const local = imports.filter(({ type }) => type === 'local');
+  return new Map(local.map((entry) => [folderOf(entry, 'src', '--cache-from'), entry.attributes.get('digest') ?? '']));
+}
+
+function cacheLocation(entry: Entry, option: '--cache-from' | '--cache-to'): CacheLocation {
+  const { type, attributes } = entry;
   const mode = attributes.get('mode') ?? 'min';
   if (mode !== 'min' && mode !== 'max') throw invalid(`invalid mode ${JSON.stringify(mode)} of ${option}: use min or max`);
-  const common = { client: null, mode, mounts: flagAttribute(attributes, 'mounts'), ignoreErrors: false } as const;
-  if (type === 'inline') return { ...common, type, reference: null };
-  if (type !== 'registry')
-    throw notImplemented(
-      `${option} type=${type} is not supported over a BuildKit session: use type=registry or type=inline, or gantry build`,
-    );
+  const common = { mode, mounts: flagAttribute(attributes, 'mounts'), ignoreErrors: false, reference: null, client: null } as const;
+  if (type === 'inline') return { ...common, type };
+  if (type === 'local') return { ...common, type, client: folderOf(entry, option === '--cache-to' ? 'dest' : 'src', option) };
+  if (type !== 'registry') throw notImplemented(`${option} type=${type} is not supported: use type=registry, type=local or type=inline`);
   const reference = attributes.get('ref') ?? '';
   if (reference === '') throw invalid(`${option} type=registry needs ref=NAME`);
   return { ...common, type, reference: canonicalReference(withDefaultTag(parseReference(reference))) };

@@ -8,7 +8,7 @@ import type { BuildRequest, ContextLocation, RunSettings } from '../../../build/
 import { parsePlatform } from '../../../oci/platform.ts';
 import type { DockerfilePlace } from '../session/client-dockerfile.ts';
 import { type ClientContext, mainContext } from '../session/session-client.ts';
-import { cacheExportOf, cacheImportOf, type Entry, outputOf, takesOutput } from './exporters.ts';
+import { cacheExportOf, cacheImportOf, type Entry, layoutsOf, type OutputForm, outputOf, takesOutput } from './exporters.ts';
 import { type Attributes, flagAttribute, listAttribute, numberAttribute, withPrefix } from './solve-attributes.ts';
 
 export interface SolveSource {
@@ -28,7 +28,7 @@ export interface SolvePlan {
   /** Null: the Dockerfile is in the build context. */
   readonly dockerfile: DockerfilePlace | null;
   readonly contexts: ReadonlyMap<string, ClientContext>;
-  readonly outputs: readonly ('folder' | 'stream' | null)[];
+  readonly outputs: readonly OutputForm[];
 }
 
 export function planSolve(source: SolveSource): SolvePlan {
@@ -39,6 +39,8 @@ export function planSolve(source: SolveSource): SolvePlan {
   const context = mainLocation(options, contexts);
   const path = options.get('filename') || null;
   const call = callOf(options);
+  const cacheImports = unique([...source.cacheImports, ...oldCacheImports(options)]);
+  for (const [name, digest] of layoutsOf(cacheImports)) contexts.set(name, { kind: 'layout', store: name, digest });
   return {
     request: {
       id: source.ref,
@@ -54,7 +56,7 @@ export function planSolve(source: SolveSource): SolvePlan {
       run: runSettings(options),
       entitlements: new Set(source.entitlements),
       outputs: call === 'build' ? source.exporters.map(outputOf) : [],
-      cacheFrom: unique([...source.cacheImports, ...oldCacheImports(options)]).map(cacheImportOf),
+      cacheFrom: cacheImports.map(cacheImportOf),
       cacheTo: source.cacheExports.map(cacheExportOf),
       ...attestations(options),
       squash: false,
@@ -126,7 +128,8 @@ function locationOf(name: string, address: string, options: Attributes, contexts
   const [, scheme = '', rest = ''] = /^([a-z-]+):(.*)$/s.exec(address) ?? [];
   if (scheme === 'local') return clientFolder(name, rest, options, contexts);
   if (scheme === 'docker-image') return { kind: 'image', reference: rest.replace(/^\/\//, '') };
-  if (scheme === 'oci-layout' || scheme === 'input' || scheme === 'target')
+  if (scheme === 'oci-layout') return clientLayout(name, rest, contexts);
+  if (scheme === 'input' || scheme === 'target')
     throw notImplemented(
       `the build context ${JSON.stringify(address)} is not supported over a BuildKit session: use a folder, an image, git or http`,
     );
@@ -138,6 +141,15 @@ function locationOf(name: string, address: string, options: Attributes, contexts
   if (isGit(address)) return { kind: 'git', url: address };
   if (/^https?:\/\//.test(address)) return { kind: 'http', url: address };
   throw invalid(`invalid build context ${JSON.stringify(address)}`);
+}
+
+/** `oci-layout://STORE@DIGEST`: the client has found the digest itself. */
+function clientLayout(name: string, address: string, contexts: Map<string, ClientContext>): ContextLocation {
+  const [, store, digest] = /^\/\/([^@:]+)(?::[^@]*)?@(.+)$/.exec(address) ?? [];
+  if (store === undefined || digest === undefined)
+    throw invalid(`invalid build context ${JSON.stringify(`oci-layout:${address}`)}: it has no digest`);
+  contexts.set(name, { kind: 'layout', store: `oci:${store}`, digest });
+  return { kind: 'oci-layout', name, reference: `@${digest}` };
 }
 
 /** Docker's rules: what ends in `.git`, or has a scheme of git, is a repository. */
@@ -202,7 +214,9 @@ function attestations(options: Attributes): Pick<BuildRequest, 'provenance' | 's
   if (unknown !== undefined) throw invalid(`unknown attestation type ${JSON.stringify(unknown)}`);
   const settings = (name: string) =>
     new Map((asked.get(name) ?? '').split(',').map((pair) => [pair.split('=', 1)[0]?.trim() ?? '', pair.slice(pair.indexOf('=') + 1)]));
-  const wants = (name: string) => asked.has(name) && !flagAttribute(settings(name), 'disabled');
+  // `inline-only` is what clients add by themselves: nobody asked for it, and images stay single manifests.
+  const wants = (name: string) =>
+    asked.has(name) && !flagAttribute(settings(name), 'disabled') && !flagAttribute(settings(name), 'inline-only');
   return {
     provenance: !wants('provenance') ? null : settings('provenance').get('mode') === 'max' ? 'max' : 'min',
     sbom: wants('sbom'),

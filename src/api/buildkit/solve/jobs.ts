@@ -17,6 +17,8 @@ import { StatusLog } from './status-log.ts';
 export interface BuiltResult {
   readonly plan: SolvePlan;
   readonly outcome: BuildOutcome;
+  /** Descriptor of a cache that was written to a folder of the client; null: there is none. */
+  readonly cacheManifest: unknown;
 }
 
 export interface JobSettings {

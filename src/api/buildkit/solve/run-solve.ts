@@ -1,5 +1,5 @@
 /** One build for a client that has a session: from what it asks to what the builder says. */
-import type { Builder, BuildOutcome } from '../../../build/builder.ts';
+import type { Builder } from '../../../build/builder.ts';
 import type { Sessions } from '../session/session.ts';
 import { SessionClient } from '../session/session-client.ts';
 import { buildFailure } from './build-failure.ts';
@@ -29,7 +29,7 @@ export async function runSolve(job: Job, solve: FrontendSolve, services: SolveSe
     job.solves += 1;
     const id = job.solves === 1 ? settings.ref : `${settings.ref}-${job.solves}`;
     const plan = planSolve({ ...settings, ...solve, ref: id });
-    return { plan, outcome: await runPlan({ plan, session: settings.session, log }, services, signal) };
+    return { plan, ...(await runPlan({ plan, session: settings.session, log }, services, signal)) };
   } catch (error) {
     throw buildFailure(error, log, signal);
   }
@@ -41,7 +41,12 @@ export interface PlannedSolve {
   readonly log: StatusLog;
 }
 
-export function runPlan({ plan, session, log }: PlannedSolve, services: SolveServices, signal: AbortSignal): Promise<BuildOutcome> {
+export async function runPlan(
+  { plan, session, log }: PlannedSolve,
+  services: SolveServices,
+  signal: AbortSignal,
+): Promise<Pick<BuiltResult, 'outcome' | 'cacheManifest'>> {
+  let cacheManifest: unknown = null;
   const { dockerfile, contexts, outputs, request } = plan;
   const client = new SessionClient({
     sessions: services.sessions,
@@ -51,7 +56,11 @@ export function runPlan({ plan, session, log }: PlannedSolve, services: SolveSer
     outputs,
     scratchDirectory: services.scratchDirectory,
     report: (event) => log.add(event),
+    gotCacheManifest: (descriptor) => {
+      cacheManifest = descriptor;
+    },
     gotDockerfile: ({ name, text }) => log.gotFile({ name, text }),
   });
-  return services.builder.build(request, client, signal);
+  const outcome = await services.builder.build(request, client, signal);
+  return { outcome, cacheManifest };
 }

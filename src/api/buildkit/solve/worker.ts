@@ -1,6 +1,6 @@
 /**
- * What the daemon says it is and can, which decides what clients try. The label of a containerd snapshotter stays away: it would promise images of several platforms in the image store,
- * and caches in folders of the client.
+ * What the daemon says it is and can, which decides what clients try. The label of a containerd snapshotter stands for what only such daemons of Docker's can and this one can, too: images of
+ * several platforms, exports to archives, caches elsewhere, pushes while building, attestations.
  */
 
 import type { WorkerRecord } from '../messages/control.ts';
@@ -21,7 +21,10 @@ export function workerRecord(facts: WorkerFacts): Partial<MessageOf<typeof Worke
   const architectures = architecture === 'amd64' ? ['amd64', '386'] : [architecture];
   return {
     id: workerId,
-    labels: new Map(hostGateway === null ? [] : [['org.mobyproject.buildkit.worker.moby.host-gateway-ip', hostGateway]]),
+    labels: new Map([
+      ['org.mobyproject.buildkit.worker.snapshotter', 'overlayfs'],
+      ...(hostGateway === null ? [] : [['org.mobyproject.buildkit.worker.moby.host-gateway-ip', hostGateway] as const]),
+    ]),
     platforms: architectures.map((each) => ({ os: 'linux', architecture: each })),
     version: workerVersion(facts),
   };
@@ -47,4 +50,4 @@ export const frontendCapabilities = [
   'reference.output',
 ] as const;
 
-export const buildCapabilities = ['exporter.multiple'] as const;
+export const buildCapabilities = ['exporter.multiple', 'exporter.image.attestations'] as const;

@@ -53,7 +53,7 @@ async function run(
   exchange.startStream(200, 'application/json');
   const told = tell(exchange, log);
   try {
-    const outcome = await runPlan({ plan, session, log }, services, signal);
+    const { outcome } = await runPlan({ plan, session, log }, services, signal);
     log.end();
     await told;
     if (outcome.imageId !== null) exchange.writeLine({ id: 'moby.image.id', aux: { ID: outcome.imageId } });
