@@ -64,8 +64,9 @@ test('createBuilder: FROM, COPY and RUN become layers on those of the base, and 
     ],
   );
   assert.ok(outcome.imageId?.startsWith('sha256:'));
-  assert.deepEqual(vertexNames(client.events).slice(0, 5), [
+  assert.deepEqual(vertexNames(client.events).slice(0, 6), [
     '[internal] load build definition from Dockerfile',
+    '[internal] load .dockerignore',
     '[internal] load build context',
     '[internal] load metadata for docker.io/library/busybox:latest',
     `[1/3] FROM docker.io/library/busybox:latest@${client.events.flatMap((event) => (event.kind === 'vertex' ? (/@(sha256:.*)/.exec(event.vertex.name)?.[1] ?? []) : []))[0]}`,

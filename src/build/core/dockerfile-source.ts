@@ -21,7 +21,7 @@ export interface DockerfileSource {
 }
 
 export interface DockerfileOptions {
-  readonly request: Pick<BuildRequest, 'dockerfilePath'>;
+  readonly request: Pick<BuildRequest, 'dockerfilePath' | 'context'>;
   readonly client: Pick<BuildClient, 'dockerfile'>;
   readonly contexts: BuildContexts;
   readonly vertices: Vertices;
@@ -41,12 +41,21 @@ export async function readDockerfile(options: DockerfileOptions): Promise<Docker
   // A context that has to come first has a vertex of its own.
   if (given === null) await contexts.get('');
   const shown = given?.name ?? path ?? 'Dockerfile';
-  return await vertices.during(`[internal] load build definition from ${shown}`, async (vertex) => {
+  const source = await vertices.during(`[internal] load build definition from ${shown}`, async (vertex) => {
     const raw = given === null ? await fromContext(contexts, path) : { ...given, bytes: given.text };
     if (raw.bytes.length > limits.dockerfileBytes)
       throw invalid(`${raw.name} is larger than ${limits.dockerfileBytes} bytes: it is no Dockerfile`);
     vertex.status('transferring dockerfile:', raw.bytes.length, 0, true);
     return { name: raw.name, text: decoded(raw), ignoreFile: raw.ignoreFile, vertex: vertex.digest };
+  });
+  if (given !== null && request.context.kind === 'client') await tellIgnoreFile(source, vertices);
+  return source;
+}
+
+/** The client has read it already: people look for the line. */
+async function tellIgnoreFile({ ignoreFile }: DockerfileSource, vertices: Vertices): Promise<void> {
+  await vertices.during('[internal] load .dockerignore', async (vertex) => {
+    vertex.status('transferring context:', Buffer.byteLength(ignoreFile ?? ''), 0, true);
   });
 }
 
