@@ -8,7 +8,8 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '../../base/log.ts';
 import type { Builder } from '../../build/builder.ts';
 import type { Exchange } from '../exchange.ts';
-import { type GrpcMethods, serveGrpc } from './grpc/server.ts';
+import { type GrpcMethods, serveGrpc, unary } from './grpc/server.ts';
+import { HealthCheckRequest, HealthCheckResponse } from './messages/session.ts';
 import { createSessions, type SessionAnnouncement } from './session/session.ts';
 import { bridgeMethods } from './solve/bridge-service.ts';
 import { controlMethods } from './solve/control-service.ts';
@@ -37,12 +38,19 @@ export interface BuildKit {
   buildVersion2(exchange: Exchange): Promise<void>;
 }
 
+/** As `grpc.health.v1` counts. */
+const serving = 1;
+
 export function createBuildKit(options: BuildKitOptions): BuildKit {
   const { builder, logger, scratchDirectory } = options;
   const sessions = createSessions(logger);
   const uploads = createUploads();
   const services = { builder, sessions, scratchDirectory, jobs: new Jobs() };
-  const methods: GrpcMethods = new Map([...controlMethods({ ...options, ...services }), ...bridgeMethods({ ...options, ...services })]);
+  const methods: GrpcMethods = new Map([
+    ...controlMethods({ ...options, ...services }),
+    ...bridgeMethods({ ...options, ...services }),
+    ['/grpc.health.v1.Health/Check', unary(HealthCheckRequest, HealthCheckResponse, async () => ({ status: serving }))],
+  ]);
   return {
     requireNewSession: (id) => sessions.requireNew(id),
     serveSession: (connection, announced) => sessions.serve(connection, announced),
