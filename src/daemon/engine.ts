@@ -126,6 +126,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     containersRun = running + paused > 0;
     await containers.close();
   });
+  let { proxies } = options.registries.settings;
   const build = await openBuilder({
     dataRoot: dataRoot.path,
     database,
@@ -136,6 +137,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     steps: containers.steps,
     containerLayers: () => containers.layerDirectories(),
     cacheLimitBytes: options.build.cacheLimitBytes,
+    proxies: () => proxies,
     logger,
   });
   cleanup.defer(() => build.close());
@@ -185,6 +187,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     reloaded(options) {
       Object.assign(system, liveFacts(options));
       images.transfers.configure(options.registries);
+      ({ proxies } = options.registries.settings);
       registry?.reload();
       events.publish({ type: 'daemon', action: 'reload', id: dataRoot.daemonId, attributes: reloadAttributes(options, system.hostname) });
     },

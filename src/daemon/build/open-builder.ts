@@ -24,7 +24,7 @@ import { createLayerWork } from '../../build/files/create-layer-work.ts';
 import { createOutputs } from '../../build/output/create-outputs.ts';
 import { createRunWork } from '../../build/run/create-run-work.ts';
 import type { StepRunner } from '../../containers/steps/step.ts';
-import type { RegistryClient } from '../../distribution/registry-client.ts';
+import type { RegistryClient, RegistrySettings } from '../../distribution/registry-client.ts';
 import type { ImageStore } from '../../images/image-store.ts';
 import { packed } from '../../images/layer-compression.ts';
 import type { Transfers } from '../../images/transfers.ts';
@@ -49,8 +49,12 @@ export interface OpenBuilderOptions {
   readonly containerLayers: () => ReadonlySet<string>;
   /** Of the cache; null: its default. */
   readonly cacheLimitBytes: number | null;
+  /** Of contexts and sources that are fetched: those of registries. */
+  readonly proxies: () => Proxies;
   readonly logger: Logger;
 }
+
+type Proxies = RegistrySettings['proxies'];
 
 export interface OpenBuilder {
   readonly builder: Builder;
@@ -84,7 +88,7 @@ export async function openBuilder(options: OpenBuilderOptions): Promise<OpenBuil
   cleanup.defer(store.sweeper.addOwner(owner));
   const layerWork = createLayerWork({ layers, blobs: store.blobs, root: join(root, 'tmp'), logger });
   cleanup.defer(() => layerWork.close());
-  const contexts = await createContextStore({ root });
+  const contexts = await createContextStore({ root, environment: () => withProxies(process.env, options.proxies()) });
   cleanup.defer(() => contexts.close());
   const executor = createStepExecutor(options.steps);
   const runs = createRunWork({ executor, layers, layerWork, cacheMounts: cache.mounts, scratch: join(root, 'tmp') });
@@ -115,6 +119,14 @@ export async function openBuilder(options: OpenBuilderOptions): Promise<OpenBuil
     audit: () => auditBuild({ root, isBusy: () => builder.isBusy }),
     close: () => parts.disposeAsync(),
   };
+}
+
+/** As programs read them; this machine's own addresses are never asked through one. */
+function withProxies(environment: NodeJS.ProcessEnv, { http, https, noProxy }: Proxies): Readonly<Record<string, string | undefined>> {
+  const exempt = [...noProxy, 'localhost', '127.0.0.1', '::1'].join(',');
+  const names: Record<string, string | undefined> = { HTTP_PROXY: http ?? undefined, HTTPS_PROXY: https ?? undefined, NO_PROXY: exempt };
+  const small = Object.fromEntries(Object.entries(names).map(([name, value]) => [name.toLowerCase(), value]));
+  return { ...environment, ...names, ...small };
 }
 
 function isUnpacked(layers: OpenLayerStore, layer: LayerRef): boolean {
