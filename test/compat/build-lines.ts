@@ -104,6 +104,11 @@ export const buildLines: readonly CompatLine[] = [
     'FROM busybox\nRUN echo pruned >/x',
     'b c >/dev/null; docker builder prune -f | tail -1 | cut -c1-22; docker builder prune -af --keep-storage 1g | tail -1 | cut -c1-22; docker system df --format "{{.Type}}" | tail -1',
   ),
+  line(
+    'a base image behind a password',
+    'FROM scratch',
+    'export DOCKER_CONFIG=$d/config; docker tag busybox $RA/base:1; echo wonder | docker login -u alice --password-stdin $RA >/dev/null 2>&1; docker push -q $RA/base:1; docker rmi $RA/base:1; printf "FROM $RA/base:1\\nRUN echo from behind\\n" | b --no-cache - | grep "^from"; docker rmi $RA/base:1 >/dev/null; docker logout $RA >/dev/null; printf "FROM $RA/base:1\\n" | b - >/dev/null 2>&1; echo $?',
+  ),
   line('--squash', 'FROM busybox\nRUN echo 1 >/x', 'b --squash c; echo $?', {}),
   line(
     'images left',
