@@ -35,6 +35,21 @@ export function checkDockerfile(
   return { warnings: warnings.map(({ rule, message, place }) => warningOf(rule, message, place, source.vertex)), areErrors };
 }
 
+/** One front end serves all: a file that asks for another one is told so. */
+export function otherFrontEnd({ directives }: Dockerfile, source: DockerfileSource, given: string | undefined): BuildWarning | null {
+  const asked = (given ?? directives.syntax?.value ?? '').trim().split(/\s/, 1)[0] ?? '';
+  if (asked === '' || /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$/.test(asked)) return null;
+  const line = given === undefined ? (directives.syntax?.line ?? null) : null;
+  return {
+    rule: '',
+    short: `the front end ${asked} is not used: the Dockerfile is read by the one that is built in`,
+    detail: 'What docker/dockerfile understands is understood; other languages are not.',
+    url: '',
+    place: line === null ? null : { startLine: line, endLine: line },
+    vertex: source.vertex,
+  };
+}
+
 /** An image that says it is made for another machine than it is used for. */
 export function checkBaseImages(
   dockerfile: Dockerfile,
@@ -53,8 +68,10 @@ export function checkBaseImages(
     });
 }
 
+/** Those of the build itself violate nothing. */
 export function refuseViolations(warnings: readonly BuildWarning[]): void {
-  const names = [...new Set(warnings.map(({ rule }) => rule))];
+  const names = [...new Set(warnings.flatMap(({ rule }) => (rule === '' ? [] : rule)))];
+  if (names.length === 0) return;
   throw invalid(`lint violation found for rules: ${names.join(', ')}`);
 }
 

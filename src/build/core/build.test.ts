@@ -226,6 +226,11 @@ test('createBuilder: build checks are warnings, or errors before anything is don
     ["StageNameCasing: Stage name 'Web' should be lowercase (line 1)", 'One or more build-args [NOPE] were not consumed'],
   );
   assert.equal(warned.outcome.warnings[0]?.url, 'https://docs.docker.com/go/dockerfile/rule/stage-name-casing/');
+  const foreign = await build(world, '# syntax=docker/dockerfile:1\nFROM busybox\n', {
+    buildArguments: new Map([['BUILDKIT_SYNTAX', 'a/b:1']]),
+  });
+  assert.match(foreign.outcome.warnings[0]?.short ?? '', /^the front end a\/b:1 is not used/);
+  assert.deepEqual((await build(world, '# syntax=docker/dockerfile:1.7-labs\nFROM busybox\n')).outcome.warnings, []);
   const refused = await failure(world, '# check=error=true\nFROM busybox AS Web\nRUN make\n');
   assert.equal(refused.message, 'lint violation found for rules: StageNameCasing');
   assert.deepEqual(world.done, []);

@@ -40,7 +40,7 @@ import type { RunWork } from '../run/run-work.ts';
 import { treeOf, withLayer } from '../tree.ts';
 import { attestationsOf, provenanceOf } from './attestations.ts';
 import { BaseImages, type FoundImage, imageVertex } from './base-images.ts';
-import { checkBaseImages, checkDockerfile, refuseViolations } from './build-checks.ts';
+import { checkBaseImages, checkDockerfile, otherFrontEnd, refuseViolations } from './build-checks.ts';
 import { BuildContexts } from './build-contexts.ts';
 import { buildEpoch } from './build-epoch.ts';
 import { builtConfig } from './built-config.ts';
@@ -139,7 +139,7 @@ export class Build {
     for (const name of contextsInUse(dockerfile, this.#request)) this.#contexts.prefetch(name);
     const plans = await this.#plan(dockerfile, platforms);
     await this.#checkImages(dockerfile, source, plans);
-    if (areErrors && this.#vertices.warnings.length > 0) refuseViolations(this.#vertices.warnings);
+    if (areErrors) refuseViolations(this.#vertices.warnings);
     this.#announce(plans);
     const pass = this.#begin(source, verify, '');
     const solved = await this.#solve(plans, pass);
@@ -160,7 +160,8 @@ export class Build {
   #check(dockerfile: Dockerfile, source: DockerfileSource, platforms: readonly Platform[]): { readonly areErrors: boolean } {
     const [platform = this.#parts.host] = platforms;
     const checked = checkDockerfile(dockerfile, source, this.#settings(platform), this.#parts.store);
-    for (const warning of checked.warnings) this.#vertices.warn(warning);
+    const frontEnd = otherFrontEnd(dockerfile, source, this.#request.buildArguments.get('BUILDKIT_SYNTAX'));
+    for (const warning of [...(frontEnd === null ? [] : [frontEnd]), ...checked.warnings]) this.#vertices.warn(warning);
     return checked;
   }
 
