@@ -94,7 +94,7 @@ describe('classicBuild', () => {
 
   it('prints the ID alone with -q, and ends with the exit code of what failed', async () => {
     using folder = buildFolder({ Dockerfile: 'FROM scratch' });
-    await using daemon = await dockerd(folder, built);
+    await using daemon = await dockerd(folder, [{ stream: `${ID}\n` }]);
     const quiet = folder.context('-q .', { address: daemon.address });
     assert.equal(await quiet.run(startBuild), 0);
     assert.equal(quiet.stdout(), `${ID}\n`);

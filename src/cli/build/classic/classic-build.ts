@@ -42,11 +42,23 @@ export async function classicBuild(context: CommandContext, { options, prepared,
     if (typeof named === 'string') id = named;
   };
   const messages = jsonValues(response.body as AsyncIterable<Buffer>) as AsyncIterable<ProgressMessage>;
-  await showProgress(messages, isQuiet ? null : context.io.stdout, { onAux });
+  await showProgress(isQuiet ? lastLine(messages, onAux) : messages, isQuiet ? null : context.io.stdout, { onAux });
   if (id === null) return 0;
   if (isQuiet) context.print(`${id}\n`);
   writeResultFiles(options, { ...nothingKnown, configDigest: id, imageId: id }, '', context.io.cwd);
   return 0;
+}
+
+/** Asked to be quiet, dockerd sends the ID as text. */
+async function* lastLine(
+  messages: AsyncIterable<ProgressMessage>,
+  tell: (aux: { readonly ID: string }) => void,
+): AsyncGenerator<ProgressMessage> {
+  for await (const message of messages) {
+    const text = (message.stream ?? '').trim();
+    if (text !== '') tell({ ID: text });
+    yield message;
+  }
 }
 
 const nothingKnown = { digest: null, mediaType: null, sizeBytes: 0, names: [], warnings: [], answer: null, provenance: null } as const;
