@@ -354,6 +354,7 @@ test('createBuilder: --call answers from the file alone', async () => {
   assert.equal(targets?.text, 'TARGET            DESCRIPTION\nbase              where all begins\nweb\nother (default)\n');
   const check = await answer({ call: 'check' });
   assert.match(check?.text ?? '', /^Check complete, 1 warning has been found!\n\nWARNING: StageNameCasing - https:/);
+  assert.deepEqual(world.builder.history(), []);
   assert.deepEqual(world.done, []);
 });
 

@@ -37,10 +37,11 @@ export function createBuilder(options: BuilderOptions): OpenBuilder {
     const cancel = new AbortController();
     running.set(request.id, cancel);
     const one = new Build(options, shared, request, client, AbortSignal.any([signal, cancel.signal]));
-    const entry = history.begin(recordOf(request));
+    // Questions about a file are no builds.
+    const entry = request.call === 'build' ? history.begin(recordOf(request)) : null;
     const end = (status: BuildRecord['status'], error: string | null, imageId: BuildRecord['imageId']) => {
       const { steps, cached, warnings } = one.counts;
-      entry.end({ completedAt: new Date(), status, steps, cachedSteps: cached, warnings, error, imageId });
+      entry?.end({ completedAt: new Date(), status, steps, cachedSteps: cached, warnings, error, imageId });
     };
     let isDone = false;
     try {
