@@ -5,7 +5,7 @@
 import { invalid, notFound } from '../base/errors.ts';
 import type { Image } from '../images/catalogue.ts';
 import type { Platform } from '../oci/platform.ts';
-import { parseJsonText } from '../wire/decode.ts';
+import { parseJsonText } from '../wire/json-text.ts';
 import type { Exchange } from './exchange.ts';
 
 export function requirePlatform(exchange: Exchange, image: Image, reference: string): void {

@@ -1,7 +1,7 @@
 /** Reading what a client sends, with a limit, before anything is answered. */
 import type { IncomingMessage } from 'node:http';
 import { invalid } from '../base/errors.ts';
-import { parseJsonText } from '../wire/decode.ts';
+import { parseJsonText } from '../wire/json-text.ts';
 
 /** Labels and environments of real requests stay far below. */
 export const maxJsonBytes = 8 * 1024 * 1024;

@@ -13,7 +13,7 @@ import {
   INITIAL_CREDIT,
   MAXIMUM_DATA_BYTES,
 } from './build-frames.ts';
-import { parseJsonText } from './decode.ts';
+import { parseJsonText } from './json-text.ts';
 
 export interface BuildStreamsHandler {
   /** The other side asks something. Null: nobody may ask here. */

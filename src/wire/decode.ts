@@ -8,7 +8,7 @@
  */
 import Type, { type Static, type TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
-import { errorText, invalid } from '../base/errors.ts';
+import { invalid } from '../base/errors.ts';
 
 export const Int64 = Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER });
 export const StringList = Type.Array(Type.String());
@@ -29,15 +29,6 @@ export function decoderOf<S extends TSchema>(schema: S): Decode<Static<S>> {
     if (!validator.Check(value)) throw invalid(`invalid request body: ${explain(validator, value)}`);
     return value as Static<S>;
   };
-}
-
-/** `what` names the text in errors: "the request body". */
-export function parseJsonText(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw invalid(`invalid JSON in ${what}: ${errorText(cause)}`, { cause });
-  }
 }
 
 /** The part of JSON Schema that our schemas use. */

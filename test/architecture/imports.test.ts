@@ -104,6 +104,21 @@ test('packages are loaded only where they belong', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('the command line reaches no package: it would pay for it at every start', () => {
+  const graph = new Map(files.map((file) => [file, importsOf(file)]));
+  const reached = new Set<string>();
+  const visit = (file: string): void => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    for (const name of graph.get(file) ?? []) if (name.startsWith('.')) visit(normalize(join(dirname(file), name)));
+  };
+  for (const file of files.filter((name) => folderOf(name) === 'cli' && !isTest(name) && !name.includes('/testing/'))) visit(file);
+  const wrong = [...reached].flatMap((file) =>
+    (graph.get(file) ?? []).filter((name) => !name.startsWith('.') && !name.startsWith('node:')).map((name) => `${file} loads ${name}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
 test('no file cycle', () => {
   const graph = new Map(
     files.map((file) => [

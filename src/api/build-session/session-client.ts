@@ -18,7 +18,7 @@ import { EngineError, invalid, notFound } from '../../base/errors.ts';
 import type { BuildClient, ContextTransfer, GivenDockerfile } from '../../build/build-client.ts';
 import type { BuildEvent } from '../../build/build-event.ts';
 import type { BuildStreams, SessionStream } from '../../wire/build-streams.ts';
-import { parseJsonText } from '../../wire/decode.ts';
+import { parseJsonText } from '../../wire/json-text.ts';
 import { credentialsOf } from '../registry-auth.ts';
 import { eventJson } from './event-json.ts';
 import { JsonFields } from './json-fields.ts';
