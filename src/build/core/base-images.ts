@@ -68,6 +68,11 @@ export class BaseImages {
     return await Promise.all(this.#found.values());
   }
 
+  /** Nothing is on its way any more. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#found.values());
+  }
+
   async #bring(reference: string, platform: Platform, title: string): Promise<FoundImage> {
     const { vertices, pull, host } = this.#options;
     const isHost = formatPlatform(platform) === formatPlatform(host);

@@ -170,6 +170,16 @@ test('createBuilder: a Dockerfile that is wrong is told with all its places; one
   assert.match(planned.excerpt, />>> COPY/);
 });
 
+test('createBuilder: a build that fails takes its transfers with it', async () => {
+  const world = fakeBuilder(busybox);
+  const client = fakeClient('FROM nosuch\nCOPY f /\n');
+  const context: typeof client.context = (_, signal) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+  await assert.rejects(world.builder.build(fakeRequest(), { ...client, context }, never()), { code: 'not-found' });
+  assert.equal(endings(client.events)['[internal] load build context'], 'context canceled');
+  assert.equal(world.builder.isBusy, false);
+});
+
 test('createBuilder: the Dockerfile of a context, in either case; a web address that is a Dockerfile', async () => {
   const world = fakeBuilder(busybox);
   world.files.set('dockerfile', 'FROM scratch\nLABEL a=b\n');

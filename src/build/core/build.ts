@@ -83,6 +83,8 @@ export class Build {
   readonly #request: BuildRequest;
   readonly #client: BuildClient;
   readonly #signal: AbortSignal;
+  /** Pulls and transfers that nobody waits for any more end with the build. */
+  readonly #ending = new AbortController();
   readonly #vertices: Vertices;
   readonly #lease: Lease;
   readonly #contexts: BuildContexts;
@@ -102,7 +104,7 @@ export class Build {
       () => signal.aborted,
     );
     this.#lease = parts.store.leases.acquire();
-    const common = { client, vertices: this.#vertices, signal };
+    const common = { client, vertices: this.#vertices, signal: AbortSignal.any([signal, this.#ending.signal]) };
     this.#contexts = new BuildContexts({ ...common, contexts: parts.contexts, store: parts.store, request });
     this.#images = new BaseImages({ ...common, ...parts, contexts: this.#contexts, pull: request.pull, lease: this.#lease });
     this.#caches = new CacheTransfers({ ...common, ...parts, request, lease: this.#lease });
@@ -118,8 +120,9 @@ export class Build {
     } catch (thrown) {
       throw await this.#failure(thrown);
     } finally {
+      this.#ending.abort(new Error(cancelledText));
+      await Promise.all([this.#images.settle(), this.#contexts.release(), this.#caches.release()]);
       this.#vertices.closeAll();
-      await Promise.all([this.#contexts.release(), this.#caches.release()]);
       this.#lease.release();
     }
   }

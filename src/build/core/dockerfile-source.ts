@@ -1,4 +1,5 @@
 /** The Dockerfile of a build: what the client hands over, or a file of the context; read, decoded and parsed. */
+import { posix } from 'node:path';
 import { invalid, notFound } from '../../base/errors.ts';
 import { DockerfileError } from '../../dockerfile/dockerfile-error.ts';
 import { type Dockerfile, parseDockerfile } from '../../dockerfile/parse-dockerfile.ts';
@@ -40,7 +41,7 @@ export async function readDockerfile(options: DockerfileOptions): Promise<Docker
   const given = await client.dockerfile(signal);
   // A context that has to come first has a vertex of its own.
   if (given === null) await contexts.get('');
-  const shown = given?.name ?? path ?? 'Dockerfile';
+  const shown = posix.basename(given?.name ?? path ?? 'Dockerfile');
   const source = await vertices.during(`[internal] load build definition from ${shown}`, async (vertex) => {
     const raw = given === null ? await fromContext(contexts, path) : { ...given, bytes: given.text };
     if (raw.bytes.length > limits.dockerfileBytes)

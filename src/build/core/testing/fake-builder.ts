@@ -16,14 +16,13 @@ import { createLeases } from '../../../store/leases.ts';
 import type { BuildClient } from '../../build-client.ts';
 import type { BuildEvent } from '../../build-event.ts';
 import type { BuildRequest } from '../../build-request.ts';
-import type { Builder } from '../../builder.ts';
 import type { BuildCache, CacheRecord } from '../../cache/build-cache.ts';
 import { cacheKeyOf } from '../../cache/cache-key.ts';
 import type { ContextStore, HeldContext } from '../../context/context-store.ts';
 import type { LayerWork, MadeLayer } from '../../files/layer-work.ts';
 import type { ExportRequest, Outputs } from '../../output/outputs.ts';
 import { ProcessFailure, type RunWork } from '../../run/run-work.ts';
-import { createBuilder } from '../create-builder.ts';
+import { createBuilder, type OpenBuilder } from '../create-builder.ts';
 
 export const host = { os: 'linux', architecture: 'amd64' };
 
@@ -33,7 +32,7 @@ export interface FakeImage {
 }
 
 export interface FakeBuilder {
-  readonly builder: Builder;
+  readonly builder: OpenBuilder;
   /** What was done: `copy [1/2] …`, `run …`, `context`, `pull …`. */
   readonly done: string[];
   readonly exports: ExportRequest[];
