@@ -368,6 +368,21 @@ test('createBuilder: --call answers from the file alone', async () => {
   assert.deepEqual(world.done, []);
 });
 
+test('createBuilder: a step goes on for the build that still waits for it when the one that began it is cancelled', async () => {
+  const world = fakeBuilder(busybox);
+  const dockerfile = 'FROM busybox\nRUN slow\n';
+  const first = world.builder.build(fakeRequest({ id: 'first' }), fakeClient(dockerfile), never());
+  while (world.done.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const second = build(world, dockerfile);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  world.builder.cancel('first');
+  await assert.rejects(first, { message: 'context canceled' });
+  world.letGo();
+  assert.ok((await second).outcome.imageId);
+  assert.deepEqual(world.done, ['run [2/2] RUN slow']);
+  assert.ok(world.isIdle());
+});
+
 test('SEC-18 createBuilder: hostile requests and files are errors, not crashes', async () => {
   const world = fakeBuilder(busybox);
   const many = Array.from({ length: 1001 }, (_, index) => `FROM scratch AS s${index}`).join('\n');

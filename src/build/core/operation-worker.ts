@@ -8,6 +8,7 @@
  */
 import { EngineError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoints.ts';
+import type { ImageStore } from '../../images/image-store.ts';
 import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { StepExplanation } from '../build-event.ts';
@@ -50,6 +51,7 @@ export interface OperationOwner {
 }
 
 export interface OperationWorkerParts {
+  readonly store: Pick<ImageStore, 'leases'>;
   readonly cache: BuildCache;
   readonly layers: LayerWork;
   readonly runs: RunWork;
@@ -100,7 +102,9 @@ export class BuildWorker implements OperationWorker<OperationResult> {
     if (!isLayerOperation(operation) || prepared === undefined)
       throw new EngineError('system', `an operation of kind ${operation.kind} was not looked for before it was done`);
     const owner = this.#ownerOf(operation);
-    const made = await this.#make(operation, inputs, prepared, output, signal);
+    // The build that began it may give up while another one waits for it: what is made is held all the same.
+    using own = this.#parts.store.leases.acquire();
+    const made = await this.#make(operation, inputs, prepared, both(own, owner.lease), output, signal);
     failpoint('build.layer-sealed');
     const layer = await this.#keep(operation, owner, prepared.key, made);
     failpoint('build.layer-recorded');
@@ -130,8 +134,14 @@ export class BuildWorker implements OperationWorker<OperationResult> {
   }
 
   async #import(key: CacheKey, below: Tree, owner: OperationOwner, signal: AbortSignal): Promise<CacheRecord | null> {
-    const imported = await owner.imported(key, below, signal);
-    return imported === null ? null : await this.#parts.cache.add(key, imported);
+    try {
+      const imported = await owner.imported(key, below, signal);
+      return imported === null ? null : await this.#parts.cache.add(key, imported);
+    } catch (error) {
+      // Of a build that is over, and took its caches with it: the one that waits does the step.
+      if (signal.aborted) throw error;
+      return null;
+    }
   }
 
   async #select(
@@ -183,11 +193,12 @@ export class BuildWorker implements OperationWorker<OperationResult> {
     operation: LayerOperation,
     inputs: Inputs,
     { sources }: Prepared,
+    lease: Lease,
     output: OutputSink,
     signal: AbortSignal,
   ): Promise<MadeLayer> {
     const { layers, runs } = this.#parts;
-    const { client, lease, request } = this.#ownerOf(operation);
+    const { client, request } = this.#ownerOf(operation);
     const parent = parentOf(operation, inputs);
     const { epoch } = operation;
     switch (operation.kind) {
@@ -226,6 +237,22 @@ export class BuildWorker implements OperationWorker<OperationResult> {
 function placesOf(title: string, project: string): { readonly place: string; readonly position: string } {
   const [, stage = '', number = '', text = title] = /^\[(.*?)(\d+)\/\d+\] (.*)$/s.exec(title) ?? [];
   return { place: `${project} ${stage}${text}`, position: `${project} ${stage}${number}` };
+}
+
+function both(one: Lease, other: Lease): Lease {
+  const release = () => one.release();
+  return {
+    hold(blob) {
+      one.hold(blob);
+      other.hold(blob);
+    },
+    holdLayer(name) {
+      one.holdLayer(name);
+      other.holdLayer(name);
+    },
+    release,
+    [Symbol.dispose]: release,
+  };
 }
 
 export function isLayerOperation(operation: Operation): operation is LayerOperation {

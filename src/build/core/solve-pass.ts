@@ -94,7 +94,7 @@ export class SolvePass {
       (name) => `${this.#nonce} ${name}`,
       (operation) => {
         if (!isLayerOperation(operation)) return '';
-        const apart = cacheUse(operation) === 'use' ? '' : this.#nonce;
+        const apart = cacheUse(operation) === 'use' && !asksItsClient(operation) ? '' : this.#nonce;
         return operation.kind === 'run' ? `${apart} ${runEnvironment} ${entitlements}` : apart;
       },
     );
@@ -131,6 +131,12 @@ function ownerOf(options: PassOptions, records: Map<Operation, CacheRecord>): Op
     imported: (key, below, signal) => caches.find(key.digest, below, signal),
     recorded: (operation, record) => void records.set(operation, record),
   };
+}
+
+/** It needs its build's client or what that fetched: nobody else may depend on it. */
+function asksItsClient(operation: LayerOperation): boolean {
+  if (operation.kind === 'run') return operation.mounts.some(({ type }) => type === 'secret' || type === 'ssh');
+  return operation.kind === 'copy' && operation.sources.some(({ kind }) => kind === 'url' || kind === 'git');
 }
 
 /** What a RUN can see of the settings. Limits change how long it takes, addresses of hosts whom it talks to. */

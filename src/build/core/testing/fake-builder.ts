@@ -1,4 +1,4 @@
-/** A builder over fakes: layers are names, files are digests of names, RUN obeys its command (`exit N`, `print TEXT`, `wait`). For tests of what is above. */
+/** A builder over fakes: layers are names, files are digests of names, RUN obeys its command (`exit N`, `print TEXT`, `wait`, `slow`). For tests of what is above. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
@@ -40,6 +40,8 @@ export interface FakeBuilder {
   /** Path → content: part of what selecting it gives. */
   readonly files: Map<string, string>;
   readonly heldContexts: () => number;
+  /** Ends every `RUN slow`. */
+  readonly letGo: () => void;
   readonly isIdle: () => boolean;
 }
 
@@ -51,6 +53,7 @@ export function fakeBuilder(images: Readonly<Record<string, FakeImage>> = {}): F
   const { store, add } = fakeStore();
   const local = Object.entries(images).filter(([name]) => !name.startsWith('remote:'));
   for (const [name, image] of local) add(`docker.io/library/${name}`, image);
+  const slow = Promise.withResolvers<void>();
   let contextsHeld = 0;
   const transfers = {
     async pull({ reference }: { readonly reference: string }) {
@@ -71,7 +74,7 @@ export function fakeBuilder(images: Readonly<Record<string, FakeImage>> = {}): F
     transfers,
     cache: fakeCache(cached),
     layers: fakeLayers(done, files),
-    runs: fakeRuns(done),
+    runs: fakeRuns(done, slow.promise),
     contexts,
     outputs: fakeOutputs(exports),
     packages: { find: async () => [] },
@@ -81,7 +84,8 @@ export function fakeBuilder(images: Readonly<Record<string, FakeImage>> = {}): F
     version: '0.0.0',
     limit: 4,
   });
-  return { builder, done, exports, cache: cached, files, heldContexts: () => contextsHeld, isIdle: () => store.leases.idle };
+  const heldContexts = () => contextsHeld;
+  return { builder, done, exports, cache: cached, files, heldContexts, letGo: slow.resolve, isIdle: () => store.leases.idle };
 }
 
 export function fakeRequest(change: Partial<BuildRequest> = {}): BuildRequest {
@@ -240,7 +244,7 @@ function fakeLayers(done: string[], files: ReadonlyMap<string, string>): LayerWo
   };
 }
 
-function fakeRuns(done: string[]): RunWork {
+function fakeRuns(done: string[], slow: Promise<void>): RunWork {
   let count = 0;
   return {
     async run({ operation }, output, signal) {
@@ -252,6 +256,7 @@ function fakeRuns(done: string[]): RunWork {
         output('stderr', Buffer.from('it went\nwrong\n'));
         throw new ProcessFailure(`process "${operation.argv.join(' ')}" did not complete successfully: exit code: ${word}`, Number(word));
       }
+      if (command === 'slow') await slow;
       if (command === 'wait') {
         const { promise, reject } = Promise.withResolvers<never>();
         signal.addEventListener('abort', () => reject(signal.reason));
