@@ -1,5 +1,4 @@
 /** One build by the daemon's own protocol: what the command line says becomes a request and what is held ready for it, and what comes back is shown. */
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -16,15 +15,13 @@ import type {
 } from '../../client/build-types.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
-import { credentialsFor } from '../config/credentials.ts';
-import { commitTime } from './context/commit-time.ts';
 import { folder, type PreparedContexts } from './context/prepare-contexts.ts';
 import type { BuildOptions } from './options/build-options.ts';
 import type { CacheOption } from './options/cache-option.ts';
 import type { Destination } from './options/output-option.ts';
 import { readSecret } from './options/secret-option.ts';
-import { openSink } from './output/output-sink.ts';
-import { SshAgents } from './ssh-agents.ts';
+import { randomName } from './random-name.ts';
+import type { SshAgents } from './ssh-agents.ts';
 
 export type StartBuild = (api: ApiClient, request: BuildRequestBody, side: BuildSide, signal: AbortSignal) => Promise<BuildResult>;
 
@@ -44,7 +41,7 @@ export interface FinishedBuild {
 export async function runSession(context: CommandContext, parts: SessionParts, signal: AbortSignal): Promise<FinishedBuild> {
   const { options, prepared } = parts;
   const { io } = context;
-  using agents = new SshAgents(options.ssh, io);
+  using agents = await sshAgents(options, context);
   const caches = cachePlaces(options, context);
   const request = await requestOf(options, prepared, caches, io.cwd);
   const destinations = new Map<number | string, Destination>([
@@ -62,9 +59,13 @@ export async function runSession(context: CommandContext, parts: SessionParts, s
         const source = options.secrets.get(id);
         return source === undefined ? null : readSecret(source, io.env, io.cwd);
       },
-      hasSshAgent: (id) => agents.has(id),
-      connectSshAgent: (id) => agents.connect(id),
+      hasSshAgent: (id) => agents?.has(id) ?? false,
+      connectSshAgent: async (id) => {
+        if (agents === null) throw new CliError(`no SSH agent ${id}: give --ssh ${id}`);
+        return await agents.connect(id);
+      },
       credentials: async (registry) => {
+        const { credentialsFor } = await import('../config/credentials.ts');
         const credentials = await credentialsFor(context, registry);
         return Object.keys(credentials).length === 0 ? null : credentials;
       },
@@ -75,9 +76,16 @@ export async function runSession(context: CommandContext, parts: SessionParts, s
   return { id: request.id, result };
 }
 
-function openOutput(destination: Destination | undefined, id: number | string, context: CommandContext): Promise<Writable> {
+// What few builds need is loaded only for those: each of these costs a millisecond or two.
+
+async function sshAgents({ ssh }: BuildOptions, { io }: CommandContext): Promise<SshAgents | null> {
+  return ssh.size === 0 ? null : new (await import('./ssh-agents.ts')).SshAgents(ssh, io);
+}
+
+async function openOutput(destination: Destination | undefined, id: number | string, context: CommandContext): Promise<Writable> {
   if (destination === undefined) throw new CliError(`the daemon sends an output ${id} that was not asked for`);
-  return openSink(destination, { stdout: () => context.io.stdout, warn: (text) => context.printError(`WARNING: ${text}\n`) });
+  const { openSink } = await import('./output/output-sink.ts');
+  return await openSink(destination, { stdout: () => context.io.stdout, warn: (text) => context.printError(`WARNING: ${text}\n`) });
 }
 
 function resolved(destination: Destination, cwd: string): Destination {
@@ -122,7 +130,7 @@ function placeOf({ place }: CacheOption, client: string | null): CachePlace {
 
 async function requestOf(options: BuildOptions, prepared: PreparedContexts, caches: Caches, cwd: string): Promise<BuildRequestBody> {
   return {
-    id: randomBytes(16).toString('hex'),
+    id: randomName(32),
     ...options.request,
     dockerfilePath: prepared.dockerfilePath,
     context: prepared.context,
@@ -149,7 +157,7 @@ async function epochOf({ timestamp, context }: BuildOptions, place: ContextPlace
       if (place.kind === 'git') return 'context';
       if (context.kind !== 'directory')
         throw new CliError('--timestamp=git needs a directory of a repository, or the address of one, as build context');
-      return await commitTime(resolve(cwd, context.path));
+      return await (await import('./context/commit-time.ts')).commitTime(resolve(cwd, context.path));
     default:
       return timestamp.kind;
   }

@@ -1,9 +1,9 @@
 /** A build context as the one tar that the classic protocol takes; Dockerfile and ignore file are in it, wherever they came from. */
-import { randomBytes } from 'node:crypto';
 import { type WritableEntry, writeTar } from '../../../archive/tar-writer.ts';
 import type { DockerfileText, LocalFiles } from '../../../client/build-types.ts';
 import { CliError } from '../../cli-error.ts';
 import type { PreparedContexts } from '../context/prepare-contexts.ts';
+import { randomName } from '../random-name.ts';
 
 export interface ClassicContext {
   /** Null: the daemon fetches it itself. */
@@ -26,7 +26,7 @@ export function classicContext({ context, dockerfile, dockerfilePath, local }: P
   }
   if (dockerfile === null) throw new CliError('there is no Dockerfile');
   // A name that no file of the context has.
-  const name = main === undefined ? 'Dockerfile' : `.dockerfile.${randomBytes(8).toString('hex')}`;
+  const name = main === undefined ? 'Dockerfile' : `.dockerfile.${randomName(16)}`;
   return { tar: writeTar(entries(main?.files ?? null, dockerfile, name)), remote: null, dockerfile: name };
 }
 

@@ -10,7 +10,6 @@ import type { BuildOptions } from '../options/build-options.ts';
 import { type ContextArgument, isHttpAddress, type NamedContext } from '../options/context-option.ts';
 import { dockerfileOfAddress, dockerfileOfStdin, ignoreOf, readDockerfile, withIgnoreOf } from './dockerfile-source.ts';
 import { type LocalFilesOptions, localFiles } from './local-files.ts';
-import { readStdinContext } from './stdin-context.ts';
 
 export interface PreparedContexts {
   readonly context: ContextPlace;
@@ -52,6 +51,7 @@ function prepareMain(context: ContextArgument, file: string | null, io: CliIo): 
 }
 
 async function fromStdin(file: string | null, io: CliIo): Promise<Main> {
+  const { readStdinContext } = await import('./stdin-context.ts');
   const found = await readStdinContext(io.stdin);
   if (found.kind === 'tar')
     return {
