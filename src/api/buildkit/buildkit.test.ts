@@ -1,7 +1,7 @@
 /** BuildKit's protocol with gRPC's own library on the other side, and a builder made of memory behind it. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -464,6 +464,23 @@ describe('SEC-18 what is no BuildKit client', { timeout: 5 * 60_000 }, () => {
     await assert.rejects(upgrade(stand.path, '/session'), /the session has no id/);
     await using session = await openSession(stand.path, { folders: {} });
     await assert.rejects(upgrade(stand.path, '/session', { 'X-Docker-Expose-Session-Uuid': session.id }), /already exists/);
+  });
+
+  it('a client that does not wait for the answer', async () => {
+    await using stand = await stage();
+    const socket = connect(stand.path);
+    const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')]);
+    const ping = Buffer.from('0000080600000000000102030405060708', 'hex');
+    const head = 'POST /grpc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n';
+    socket.write(Buffer.concat([Buffer.from(head), preface, ping]));
+    const answered = Buffer.from('0000080601000000000102030405060708', 'hex');
+    let seen: Buffer = Buffer.alloc(0);
+    for await (const chunk of socket) {
+      seen = Buffer.concat([seen, chunk as Buffer]);
+      if (seen.includes(answered)) break;
+    }
+    assert.match(seen.toString('latin1'), /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+    assert.ok(seen.includes(answered));
   });
 
   it('garbage ends its connection, and nothing else', async () => {

@@ -29,7 +29,11 @@ export interface BridgeServices extends SolveServices {
 
 export function bridgeMethods(services: BridgeServices): GrpcMethods {
   const { jobs, worker } = services;
-  const jobOf = ({ metadata, signal }: ServerCall) => jobs.find(metadata.get('buildkit-controlapi-buildid')?.[0] ?? '', signal);
+  const jobOf = async ({ metadata, signal }: ServerCall): Promise<Job> => {
+    const [ref] = metadata.get('buildkit-controlapi-buildid') ?? [];
+    if (ref === undefined) throw invalid('the call names no build: buildkit-controlapi-buildid is missing in its metadata');
+    return await jobs.find(ref, signal);
+  };
   const methods = {
     Ping: unary(Empty, PongResponse, async (_request, call) => {
       await jobOf(call);

@@ -27,6 +27,7 @@ export class StatusLog {
   #wake = Promise.withResolvers<void>();
   #file: ShownFile | null = null;
   #failedAt: Place | null = null;
+  #firstVertex: string | null = null;
 
   get file(): ShownFile | null {
     return this.#file;
@@ -44,9 +45,16 @@ export class StatusLog {
   add(event: BuildEvent): void {
     if (this.#ended || event.kind === 'plan' || event.kind === 'explanation') return;
     if (event.kind === 'vertex' && event.vertex.error !== undefined) this.#failedAt = event.vertex.place ?? this.#failedAt;
-    this.#events.push({ ...event, reportedAt: new Date() });
+    if (event.kind === 'vertex') this.#firstVertex ??= event.vertex.digest;
+    this.#events.push({ ...this.#placed(event), reportedAt: new Date() });
     if (event.kind === 'log') this.#makeRoom(event.bytes.length);
     this.#notify();
+  }
+
+  /** Clients show warnings with the vertex that they belong to, and no others. */
+  #placed(event: StatusEvent): StatusEvent {
+    if (event.kind !== 'warning' || event.warning.vertex !== '' || this.#firstVertex === null) return event;
+    return { kind: 'warning', warning: { ...event.warning, vertex: this.#firstVertex } };
   }
 
   end(): void {
