@@ -87,14 +87,16 @@ class StartedAgent implements Disposable {
   readonly #folder: string;
   readonly #process: ChildProcess;
 
-  private constructor(folder: string, socket: string, process: ChildProcess) {
+  private constructor(folder: string, socket: string, child: ChildProcess) {
     this.#folder = folder;
     this.socket = socket;
-    this.#process = process;
+    this.#process = child;
+    // Also when this process ends in the middle of a build.
+    process.once('exit', this.#end);
   }
 
   static async start(keys: readonly string[], env: CliIo['env']): Promise<StartedAgent> {
-    const folder = mkdtempSync(join(tmpdir(), 'gantry-ssh-'));
+    const folder = mkdtempSync(join(tmpdir(), `gantry-ssh-${process.pid}-`));
     const socket = join(folder, 'agent');
     const child = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore', env: env as NodeJS.ProcessEnv });
     const agent = new StartedAgent(folder, socket, child);
@@ -113,9 +115,14 @@ class StartedAgent implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
+  readonly #end = (): void => {
     this.#process.kill();
     rmSync(this.#folder, { recursive: true, force: true });
+  };
+
+  [Symbol.dispose](): void {
+    process.off('exit', this.#end);
+    this.#end();
   }
 }
 
