@@ -8,7 +8,7 @@ const native = {
 };
 
 const F_SETPIPE_SZ = 1031;
-const WANTED_BYTES = 512 * 1024;
+const WANTED_BYTES = 1024 * 1024;
 
 /** Both ends block, are closed on exec, and are the caller's to close. */
 export function makePipe(): { readonly readEnd: number; readonly writeEnd: number } {
