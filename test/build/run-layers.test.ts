@@ -37,7 +37,7 @@ suite('RUN and its layer', { skip }, () => {
     tree = await fixture.imageTree(lease);
     cache = join(directory, 'data/build/mounts/1');
     mkdirSync(cache, { recursive: true });
-    const cacheMounts: CacheMounts = { acquire: async () => ({ directory: cache, release: async () => {} }) };
+    const cacheMounts: CacheMounts = { acquire: async () => ({ directory: cache, release: async () => {} }), pack: () => null };
     runs = createRunWork({ executor: createStepExecutor(fixture.steps), layers, layerWork, cacheMounts, scratch });
   });
 
@@ -84,6 +84,7 @@ suite('RUN and its layer', { skip }, () => {
       settings,
       entitlements: new Set<string>(),
       lease,
+      importedMount: async () => null,
     };
     const sink = (_: string, bytes: Uint8Array) => {
       output += Buffer.from(bytes).toString();

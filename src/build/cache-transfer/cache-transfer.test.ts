@@ -99,6 +99,25 @@ test('a damaged layer is a warning and a miss; so is a cache that is not there',
   assert.match(warnings[1] ?? '', /a step of the build cache damaged is not used: .*digest/);
 });
 
+test('what a cache mount held goes along, and comes back as a tree', async () => {
+  const mine = await store();
+  const { blob } = await record(mine, key('a'), 'packages');
+  const file = createWriteStream(join(folder, 'mounts.tar'));
+  await once(file, 'open');
+  const request = { records: [], mounts: [{ id: key('d'), blob }], lease: leases.acquire() };
+  await exportCache(layoutTarget(file, 'latest', 'mounts'), request, { blobs: mine, compress: gzip }, never());
+  mkdirSync(join(folder, 'mounts'));
+  execFileSync('tar', ['-xf', join(folder, 'mounts.tar'), '-C', join(folder, 'mounts')]);
+  const parts = { blobs: await store(), layers: layers as LayerStore, warn: assert.fail };
+  const imported = await importCaches([layoutSource(join(folder, 'mounts'), 'latest', 'mounts')], parts, never());
+  const tree = await imported.mount(key('d'), leases.acquire(), never());
+  assert.deepEqual(
+    tree?.layers.map(({ diffId }) => diffId),
+    [blob.digest],
+  );
+  assert.equal(await imported.mount(key('e'), leases.acquire(), never()), null);
+});
+
 test('the same records give the same cache', async () => {
   const mine = await store();
   const records = [await record(mine, key('a'), 'one'), await record(mine, key('b'), 'two')];

@@ -14,6 +14,7 @@ import type { LayerSource, LayerStore } from '../../store/layer-store.ts';
 import type { Lease } from '../../store/leases.ts';
 import type { NewCacheRecord } from '../cache/build-cache.ts';
 import type { Tree } from '../result.ts';
+import { treeOf } from '../tree.ts';
 import {
   type CacheDocument,
   type CacheDocumentRecord,
@@ -28,8 +29,8 @@ import type { CacheSource } from './cache-place.ts';
 export interface ImportedCache {
   /** The record with its layer and blob here, held by the lease; null: nobody has it. `below`: the tree that the step stands on. */
   find(key: string, below: Tree, lease: Lease, signal: AbortSignal): Promise<NewCacheRecord | null>;
-  /** The tar of a cache mount, plain; null: nobody has it. */
-  mount(id: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | null>;
+  /** What a cache mount held, as a tree that the lease holds; null: nobody has it. */
+  mount(id: string, lease: Lease, signal: AbortSignal): Promise<Tree | null>;
 }
 
 export interface ImportParts {
@@ -94,7 +95,8 @@ class Caches implements ImportedCache {
       const record = cache.records.get(key);
       if (record === undefined) continue;
       try {
-        return await this.#fetch(cache, record, below, lease, signal);
+        const { kind, description } = record;
+        return { ...(await this.#layer(cache, record, below.layers, lease, signal)), kind, description };
       } catch (error) {
         signal.throwIfAborted();
         this.#parts.warn(`a step of the build cache ${cache.source.name} is not used: ${errorText(error)}`);
@@ -103,22 +105,28 @@ class Caches implements ImportedCache {
     return null;
   }
 
-  async mount(id: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | null> {
-    for (const { source, manifest, mounts } of this.#caches) {
-      const found = mounts.find((mount) => mount.id === id);
-      const descriptor = found && manifest.layers[found.layer];
-      if (descriptor !== undefined) return decompress(await source.blob(descriptor, signal));
+  async mount(id: string, lease: Lease, signal: AbortSignal): Promise<Tree | null> {
+    for (const cache of this.#caches) {
+      const found = cache.mounts.find((mount) => mount.id === id);
+      if (found === undefined) continue;
+      try {
+        const { layer } = await this.#layer(cache, found, [], lease, signal);
+        return treeOf([layer]);
+      } catch (error) {
+        signal.throwIfAborted();
+        this.#parts.warn(`a cache mount of the build cache ${cache.source.name} is not used: ${errorText(error)}`);
+      }
     }
     return null;
   }
 
-  async #fetch(
+  async #layer(
     { source, manifest }: OpenCache,
-    { layer, diffId, kind, description }: CacheDocumentRecord,
-    below: Tree,
+    { layer, diffId }: Pick<CacheDocumentRecord, 'layer' | 'diffId'>,
+    below: Tree['layers'],
     lease: Lease,
     signal: AbortSignal,
-  ): Promise<NewCacheRecord> {
+  ): Promise<Pick<NewCacheRecord, 'layer' | 'blob'>> {
     const { blobs, layers } = this.#parts;
     const descriptor = manifest.layers[layer];
     if (descriptor === undefined) throw invalid(`it has no layer ${layer}`);
@@ -128,11 +136,11 @@ class Caches implements ImportedCache {
       const what = `layer ${descriptor.digest} of ${source.name}`;
       await blobs.write(decompress(await source.blob(descriptor, signal)), { lease, expectedDigest: blob.digest, what, signal });
     }
-    const refs = await layers.unpack(sourcesOf([...below.layers.map((each) => each.diffId), diffId]), signal);
+    const refs = await layers.unpack(sourcesOf([...below.map((each) => each.diffId), diffId]), signal);
     const top = refs.at(-1);
     if (top === undefined) throw new EngineError('system', 'unpacking gave no layer');
     lease.holdLayer(top.directory);
-    return { layer: top, blob: { ...blob, sizeBytes: blobs.sizeBytes(blob.digest) }, kind, description };
+    return { layer: top, blob: { ...blob, sizeBytes: blobs.sizeBytes(blob.digest) } };
   }
 }
 

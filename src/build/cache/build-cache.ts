@@ -4,6 +4,7 @@
  *
  *     key = digest(operation, tree below it, selected files by content, epoch)
  */
+import type { Readable } from 'node:stream';
 import type { DiffId, Digest } from '../../base/brand.ts';
 import type { LayerRef } from '../../store/layer-store.ts';
 import type { Lease } from '../../store/leases.ts';
@@ -70,15 +71,21 @@ export interface CacheRecord extends NewCacheRecord {
 export interface CacheMounts {
   /** A directory of the cache mount, its holder's until it is released. `locked` waits, `private` gives another one when it is busy. */
   acquire(request: CacheMountRequest, signal: AbortSignal): Promise<HeldCacheMount>;
+  /** Its content as a tar, for others; it is held until the tar was read or destroyed. Null: there is none, or somebody has it alone now. */
+  pack(mount: CacheMountName): Readable | null;
 }
 
-export interface CacheMountRequest {
+/** Which one it is. */
+export interface CacheMountName {
   readonly id: string;
+  /** Part of what it is: the identity of `from` and `source`; empty: none. */
+  readonly origin: string;
+}
+
+export interface CacheMountRequest extends CacheMountName {
   readonly sharing: 'shared' | 'private' | 'locked';
   /** What it starts with, when it is made: fills an empty directory; null: nothing. */
   readonly fill: ((directory: string) => Promise<void>) | null;
-  /** Part of what it is: the identity of `from` and `source`; empty: none. */
-  readonly origin: string;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;

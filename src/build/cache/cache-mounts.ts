@@ -12,13 +12,15 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { errorText, hasErrnoCode } from '../../base/errors.ts';
 import { JobThreads } from '../../base/job-threads.ts';
 import type { Logger } from '../../base/log.ts';
+import { exportStream } from '../../linux/pipe-streams.ts';
 import type { Database } from '../../store/database.ts';
 import { diskError } from '../../store/disk-error.ts';
-import type { CacheMountRequest, CacheMounts, HeldCacheMount } from './build-cache.ts';
+import type { CacheMountName, CacheMountRequest, CacheMounts, HeldCacheMount } from './build-cache.ts';
 import type { CacheMountJob } from './cache-mount-job.ts';
 import { LazyWrites } from './lazy-writes.ts';
 
@@ -98,6 +100,20 @@ export class StoredCacheMounts implements CacheMounts {
       }
       return this.#handOut(await this.#make(mount, request));
     }
+  }
+
+  pack(mount: CacheMountName): Readable | null {
+    const found = this.#takeFree(digitsOf(mount), 'shared');
+    if (found === null) return null;
+    const held = this.#handOut(found);
+    const cancel = new SharedArrayBuffer(4);
+    return exportStream(
+      (writeEnd) => this.#threads.run<void>({ kind: 'pack', path: held.directory, writeEnd }, cancel),
+      () => {
+        Atomics.store(new Int32Array(cancel), 0, 1);
+        void held.release();
+      },
+    );
   }
 
   instances(): readonly MountInstance[] {
@@ -342,11 +358,14 @@ function instanceOf(row: Row): MountInstance {
   };
 }
 
-function digitsOf({ id, origin }: CacheMountRequest): string {
+function digitsOf({ id, origin }: CacheMountName): string {
   return createHash('sha256')
     .update(JSON.stringify([id, origin]))
     .digest('hex');
 }
+
+/** What it is called by where others keep its content. */
+export const cacheMountDigest = digitsOf;
 
 function mountOf({ name }: MountInstance): string {
   return name.slice(0, name.indexOf('/'));

@@ -36,6 +36,7 @@ import { inOrder, type Operation } from '../plan/operation.ts';
 import { planBuild } from '../plan/plan-build.ts';
 import { placeOf } from '../plan/plan-problem.ts';
 import type { Tree } from '../result.ts';
+import { namedMounts } from '../run/run-cache-mounts.ts';
 import type { RunWork } from '../run/run-work.ts';
 import { treeOf, withLayer } from '../tree.ts';
 import { attestationsOf, provenanceOf } from './attestations.ts';
@@ -107,7 +108,7 @@ export class Build {
     const common = { client, vertices: this.#vertices, signal: AbortSignal.any([signal, this.#ending.signal]) };
     this.#contexts = new BuildContexts({ ...common, contexts: parts.contexts, store: parts.store, request });
     this.#images = new BaseImages({ ...common, ...parts, contexts: this.#contexts, pull: request.pull, lease: this.#lease });
-    this.#caches = new CacheTransfers({ ...common, ...parts, request, lease: this.#lease });
+    this.#caches = new CacheTransfers({ ...common, ...parts, cacheMounts: parts.cache.mounts, request, lease: this.#lease });
   }
 
   get counts(): { readonly steps: number; readonly cached: number; readonly warnings: number } {
@@ -130,7 +131,6 @@ export class Build {
   async #run(): Promise<BuildOutcome> {
     const { call, platforms: asked, verify } = this.#request;
     requireWithinLimits(this.#request);
-    this.#caches.check();
     const source = await this.#read();
     const dockerfile = parsedDockerfile(source);
     const platforms = asked.length === 0 ? [this.#parts.host] : asked;
@@ -338,7 +338,8 @@ export class Build {
 
   async #exportCache(plans: readonly BuildPlan[], pass: SolvePass): Promise<void> {
     const roots = plans.map(({ result }) => result.root);
-    await this.#caches.export(pass.recordsOf(roots.flatMap(ownSteps)), pass.recordsOf(inOrder(roots)));
+    const operations = inOrder(roots);
+    await this.#caches.export(pass.recordsOf(roots.flatMap(ownSteps)), pass.recordsOf(operations), namedMounts(operations));
   }
 
   async #export(images: readonly BuiltImage[]): Promise<Awaited<ReturnType<Outputs['export']>>> {

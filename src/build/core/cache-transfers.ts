@@ -1,16 +1,16 @@
 /** The caches that a build takes from and gives to beside the one of this daemon. Taking never fails a build: what can't be had is a warning. */
 
-import { notImplemented } from '../../base/errors.ts';
 import type { ImageStore } from '../../images/image-store.ts';
 import type { RegistryCredentials } from '../../images/transfers.ts';
 import { canonicalReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
-import type { BlobStore, ByteSource } from '../../store/blobs.ts';
+import type { ByteSource } from '../../store/blobs.ts';
 import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { BuildRequest, CacheLocation } from '../build-request.ts';
-import type { CacheRecord, NewCacheRecord } from '../cache/build-cache.ts';
+import type { CacheMountName, CacheMounts, CacheRecord, NewCacheRecord } from '../cache/build-cache.ts';
+import { cacheMountDigest } from '../cache/cache-mounts.ts';
 import { type CacheSource, type CacheTarget, layoutSource } from '../cache-transfer/cache-place.ts';
-import { exportCache } from '../cache-transfer/export-cache.ts';
+import { type ExportedMount, exportCache } from '../cache-transfer/export-cache.ts';
 import { type ImportedCache, importCaches } from '../cache-transfer/import-cache.ts';
 import { layoutTarget } from '../cache-transfer/layout-target.ts';
 import type { ContextStore, HeldContext } from '../context/context-store.ts';
@@ -25,6 +25,7 @@ export interface CacheTransfersOptions {
   readonly store: Pick<ImageStore, 'blobs' | 'layers'>;
   readonly contexts: Pick<ContextStore, 'receive'>;
   readonly registryCache: RegistryCache;
+  readonly cacheMounts: Pick<CacheMounts, 'pack'>;
   readonly compress: (plain: ByteSource) => ByteSource;
   readonly vertices: Vertices;
   readonly lease: Lease;
@@ -43,13 +44,6 @@ export class CacheTransfers {
     this.#options = options;
   }
 
-  /** Before anything is built. */
-  check(): void {
-    const { cacheTo } = this.#options.request;
-    if (cacheTo.some(({ mounts }) => mounts))
-      throw notImplemented('--cache-to cannot take the content of cache mounts along yet: leave out mounts=true');
-  }
-
   /** The record with its layer and blob here; null: nobody has it. */
   async find(key: string, below: Tree, signal: AbortSignal): Promise<NewCacheRecord | null> {
     const { request, lease } = this.#options;
@@ -58,8 +52,16 @@ export class CacheTransfers {
     return await (await this.#imported).find(key, below, lease, signal);
   }
 
+  /** What a cache mount starts with that this daemon does not have; null: nobody has it. */
+  async mount(mount: CacheMountName, signal: AbortSignal): Promise<Tree | null> {
+    const { request, lease } = this.#options;
+    if (request.cacheFrom.length === 0) return null;
+    this.#imported ??= this.#import();
+    return await (await this.#imported).mount(cacheMountDigest(mount), lease, signal);
+  }
+
   /** `own`: of the image's own steps; `all`: of every stage. */
-  async export(own: readonly CacheRecord[], all: readonly CacheRecord[]): Promise<void> {
+  async export(own: readonly CacheRecord[], all: readonly CacheRecord[], used: readonly CacheMountName[]): Promise<void> {
     const { request, vertices, store, compress, lease, signal } = this.#options;
     for (const location of request.cacheTo) {
       if (location.type === 'inline') continue;
@@ -67,8 +69,9 @@ export class CacheTransfers {
       try {
         await vertices.during(`exporting cache to ${nameOf(location)}`, async (vertex) => {
           const target = await this.#target(location);
-          const onProgress = (done: number, total: number) => vertex.status('writing layers', done, total, done === total);
-          await exportCache(target, { records, mounts: [], lease, onProgress }, { blobs: store.blobs as BlobStore, compress }, signal);
+          const onProgress = (done: number, total: number) => vertex.status(`writing layer ${done} of ${total}`, 0, 0, true);
+          const mounts = location.mounts ? await this.#packMounts(used) : [];
+          await exportCache(target, { records, mounts, lease, onProgress }, { blobs: store.blobs, compress }, signal);
         });
       } catch (error) {
         signal.throwIfAborted();
@@ -80,6 +83,22 @@ export class CacheTransfers {
 
   async release(): Promise<void> {
     await Promise.all(this.#held.map((held) => held.release()));
+  }
+
+  async #packMounts(used: readonly CacheMountName[]): Promise<readonly ExportedMount[]> {
+    const { cacheMounts, store, lease, signal } = this.#options;
+    const packed: ExportedMount[] = [];
+    for (const mount of used) {
+      const tar = cacheMounts.pack(mount);
+      if (tar === null) {
+        this.#warn(`the cache mount ${JSON.stringify(mount.id)} is not exported: another build has it alone, or it was pruned`);
+        continue;
+      }
+      const staged = await store.blobs.stage(tar, { what: `the cache mount ${JSON.stringify(mount.id)}`, signal });
+      await staged.commit(lease);
+      packed.push({ id: cacheMountDigest(mount), blob: { digest: staged.digest, sizeBytes: staged.sizeBytes } });
+    }
+    return packed;
   }
 
   async #import(): Promise<ImportedCache> {
@@ -128,6 +147,6 @@ export class CacheTransfers {
   }
 }
 
-function nameOf({ type, reference, client }: CacheLocation): string {
-  return reference ?? client ?? type;
+function nameOf({ type, reference }: CacheLocation): string {
+  return reference ?? (type === 'local' ? 'client directory' : type);
 }

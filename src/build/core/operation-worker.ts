@@ -24,7 +24,7 @@ import {
   type RunOperation,
 } from '../plan/operation.ts';
 import type { OperationResult, Tree } from '../result.ts';
-import type { RunWork } from '../run/run-work.ts';
+import type { RunRequest, RunWork } from '../run/run-work.ts';
 import type { OperationWorker, OutputSink } from '../solve/solver.ts';
 import { scratchTree, treeOf, withLayer } from '../tree.ts';
 import type { BuildContexts } from './build-contexts.ts';
@@ -46,6 +46,7 @@ export interface OperationOwner {
   explained(operation: LayerOperation, explanation: StepExplanation): void;
   /** From caches elsewhere, with its layer and blob here; null: nobody has it. */
   imported(key: CacheKey, below: Tree, signal: AbortSignal): Promise<NewCacheRecord | null>;
+  readonly importedMount: RunRequest['importedMount'];
   /** What stands for the operation in the cache from now on. */
   recorded(operation: LayerOperation, record: CacheRecord): void;
 }
@@ -198,7 +199,7 @@ export class BuildWorker implements OperationWorker<OperationResult> {
     signal: AbortSignal,
   ): Promise<MadeLayer> {
     const { layers, runs } = this.#parts;
-    const { client, request } = this.#ownerOf(operation);
+    const { client, request, importedMount } = this.#ownerOf(operation);
     const parent = parentOf(operation, inputs);
     const { epoch } = operation;
     switch (operation.kind) {
@@ -208,7 +209,7 @@ export class BuildWorker implements OperationWorker<OperationResult> {
         return await layers.copy({ operation, parent: operation.link ? scratchTree : parent, sources, epoch, lease }, signal);
       case 'run': {
         const { run: settings, entitlements } = request;
-        return await runs.run({ operation, parent, inputs, client, settings, entitlements, lease }, output, signal);
+        return await runs.run({ operation, parent, inputs, client, settings, entitlements, lease, importedMount }, output, signal);
       }
     }
   }

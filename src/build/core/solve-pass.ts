@@ -38,7 +38,7 @@ export interface PassOptions {
   readonly log: StepLog;
   /** Nothing is taken from the cache, and nothing put there. */
   readonly apart: boolean;
-  readonly caches: Pick<CacheTransfers, 'find'>;
+  readonly caches: Pick<CacheTransfers, 'find' | 'mount'>;
   readonly signal: AbortSignal;
 }
 
@@ -129,6 +129,7 @@ function ownerOf(options: PassOptions, records: Map<Operation, CacheRecord>): Op
       if (explain) log.explain(operation, explanation);
     },
     imported: (key, below, signal) => caches.find(key.digest, below, signal),
+    importedMount: (mount, signal) => caches.mount(mount, signal),
     recorded: (operation, record) => void records.set(operation, record),
   };
 }

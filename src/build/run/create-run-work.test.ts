@@ -93,6 +93,7 @@ function fixture(test: TestContext, fakes: Fakes = {}) {
       await request.fill?.(place);
       return { directory: place, release: async () => void done.push(`give back ${request.id}`) };
     },
+    pack: () => null,
   };
   const made = { layer: { diffId: 'd' } } as unknown as MadeLayer;
   const work = createRunWork({
@@ -144,6 +145,7 @@ function fixture(test: TestContext, fakes: Fakes = {}) {
           settings: { ...settings, ...fakes.settings },
           entitlements: new Set(fakes.entitlements),
           lease: {} as Lease,
+          importedMount: async () => null,
         },
         (_, bytes) => {
           output += Buffer.from(bytes).toString();

@@ -54,7 +54,7 @@ async function runOperation(
   requireEntitlements(operation, settings, entitlements);
   const why = options.executor.whyNot(operation.platform);
   if (why !== null) throw notImplemented(why);
-  const mounts = await runMounts(operation, inputs, client, options, signal);
+  const mounts = await runMounts(operation, inputs, client, { ...options, importedMount: request.importedMount }, signal);
   let workspace: Workspace | null = null;
   try {
     workspace = await options.layerWork.workspace(request.parent);

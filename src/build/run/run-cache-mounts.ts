@@ -3,10 +3,11 @@
  * each other; one that a RUN mounts twice is taken once.
  */
 import { invalid } from '../../base/errors.ts';
-import type { CacheMounts, HeldCacheMount } from '../cache/build-cache.ts';
+import type { CacheMountName, CacheMounts, HeldCacheMount } from '../cache/build-cache.ts';
 import type { Operation, RunMount } from '../plan/operation.ts';
 import type { OperationResult } from '../result.ts';
 import type { CacheFill } from './cache-fill.ts';
+import type { RunRequest } from './run-work.ts';
 
 type CacheMount = RunMount & { readonly type: 'cache' };
 
@@ -15,14 +16,29 @@ export interface HeldMounts {
   release(): Promise<void>;
 }
 
+export interface MountSources {
+  readonly cache: CacheMounts;
+  readonly fill: CacheFill;
+  /** Of one that has no `from`. */
+  readonly importedMount: RunRequest['importedMount'];
+}
+
+/** Those that start with nothing, each once. */
+export function namedMounts(operations: readonly Operation[]): readonly CacheMountName[] {
+  const mounts = operations.flatMap((operation) => (operation.kind === 'run' ? operation.mounts : []));
+  const named = mounts.flatMap((mount) =>
+    mount.type === 'cache' && mount.from === null ? [{ id: mount.id, origin: originOf(mount, new Map()) }] : [],
+  );
+  return [...new Map(named.map((mount) => [JSON.stringify(mount), mount])).values()];
+}
+
 /** Strictest first: who locks a mount has it alone, also from itself. */
 const strictness = ['locked', 'private', 'shared'] as const;
 
 export async function holdCacheMounts(
   mounts: readonly CacheMount[],
   inputs: ReadonlyMap<Operation, OperationResult>,
-  cache: CacheMounts,
-  fill: CacheFill,
+  { cache, fill, importedMount }: MountSources,
   signal: AbortSignal,
 ): Promise<HeldMounts> {
   const held = new Map<string, HeldCacheMount>();
@@ -36,15 +52,12 @@ export async function holdCacheMounts(
     for (const { mount, key } of sorted) {
       if (held.has(key)) continue;
       const { id, sharing, mode, uid, gid, from, source } = mount;
-      const result = from === null ? null : resultOf(from, inputs);
-      const request = { id, sharing, origin: originOf(mount, inputs), mode, uid, gid };
-      held.set(
-        key,
-        await cache.acquire(
-          { ...request, fill: result === null ? null : (directory) => fill.fill(result, source, directory, signal) },
-          signal,
-        ),
-      );
+      const origin = originOf(mount, inputs);
+      const start = async (directory: string) => {
+        const result = from === null ? await importedMount({ id, origin }, signal) : resultOf(from, inputs);
+        if (result !== null) await fill.fill(result, from === null ? '/' : source, directory, signal);
+      };
+      held.set(key, await cache.acquire({ id, sharing, origin, mode, uid, gid, fill: start }, signal));
     }
   } catch (error) {
     await release();

@@ -9,12 +9,14 @@ import type { CacheFill } from './cache-fill.ts';
 import { directoriesOf } from './result-directories.ts';
 import { holdCacheMounts } from './run-cache-mounts.ts';
 import { runSecrets } from './run-secrets.ts';
+import type { RunRequest } from './run-work.ts';
 import type { StepMount } from './step-executor.ts';
 
 export interface MountDependencies {
   readonly layers: Pick<LayerStore, 'mountOrder'>;
   readonly cacheMounts: CacheMounts;
   readonly fill: CacheFill;
+  readonly importedMount: RunRequest['importedMount'];
 }
 
 export interface RunMounts {
@@ -34,7 +36,7 @@ export async function runMounts(
   { mounts, scripts }: Pick<RunOperation, 'mounts' | 'scripts'>,
   inputs: ReadonlyMap<Operation, OperationResult>,
   client: BuildClient,
-  { layers, cacheMounts, fill }: MountDependencies,
+  { layers, cacheMounts, fill, importedMount }: MountDependencies,
   signal: AbortSignal,
 ): Promise<RunMounts> {
   const binds = new Map(
@@ -46,8 +48,7 @@ export async function runMounts(
   const caches = await holdCacheMounts(
     mounts.filter((mount) => mount.type === 'cache'),
     inputs,
-    cacheMounts,
-    fill,
+    { cache: cacheMounts, fill, importedMount },
     signal,
   );
   const plain = mounts.flatMap((mount): readonly StepMount[] => {

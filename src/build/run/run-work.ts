@@ -6,6 +6,7 @@ import { EngineError } from '../../base/errors.ts';
 import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { RunSettings } from '../build-request.ts';
+import type { CacheMountName } from '../cache/build-cache.ts';
 import type { MadeLayer } from '../files/layer-work.ts';
 import type { Operation, RunOperation } from '../plan/operation.ts';
 import type { OperationResult, Tree } from '../result.ts';
@@ -27,6 +28,8 @@ export interface RunRequest {
   readonly entitlements: ReadonlySet<string>;
   /** Holds the layer from before it is visible. */
   readonly lease: Lease;
+  /** What a cache mount that is not here starts with, from a cache elsewhere; null: nobody has it. */
+  importedMount(mount: CacheMountName, signal: AbortSignal): Promise<Tree | null>;
 }
 
 /** `process "/bin/sh -c exit 3" did not complete successfully: exit code: 3` */
