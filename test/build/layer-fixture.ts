@@ -81,7 +81,7 @@ export class BuildFixture {
     const empty = join(this.directory, `mount-${this.#counter++}`);
     const all = `set -e; mkdir -p "$1/m" "$1/e1" "$1/e2"; mount -t overlay none -o "lowerdir=$2\${2:+:}$1/e1:$1/e2$3,redirect_dir=off,metacopy=off,index=off" "$1/m"; cd "$1/m"; ${script}`;
     const options = ['-m', 'sh', '-c', all, 'sh', empty, lowers.join(':'), writable === '' ? '' : `,${writable}`];
-    const text = execFileSync('unshare', options, { cwd: base, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    const text = execFileSync('unshare', options, { cwd: base, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
     rmSync(empty, { recursive: true, force: true });
     return text;
   }
@@ -160,10 +160,15 @@ export function snapshot(root: string, path = '', links = new Map<bigint, string
   ];
 }
 
-const path = fc.array(fc.constantFrom('a', 'b', 'é', 'c.d'), { minLength: 1, maxLength: 3 }).map((names) => names.join('/'));
+const path = fc
+  .array(fc.constantFrom('a', 'b', 'é', 'c.d', '\u{1f600}', '\uffee'), { minLength: 1, maxLength: 3 })
+  .map((names) => names.join('/'));
 const command = fc.oneof(
   path.map((at) => `mkdir -p ${at}`),
   fc.tuple(path, fc.constantFrom('1', '22')).map(([at, text]) => `echo ${text} >${at}`),
+  // (No FIFOs: whatever reads or writes one waits.)
+  path.map((at) => `mknod ${at} c 1 3`),
+  path.map((at) => `setfattr -n user.k -v v ${at}`),
   path.map((at) => `rm -rf ${at}`),
   fc.tuple(path, path).map(([at, to]) => `mv ${at} ${to}`),
   fc.tuple(path, path).map(([at, to]) => `ln ${at} ${to}`),
@@ -177,4 +182,4 @@ export const randomScript = fc
   .map((commands) => ['true', ...commands].map((line) => `${line} 2>/dev/null || true`).join('; '));
 
 /** What a container would see of a tree, for `mounted`: content, modes, owners, links. */
-export const treeView = `find . -mindepth 1 -not -type d -printf '%P %y %m %U:%G %l ' -exec sh -c 'test -h "$1" || cat "$1"' sh {} \\; -printf '\\n'; find . -mindepth 1 -type d -printf '%P d %m\\n'`;
+export const treeView = `find . -mindepth 1 -not -type d -printf '%P %y %m %U:%G %l ' -exec sh -c 'test -f "$1" && cat "$1"; true' sh {} \\; -printf '\\n'; find . -mindepth 1 -type d -printf '%P d %m\\n'; getfattr -R -h --absolute-names -d . 2>/dev/null | tr '\\n' ' '`;

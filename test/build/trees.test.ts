@@ -14,7 +14,7 @@ import { scratchTree, withLayer } from '../../src/build/tree.ts';
 import type { LayerEntry } from '../kernel/layer-fixture.ts';
 import { BuildFixture, emptyLayer, needsRoot, never, randomScript, treeView } from './layer-fixture.ts';
 
-const runs = Number(process.env.GANTRY_TREE_RUNS ?? 6);
+const runs = Number(process.env.GANTRY_TREE_RUNS ?? 3);
 const place = { line: 1, column: 1 } as never;
 
 suite('LayerWork on trees', { skip: needsRoot }, () => {
