@@ -4,7 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -98,6 +109,14 @@ suite("BuildKit's protocol", { skip }, () => {
     const warm = await build(context, { options: { target: 'one', 'build-arg:V': 'seven', 'label:made': 'here' }, sharedKey: 'ctx:test' });
     assert.deepEqual(warm.trace.folders.at(-1)?.name, 'context');
     assert.deepEqual(warm.trace.folders.at(-1)?.wanted, []);
+  });
+
+  test('two folders of one name whose files have one size and one time are two folders', async () => {
+    const contexts = ['one', 'two'].map((text) => folder({ Dockerfile: 'FROM busybox\nCOPY x /\nRUN cat /x\n', x: text }));
+    for (const context of contexts) for (const name of ['x', 'Dockerfile']) utimesSync(join(context, name), 1_700_000_000, 1_700_000_000);
+    const said: string[] = [];
+    for (const context of contexts) said.push(output((await build(context, { sharedKey: 'app:client' })).status));
+    assert.deepEqual(said, ['one', 'two']);
   });
 
   test('secrets and an SSH agent reach the step, and only it', async () => {

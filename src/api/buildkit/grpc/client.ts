@@ -3,6 +3,7 @@
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { errorText } from '../../../base/errors.ts';
 import type { MessageType } from '../protobuf/message.ts';
 import { sendMessage, streamGone } from './call.ts';
 import { messagesOf } from './frames.ts';
@@ -89,13 +90,13 @@ class Call<Q, R> implements GrpcStream<Q, R> {
     closed.throwIfAborted();
     options.signal.throwIfAborted();
     this.#parts = parts;
-    this.#stream = session.request({
-      ':method': 'POST',
-      ':path': parts.path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      ...mutable(options.metadata ?? {}),
-    });
+    const headers = { ':method': 'POST', ':path': parts.path, 'content-type': 'application/grpc', te: 'trailers' };
+    try {
+      this.#stream = session.request({ ...headers, ...mutable(options.metadata ?? {}) });
+    } catch (cause) {
+      // It is closing, but not closed: Node takes no more requests.
+      throw new GrpcError(grpcCodes.unavailable, `the client closed its session (${errorText(cause)})`);
+    }
     this.#watch();
     this.messages = this.#read();
   }

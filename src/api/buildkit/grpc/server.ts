@@ -76,7 +76,7 @@ export function serveGrpc(connection: Duplex, methods: GrpcMethods, logger: Logg
   return new Promise((resolve) => {
     session.on(
       'stream',
-      (stream, _headers, _flags, rawHeaders) => void answer(stream, metadataOf(rawHeaders), _headers[':path'] ?? '', methods, logger),
+      (stream, headers, _flags, rawHeaders) => void answer(stream, metadataOf(rawHeaders), headers[':path'] ?? '', methods, logger),
     );
     session.on('error', (error) => {
       logger.debug({ error: errorText(error) }, 'a gRPC connection broke');
@@ -98,7 +98,9 @@ async function answer(stream: ServerHttp2Stream, metadata: Metadata, path: strin
   stream.on('error', () => {});
   stream.once('close', () => gone.abort(streamGone()));
   let ended: GrpcError | null = null;
-  stream.once('wantTrailers', () => stream.sendTrailers(statusTrailers(ended)));
+  stream.once('wantTrailers', () => {
+    if (!stream.closed && !stream.destroyed) stream.sendTrailers(statusTrailers(ended));
+  });
   const deadline = startDeadline(metadata, gone);
   try {
     const method = methods.get(path);

@@ -14,6 +14,7 @@ export function entryOf(stat: StatValue): SyncEntry | null {
     mode: permissionsOf(stat.mode),
     sizeBytes: type === 'file' ? sizeOf(stat) : 0,
     modifiedAt: timeOf(stat.modifiedAt),
+    changedAt: type === 'file' && stat.modifiedAt % nanosecondsInSecond === 0n ? never() : undefined,
     linkTarget: stat.linkName,
     deviceMajor: stat.deviceMajor,
     deviceMinor: stat.deviceMinor,
@@ -54,6 +55,17 @@ export function goModeOf(type: SyncEntry['type'], mode: number): number {
   };
   return specialBits.reduce((go, [bit, unix]) => ((mode & unix) === 0 ? go : go + bit), kinds[type] + (mode & 0o777));
 }
+
+/**
+ * Files whose time is a whole second were given it (by `tar`, by builds that want to be reproducible), so that another file of that size may have it, too, and clients give different folders one key
+ * when they have one name. BuildKit takes such files for unchanged; here they are sent again: no two of these times are equal.
+ */
+function never(): SyncEntry['modifiedAt'] {
+  neverCounter += 1n;
+  return timeOf(BigInt(Date.now()) * 1_000_000n + (neverCounter % 1_000_000n));
+}
+
+let neverCounter = 0n;
 
 function sizeOf({ sizeBytes, path }: StatValue): number {
   if (sizeBytes < 0) throw invalid(`the client sent a negative size for ${printableName(path)}`);

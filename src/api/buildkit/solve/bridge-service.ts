@@ -44,7 +44,8 @@ export function bridgeMethods(services: BridgeServices): GrpcMethods {
       };
     }),
     Solve: unary(BridgeSolveRequest, BridgeSolveResponse, async (request, call) => {
-      const job = await runningJob(await jobOf(call));
+      const job = await jobOf(call);
+      if (job.ended) throw invalid(`job ${job.settings.ref} has ended`);
       const result = await solve(job, request, call.signal, services);
       if (request.final) job.returned.resolve(result.reference?.id ?? '');
       return { oldReference: result.reference?.id ?? '', result };
@@ -61,11 +62,6 @@ export function bridgeMethods(services: BridgeServices): GrpcMethods {
     }),
   };
   return new Map(Object.entries(methods).map(([name, method]) => [`/moby.buildkit.v1.frontend.LLBBridge/${name}`, method]));
-}
-
-async function runningJob(job: Job): Promise<Job> {
-  if (job.ended) throw invalid(`job ${job.settings.ref} has ended`);
-  return job;
 }
 
 function requireResult(job: Job, id: string): void {
