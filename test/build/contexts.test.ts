@@ -30,8 +30,8 @@ import { BuildError } from '../../src/build/build-error.ts';
 import type { BuildRequest } from '../../src/build/build-request.ts';
 import type { Builder, BuildOutcome } from '../../src/build/builder.ts';
 import { type ContextIndex, readContextIndex } from '../../src/build/context/context-index.ts';
-import type { ContextStore, HeldContext } from '../../src/build/context/context-store.ts';
-import { createContextStore } from '../../src/build/context/create-context-store.ts';
+import type { HeldContext } from '../../src/build/context/context-store.ts';
+import { createContextStore, type OpenContextStore } from '../../src/build/context/create-context-store.ts';
 import { makeRepository, serveGit } from '../../src/build/context/testing/git-server.ts';
 import { localFiles } from '../../src/cli/build/context/local-files.ts';
 import { ApiClient } from '../../src/client/api-client.ts';
@@ -39,7 +39,7 @@ import { startBuild } from '../../src/client/build-session.ts';
 import type { BuildFailedError, BuildProgress, BuildRequestBody, BuildSide, LocalContext } from '../../src/client/build-types.ts';
 
 let directory = '';
-let store: ContextStore & { close(): Promise<void> };
+let store: OpenContextStore;
 let server: Server;
 let api: ApiClient;
 /** What the builder does in the running test. */

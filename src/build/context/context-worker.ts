@@ -112,7 +112,7 @@ function newestTime(index: string): number {
 }
 
 function remove(parent: string, names: readonly string[]): void {
-  const trash = join(parent, `t-trash-${process.pid}-${performance.now()}`);
+  const trash = join(parent, `r-trash-${process.pid}-${performance.now()}`);
   mkdirSync(trash, { mode: 0o700 });
   const open = (path: string) => openAt(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   const [from, to] = [open(parent), open(trash)];

@@ -19,12 +19,12 @@ import { after, before, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import type { FileSync, SyncEntry } from '../build-client.ts';
 import { readContextIndex } from './context-index.ts';
-import type { ContextStore, HeldContext } from './context-store.ts';
-import { createContextStore } from './create-context-store.ts';
+import type { HeldContext } from './context-store.ts';
+import { createContextStore, type OpenContextStore } from './create-context-store.ts';
 import { type TarFile, tarOf } from './testing/small-tar.ts';
 
 let directory = '';
-let store: ContextStore & { close(): Promise<void> };
+let store: OpenContextStore;
 const signal = new AbortController().signal;
 
 before(async () => {
@@ -65,7 +65,7 @@ test('a tar becomes files of 0:0 with an index of what they hold', async () => {
   assert.equal(index.get('src')?.mode, 0o750);
   assert.equal(await store.newestTime(context.files), 1_600_000_000);
   await context.release();
-  assert.equal(existsSync(files), false);
+  assert.equal(existsSync(files), false, 'it is gone at once, whatever the removal takes');
 });
 
 test('the digest is that of the content, whatever the compression, the order and the times', async () => {
@@ -374,6 +374,7 @@ test('a store that was killed starts with what is whole, and without the rest', 
   await first.close();
   const second = await createContextStore({ root });
   try {
+    await second.settled();
     assert.deepEqual(
       readdirSync(join(root, 'contexts')).map((name) => name.slice(0, 2)),
       ['k-'],
@@ -386,6 +387,7 @@ test('a store that was killed starts with what is whole, and without the rest', 
     assert.deepEqual([usage?.type, usage?.usageCount, usage?.sizeBytes], ['source.local', 2, 1]);
     const pruned = await second.prune({ all: false, unusedSince: null, ids: [], types: [], keepBytes: null });
     assert.equal(pruned.reclaimedBytes, 1);
+    await second.settled();
     assert.deepEqual(readdirSync(join(root, 'contexts')), []);
   } finally {
     await second.close();

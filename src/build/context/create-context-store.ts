@@ -1,6 +1,8 @@
 /** The context store: who gets which directory, and the way of the bytes into it. All work on files is done by worker threads (context-worker.ts). */
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EngineError, invalid } from '../../base/errors.ts';
+import { type Logger, silentLogger } from '../../base/log.ts';
 import { makePipe } from '../../linux/pipe.ts';
 import type { FileListTransfer } from '../build-client.ts';
 import type { ContextJob, ContextPlaces, WrittenContext } from './context-job.ts';
@@ -21,19 +23,28 @@ export interface ContextStoreOptions {
   readonly keepBytes?: number;
   /** Of the daemon: proxies (`HTTP_PROXY`, …) and PATH of git and the downloads. */
   readonly environment?: () => Readonly<Record<string, string | undefined>>;
+  readonly logger?: Logger;
 }
 
+export interface OpenContextStore extends ContextStore {
+  /** What was given up is gone from the disk. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What is still being removed then is removed at the next boot. */
+const CLOSE_MS = 3000;
 const KEEP_BYTES = 5 * 1024 ** 3;
 const LIST_BYTES = 512 * 1024 ** 2;
 
-export async function createContextStore(options: ContextStoreOptions): Promise<ContextStore & { close(): Promise<void> }> {
-  const { limits = defaultContextLimits, keepBytes = KEEP_BYTES, environment = () => process.env } = options;
+export async function createContextStore(options: ContextStoreOptions): Promise<OpenContextStore> {
+  const { limits = defaultContextLimits, keepBytes = KEEP_BYTES, environment = () => process.env, logger = silentLogger } = options;
   const threads = new ContextThreads();
   const directory = join(options.root, 'contexts');
   const remove = async (names: readonly string[]) => {
     await threads.run({ kind: 'remove', parent: directory, names });
   };
-  const kept = await KeptContexts.open({ directory, limitBytes: keepBytes, remove });
+  const kept = await KeptContexts.open({ directory, limitBytes: keepBytes, remove, logger });
   const run = <T>(job: ContextJob, signal: AbortSignal) => whileWanted(signal, (cancel) => threads.run<T>(job, cancel));
 
   /** `write` fills the directory; what it leaves behind when it fails goes. */
@@ -86,7 +97,11 @@ export async function createContextStore(options: ContextStoreOptions): Promise<
     },
     usage: async () => kept.usage(),
     prune: (request) => kept.prune(request),
-    close: () => threads.close(),
+    settled: () => kept.settled(),
+    async close() {
+      await Promise.race([kept.settled(), delay(CLOSE_MS, undefined, { ref: false })]);
+      await threads.close();
+    },
   };
 
   async function receiveList(

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readContextIndex } from './context-index.ts';
-import type { ContextStore, HttpRequest } from './context-store.ts';
-import { createContextStore } from './create-context-store.ts';
+import type { HttpRequest } from './context-store.ts';
+import { createContextStore, type OpenContextStore } from './create-context-store.ts';
 import { tarOf } from './testing/small-tar.ts';
 
 let directory = '';
-let store: ContextStore & { close(): Promise<void> };
+let store: OpenContextStore;
 const environment: Record<string, string> = {};
 const servers: Server[] = [];
 const signal = new AbortController().signal;
@@ -94,6 +94,7 @@ test('what is wrong is said, and leaves nothing', async () => {
   await assert.rejects(get(`${url}/x`, { checksum: 'md5:1' }), /invalid checksum/);
   const fine = await serve((_, response) => response.end('content'));
   await assert.rejects(get(`${fine}/x`, { checksum: digest('other') }), /digest mismatch sha256:/);
+  await store.settled();
   assert.deepEqual(readdirSync(join(directory, 'contexts')), []);
 });
 
@@ -139,5 +140,6 @@ test('a download that is cancelled ends at once', async () => {
   const fetching = get(`${url}/f`, {}, abort.signal);
   setTimeout(() => abort.abort(new Error('cancelled by the test')), 50);
   await assert.rejects(fetching, /cancelled by the test/);
+  await store.settled();
   assert.deepEqual(readdirSync(join(directory, 'contexts')), []);
 });

@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { ContextStore, GitRequest } from './context-store.ts';
-import { createContextStore } from './create-context-store.ts';
+import type { GitRequest } from './context-store.ts';
+import { createContextStore, type OpenContextStore } from './create-context-store.ts';
 import { addCommit, type GitServer, git, makeRepository, serveGit } from './testing/git-server.ts';
 
 let directory = '';
-let store: ContextStore & { close(): Promise<void> };
+let store: OpenContextStore;
 let server: GitServer;
 let first = '';
 let second = '';
@@ -67,6 +67,7 @@ test('a repository is the files of a commit, all of its time, without the direct
   assert.equal(again.digest, context.digest);
   await again.release();
   await context.release();
+  await store.settled();
   assert.deepEqual(readdirSync(join(directory, 'root/contexts')), []);
 });
 
@@ -110,6 +111,7 @@ test('SEC-20 submodules of this machine and helpers are refused before anything 
   await assert.rejects(fetchGit('hostile.git'), /only https, http, ssh and git are, not file/);
   await assert.rejects(fetchGit('helper.git'), /blanks|helpers of git/);
   assert.equal(existsSync(join(directory, 'ran')), false);
+  await store.settled();
   assert.deepEqual(readdirSync(join(directory, 'root/contexts')), []);
 });
 
@@ -159,5 +161,6 @@ test('a fetch that is cancelled ends with what git started', async () => {
   await assert.rejects(fetching, /cancelled by the test/);
   silent.close();
   silent.closeAllConnections();
+  await store.settled();
   assert.deepEqual(readdirSync(join(directory, 'root/contexts')), []);
 });

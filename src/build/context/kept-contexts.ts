@@ -1,5 +1,5 @@
 /**
- * Directories of contexts: those of one build (`t-…`), and those that stay for the next build of the same folder (`k-<digest of its key>`), the latest used within a limit.
+ * Directories of contexts: those of one build (`t-…`), those that are being removed (`r-…`), and those that stay for the next build of the same folder (`k-<digest of its key>`), the latest used within a limit.
  *
  *     k-…/record.json    when it was made and used, and in which boot of the machine: what was written is not synced, so it is trusted only until the machine's next boot
  *
@@ -8,7 +8,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasErrnoCode } from '../../base/errors.ts';
+import { errorText, hasErrnoCode } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
 import type { CachePruneOptions, CacheUsage } from '../cache/build-cache.ts';
 import type { ContextPlaces } from './context-job.ts';
 
@@ -42,12 +43,14 @@ export interface KeptContextsOptions {
   readonly limitBytes: number;
   /** Removes directories of `directory`, which were renamed to names that nothing else has. */
   remove(names: readonly string[]): Promise<void>;
+  readonly logger: Logger;
 }
 
 export class KeptContexts {
   readonly #options: KeptContextsOptions;
   readonly #boot: string;
   readonly #kept = new Map<string, Kept>();
+  readonly #removals = new Set<Promise<void>>();
   #counter = 0;
 
   private constructor(options: KeptContextsOptions, boot: string) {
@@ -66,11 +69,16 @@ export class KeptContexts {
     return contexts;
   }
 
+  /** What was given up is gone. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
   /** `sharedKey`: null for a context of one build. */
   async acquire(sharedKey: string | null): Promise<Place> {
     const name = sharedKey === null ? null : `k-${createHash('sha256').update(sharedKey).digest('hex').slice(0, 32)}`;
     const known = name === null ? undefined : this.#kept.get(name);
-    if (name === null || known?.inUse === true) return { places: await this.#make(this.#temporaryName()), kept: null };
+    if (name === null || known?.inUse === true) return { places: await this.#make(this.#newName('t')), kept: null };
     const now = new Date();
     const kept = known ?? { name, createdAt: now, lastUsedAt: now, usageCount: 0, sizeBytes: 0, inUse: true };
     kept.inUse = true;
@@ -145,23 +153,31 @@ export class KeptContexts {
     await this.#discard(going.map(({ name }) => name));
   }
 
-  /** Renamed at once, so that nobody takes them for something; removed meanwhile. */
+  /** Renamed at once, so that nobody takes them for something, and removed beside other work: many files take their time. What cannot be removed is tried again at the next boot. */
   async #discard(names: readonly string[]): Promise<void> {
     const going: string[] = [];
     for (const name of names) {
-      const temporary = name.startsWith('t-') ? name : this.#temporaryName();
+      const renamed = this.#newName('r');
       try {
-        if (temporary !== name) await rename(join(this.#options.directory, name), join(this.#options.directory, temporary));
-        going.push(temporary);
+        await rename(join(this.#options.directory, name), join(this.#options.directory, renamed));
+        going.push(renamed);
       } catch (error) {
         if (!hasErrnoCode(error, 'ENOENT')) throw error;
       }
     }
-    if (going.length > 0) await this.#options.remove(going);
+    if (going.length > 0) this.#remove(going);
   }
 
-  #temporaryName(): string {
-    return `t-${process.pid}-${Date.now().toString(36)}-${this.#counter++}`;
+  #remove(names: readonly string[]): void {
+    const removal = this.#options
+      .remove(names)
+      .catch((error: unknown) => this.#options.logger.warn({ names, error: errorText(error) }, 'build contexts cannot be removed'))
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  #newName(kind: 't' | 'r'): string {
+    return `${kind}-${process.pid}-${Date.now().toString(36)}-${this.#counter++}`;
   }
 
   async #make(name: string): Promise<ContextPlaces> {

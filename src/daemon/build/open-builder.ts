@@ -88,7 +88,7 @@ export async function openBuilder(options: OpenBuilderOptions): Promise<OpenBuil
   cleanup.defer(store.sweeper.addOwner(owner));
   const layerWork = createLayerWork({ layers, blobs: store.blobs, root: join(root, 'tmp'), logger });
   cleanup.defer(() => layerWork.close());
-  const contexts = await createContextStore({ root, environment: () => withProxies(process.env, options.proxies()) });
+  const contexts = await createContextStore({ root, environment: () => withProxies(process.env, options.proxies()), logger });
   cleanup.defer(() => contexts.close());
   const executor = createStepExecutor(options.steps);
   const runs = createRunWork({ executor, layers, layerWork, cacheMounts: cache.mounts, scratch: join(root, 'tmp') });
