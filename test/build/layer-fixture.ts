@@ -15,7 +15,7 @@ import { readAttributesOfPath } from '../../src/linux/extended-attributes.ts';
 import { chainIds } from '../../src/oci/digest.ts';
 import { type BlobStore, createBlobStore } from '../../src/store/blobs.ts';
 import { createLayerStore, type OpenLayerStore } from '../../src/store/layers.ts';
-import { createLeases, type Lease } from '../../src/store/leases.ts';
+import { createLeases, type Lease, type Leases } from '../../src/store/leases.ts';
 import { type LayerEntry, layerTar, sha256 } from '../kernel/layer-fixture.ts';
 
 export const needsRoot = process.getuid?.() === 0 ? false : 'needs root';
@@ -27,7 +27,8 @@ export class BuildFixture {
   readonly blobs: BlobStore;
   readonly layers: OpenLayerStore;
   readonly work: OpenLayerWork;
-  readonly lease: Lease = createLeases().acquire();
+  readonly leases: Leases = createLeases();
+  readonly lease: Lease = this.leases.acquire();
   /** Where tars are unpacked to be compared. */
   readonly #other: OpenLayerStore;
   #counter = 0;

@@ -1,9 +1,12 @@
 /** What a step wrote becomes a layer: written through the kernel's overlay, sealed, and compared with what the tar unpacks to. Needs root and overlay. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
+import type { ChainId } from '../../src/base/brand.ts';
+import { createLayerWork } from '../../src/build/files/create-layer-work.ts';
 import { withLayer } from '../../src/build/tree.ts';
 import { BuildFixture, emptyLayer, needsRoot, never, randomScript, treeView } from './layer-fixture.ts';
 
@@ -114,6 +117,43 @@ suite('LayerWork.seal', { skip: needsRoot }, () => {
     const parent = await fixture.tree([{ path: 'a/' }]);
     const made = await Promise.all([1, 2, 3, 4].map(() => fixture.run(parent, 'echo same >a/f')));
     assert.equal(new Set(made.map(({ layer }) => layer.directory)).size, 1);
+  });
+
+  test('OpenLayerStore.adopt: beside sweeps and unpacking of the same layers, nothing that is held goes', async () => {
+    const { layers, leases } = fixture;
+    let isOver = false;
+    const sweeping = (async () => {
+      while (!isOver) await layers.sweep(leases.heldLayers());
+    })();
+    const parent = await fixture.tree();
+    for (let round = 0; round < 8; round++) {
+      using lease = leases.acquire();
+      const scripts = ['a', 'a', 'b'].map((name) => `echo ${round % 3} >${name}`);
+      const made = await Promise.all(
+        scripts.map(async (script) => {
+          const workspace = await fixture.work.workspace(parent);
+          fixture.mounted(parent, `upperdir=${workspace.upper},workdir=${workspace.work}`, script);
+          return await fixture.work.seal(workspace, parent, 1000, lease, never);
+        }),
+      );
+      for (const { layer, blob } of made) {
+        const [unpacked] = await layers.unpack([{ blob: blob.digest, diffId: layer.diffId, chainId: layer.diffId as string as ChainId }]);
+        assert.deepEqual(unpacked, layer);
+        assert.equal(layers.mountOrder([layer]).lowers.length, 1);
+      }
+    }
+    isOver = true;
+    await sweeping;
+  });
+
+  test('what a killed daemon left is removed at the next start', async () => {
+    const root = join(fixture.directory, 'killed');
+    mkdirSync(join(root, 'layer-1-2-3/upper/deep'), { recursive: true });
+    mkdirSync(join(root, 'somebody'), { recursive: true });
+    const work = createLayerWork({ layers: fixture.layers, blobs: fixture.blobs, root });
+    while (readdirSync(root).some((name) => name.startsWith('layer-'))) await delay(5);
+    assert.deepEqual(readdirSync(root).sort(), ['empty', 'somebody']);
+    await work.close();
   });
 
   test('random steps on each other: what is seen stays as it was, and the tars unpack to the layers', async () => {
