@@ -8,6 +8,9 @@ import type { TarEntry } from '../../src/archive/tar-entry.ts';
 import { readTar } from '../../src/archive/tar-stream.ts';
 import { type NewTarEntry, type WritableEntry, writeTar } from '../../src/archive/tar-writer.ts';
 
+/** Without a byte of an answer. */
+const hangMs = 120_000;
+
 /** A text is a file of mode 0644. */
 export type ContextFiles = Readonly<Record<string, string | Uint8Array | ContextEntry>>;
 
@@ -193,9 +196,10 @@ function removeAll(tree: Map<string, ImageFile>, path: string): void {
 function ask(host: string, method: string, path: string, body?: Uint8Array): Promise<{ readonly status: number; readonly body: Buffer }> {
   return new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { 'Content-Type': 'application/x-tar', 'Content-Length': body.length };
-    const asked = request({ socketPath: host.replace('unix://', ''), method, path, headers, agent: false }, (response) => {
+    const asked = request({ socketPath: host.replace('unix://', ''), method, path, headers, agent: false, timeout: hangMs }, (response) => {
       buffer(response).then((bytes) => resolve({ status: response.statusCode ?? 0, body: bytes }), reject);
     });
+    asked.on('timeout', () => asked.destroy(new Error(`${method} ${path}: nothing came for ${hangMs} ms`)));
     asked.on('error', reject);
     asked.end(body);
   });

@@ -112,6 +112,7 @@ function command(draw: Draw): string {
       return `env | grep ^[ABC]= | sort > /env; pwd > /pwd`;
     default:
       // A device that COPY takes becomes an empty file by the peer's BuildKit: nobody copies this one.
-      return `mkfifo ${part()}; mknod /null c 1 3`;
+      // Nobody writes to a fifo: that would wait for a reader.
+      return `mkfifo ${place()}.fifo; mknod /null c 1 3`;
   }
 }
