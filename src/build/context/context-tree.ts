@@ -38,7 +38,7 @@ export interface ContextLimits {
   readonly entries: number;
 }
 
-export const defaultContextLimits: ContextLimits = { bytes: 128 * 1024 ** 3, entries: 2_000_000 };
+export const defaultContextLimits: ContextLimits = { bytes: 128 * 1024 ** 3, entries: 1_000_000 };
 
 export const contextNameBytes = 3840;
 

@@ -35,7 +35,7 @@ export interface OpenContextStore extends ContextStore {
 /** What is still being removed then is removed at the next boot. */
 const CLOSE_MS = 3000;
 const KEEP_BYTES = 5 * 1024 ** 3;
-const LIST_BYTES = 512 * 1024 ** 2;
+const LIST_BYTES = 256 * 1024 ** 2;
 
 export async function createContextStore(options: ContextStoreOptions): Promise<OpenContextStore> {
   const { limits = defaultContextLimits, keepBytes = KEEP_BYTES, environment = () => process.env, logger = silentLogger } = options;
