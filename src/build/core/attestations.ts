@@ -12,7 +12,7 @@ import { inOrder, type Operation } from '../plan/operation.ts';
 import type { FoundImage } from './base-images.ts';
 import type { ContextSource } from './build-contexts.ts';
 import type { DockerfileSource } from './dockerfile-source.ts';
-import { isLayerOperation } from './operation-worker.ts';
+import { isLayerOperation } from './operation-work.ts';
 import type { StepLog } from './step-log.ts';
 
 export interface AttestationParts {

@@ -51,7 +51,7 @@ import { contextsInUse } from './contexts-in-use.ts';
 import { type DockerfileSource, parsedDockerfile, readDockerfile } from './dockerfile-source.ts';
 import { failedState } from './failed-state.ts';
 import { limits, requireWithinLimits } from './limits.ts';
-import { isLayerOperation } from './operation-worker.ts';
+import { isLayerOperation } from './operation-work.ts';
 import { differingStep, type SharedWork, SolvePass } from './solve-pass.ts';
 import { StepLog } from './step-log.ts';
 import { differingAnswer, sameAnswer } from './verify-answer.ts';

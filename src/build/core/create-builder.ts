@@ -8,7 +8,7 @@ import type { OperationResult } from '../result.ts';
 import { Solver } from '../solve/solver.ts';
 import { Build, type BuilderParts } from './build.ts';
 import { type BuildHistory, memoryHistory } from './build-history.ts';
-import { BuildWorker } from './operation-worker.ts';
+import { BuildWorker } from './operation-work.ts';
 
 export interface BuilderOptions extends BuilderParts {
   /** Steps at once, over all builds. */

@@ -7,7 +7,7 @@ import type { BuiltImage } from '../output/outputs.ts';
 import type { BaseImage } from '../plan/build-plan.ts';
 import type { Tree } from '../result.ts';
 import { rfc3339 } from './built-config.ts';
-import type { LayerOperation } from './operation-worker.ts';
+import type { LayerOperation } from './operation-work.ts';
 
 export function failedState(
   operation: LayerOperation,

@@ -18,7 +18,7 @@ import type { Solver } from '../solve/solver.ts';
 import type { BuildContexts } from './build-contexts.ts';
 import type { CacheTransfers } from './cache-transfers.ts';
 import { firstDifference } from './first-difference.ts';
-import { type BuildWorker, isLayerOperation, type LayerOperation, type OperationOwner } from './operation-worker.ts';
+import { type BuildWorker, isLayerOperation, type LayerOperation, type OperationOwner } from './operation-work.ts';
 import type { StepLog } from './step-log.ts';
 import type { DifferingStep } from './verify-answer.ts';
 

@@ -7,7 +7,7 @@ import type { OperationResult } from '../result.ts';
 import type { SolveEvent } from '../solve/solver.ts';
 import { imageVertex } from './base-images.ts';
 import { LastLines } from './last-lines.ts';
-import { isLayerOperation, type LayerOperation } from './operation-worker.ts';
+import { isLayerOperation, type LayerOperation } from './operation-work.ts';
 import { type Vertices, vertexDigest } from './vertices.ts';
 
 export interface StepFailure {
