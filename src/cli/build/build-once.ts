@@ -43,17 +43,25 @@ export async function buildOnce(context: CommandContext, run: BuildRun): Promise
     return { exitCode: conclude(context, run, finished, model), result: finished.result, model };
   } catch (error) {
     display.end();
-    if (interruption.happened) {
-      context.printError('ERROR: failed to solve: context canceled\n');
-      throw new ExitWithCode(interruption.exitCode);
-    }
-    if (isOtherDaemon(error)) {
-      const { classicBuild } = await import('./classic/classic-build.ts');
-      return { exitCode: await classicBuild(context, run), result: null, model };
-    }
-    return { exitCode: await fail(context, run, error, model), result: null, model };
+    if (interruption.happened) throw canceled(context, interruption);
+    const exitCode = isOtherDaemon(error) ? await buildElsewhere(context, run) : await fail(context, run, error, model);
+    return { exitCode, result: null, model };
   } finally {
     if (options.explain) context.print(explanationsText(model.steps));
+  }
+}
+
+function canceled(context: CommandContext, { exitCode }: Interruption): ExitWithCode {
+  context.printError('ERROR: failed to solve: context canceled\n');
+  return new ExitWithCode(exitCode);
+}
+
+async function buildElsewhere(context: CommandContext, run: BuildRun): Promise<number> {
+  const { classicBuild } = await import('./classic/classic-build.ts');
+  try {
+    return await classicBuild(context, run, run.interruption.signal);
+  } catch (error) {
+    throw run.interruption.happened ? canceled(context, run.interruption) : error;
   }
 }
 

@@ -26,7 +26,11 @@ interface ClassicRun {
   readonly progress: string;
 }
 
-export async function classicBuild(context: CommandContext, { options, prepared, progress }: ClassicRun): Promise<number> {
+export async function classicBuild(
+  context: CommandContext,
+  { options, prepared, progress }: ClassicRun,
+  signal: AbortSignal,
+): Promise<number> {
   refuseUnknown(context);
   const sent = classicContext(prepared);
   const isQuiet = progress === 'quiet';
@@ -35,12 +39,14 @@ export async function classicBuild(context: CommandContext, { options, prepared,
     query: queryOf(options, sent, context, isQuiet),
     headers: { 'Content-Type': 'application/x-tar', 'X-Registry-Config': await registryConfig(context) },
     ...(sent.tar === null ? {} : { body: sent.tar }),
+    signal,
   });
   let id: string | null = null;
   const onAux = (aux: unknown): void => {
     const named = (aux as { readonly ID?: unknown } | null)?.ID;
     if (typeof named === 'string') id = named;
   };
+  signal.addEventListener('abort', () => response.body.destroy(new Error('context canceled')), { once: true });
   const messages = jsonValues(response.body as AsyncIterable<Buffer>) as AsyncIterable<ProgressMessage>;
   await showProgress(isQuiet ? lastLine(messages, onAux) : messages, isQuiet ? null : context.io.stdout, { onAux });
   if (id === null) return 0;
