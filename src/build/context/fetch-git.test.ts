@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -163,4 +163,35 @@ test('a fetch that is cancelled ends with what git started', async () => {
   silent.closeAllConnections();
   await store.settled();
   assert.deepEqual(readdirSync(join(directory, 'root/contexts')), []);
+});
+
+test('a machine without git is told what to do', async () => {
+  const bare = await createContextStore({ root: join(directory, 'bare'), environment: () => ({ PATH: '/nonexistent' }) });
+  try {
+    const request = { keepGitDirectory: false, checksum: null, secret: async () => null, connectSshAgent: null };
+    await assert.rejects(bare.git({ ...request, url: `${server.url}/main.git` }, signal), {
+      code: 'unavailable',
+      message: 'git is not installed on the machine of the daemon: install it (apt-get install git)',
+    });
+  } finally {
+    await bare.close();
+  }
+});
+
+test('git sees neither the configuration nor the hooks of the machine', async () => {
+  const home = join(directory, 'home');
+  mkdirSync(join(home, 'hooks'), { recursive: true });
+  writeFileSync(
+    join(home, '.gitconfig'),
+    `[core]\n\thooksPath = ${home}/hooks\n[url "http://127.0.0.1:1/"]\n\tinsteadOf = ${server.url}/\n`,
+  );
+  writeFileSync(join(home, 'hooks/post-checkout'), `#!/bin/sh\ntouch ${directory}/hook-ran\n`, { mode: 0o755 });
+  const { HOME } = process.env;
+  process.env.HOME = home;
+  try {
+    await (await fetchGit('main.git')).release();
+  } finally {
+    process.env.HOME = HOME;
+  }
+  assert.equal(existsSync(join(directory, 'hook-ran')), false);
 });
