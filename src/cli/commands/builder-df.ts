@@ -8,6 +8,7 @@ import { formatRows } from '../format/row-format.ts';
 import { humanSize } from '../format/size-text.ts';
 import { alignColumns } from '../format/tab-writer.ts';
 import { collectFilters } from '../parse/filter-option.ts';
+import { tameText } from '../progress/visible-text.ts';
 import { Struct } from '../template/go-value.ts';
 
 const headers = {
@@ -50,7 +51,7 @@ function row(record: BuildCacheRecord): Struct {
     '*formatter.buildCacheContext',
     {
       CreatedAt: since(record.CreatedAt),
-      Description: ellipsis(record.Description ?? '', DESCRIPTION_WIDTH),
+      Description: ellipsis(tameText(record.Description ?? ''), DESCRIPTION_WIDTH),
       ID: record.ID,
       InUse: String(record.InUse),
       LastUsedAt: since(record.LastUsedAt ?? record.CreatedAt),
@@ -82,7 +83,7 @@ function verboseText(record: BuildCacheRecord): string {
     ['Reclaimable', String(isReclaimable(record))],
     ['Shared', String(record.Shared)],
     ['Size', humanSize(record.Size)],
-    ['Description', record.Description ?? ''],
+    ['Description', tameText(record.Description ?? '')],
     ['Usage count', String(record.UsageCount ?? 0)],
     ['Last used', time(record.LastUsedAt)],
     ['Type', record.Type],

@@ -7,7 +7,7 @@ import { ago, rfc3339 } from '../format/duration-text.ts';
 import { formatRows } from '../format/row-format.ts';
 import { alignColumns } from '../format/tab-writer.ts';
 import { showObjects } from '../inspect/show-objects.ts';
-import { tameText } from '../progress/visible-text.ts';
+import { tameLines, tameText } from '../progress/visible-text.ts';
 import { Struct } from '../template/go-value.ts';
 
 const headers = {
@@ -101,5 +101,5 @@ function prettyText(record: BuildRecordAnswer): string {
     ['Image', record.ImageID ?? ''],
   ];
   const table = lines.flatMap(([name, value]) => (value === '' ? [] : [`${name}:\t${value}\n`])).join('');
-  return alignColumns(table) + (record.Error === null ? '' : `Error:\n${record.Error.replace(/^/gm, '  ')}\n`);
+  return alignColumns(table) + (record.Error === null ? '' : `Error:\n${tameLines(record.Error).replace(/^/gm, '  ')}\n`);
 }

@@ -41,6 +41,11 @@ export function tameText(text: string): string {
     .replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '');
 }
 
+/** The same for text of several lines. */
+export function tameLines(text: string): string {
+  return text.split('\n').map(tameText).join('\n');
+}
+
 function isPlain(text: string): boolean {
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);

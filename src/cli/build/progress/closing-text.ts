@@ -1,6 +1,6 @@
 /** What is said below the display when a build is over: why it failed, warnings, and with `--explain` why each step was run. */
 import type { BuildWarningText, FailedBuild } from '../../../client/build-types.ts';
-import { tameText } from '../../progress/visible-text.ts';
+import { tameLines, tameText } from '../../progress/visible-text.ts';
 import type { Step } from './build-model.ts';
 
 /**
@@ -14,8 +14,8 @@ import type { Step } from './build-model.ts';
  */
 export function failureText({ message, step, lastLines, excerpt }: FailedBuild): string {
   const output = step === null ? '' : `------\n > ${tameText(step)}:\n${lastLines.map((line) => `${line}\n`).join('')}------\n`;
-  const source = excerpt === '' ? '' : `${excerpt.replace(/\n+$/, '')}\n`;
-  return `${output}${source}ERROR: failed to solve: ${message}\n`;
+  const source = excerpt === '' ? '' : `${tameLines(excerpt.replace(/\n+$/, ''))}\n`;
+  return `${output}${source}ERROR: failed to solve: ${tameLines(message)}\n`;
 }
 
 /** Empty: there are none. */
