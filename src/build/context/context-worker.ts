@@ -1,14 +1,14 @@
 /** Entry of a worker thread of build contexts; `context-job.ts` has the jobs. One at a time. */
-import { closeSync, lstatSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, openSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type JobControl, serveJobs } from '../../base/job-thread.ts';
 import { AT_FDCWD, closeDescriptor, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../../linux/file-calls.ts';
 import { removeTree } from '../../linux/remove-tree.ts';
-import { readContextIndex, writeContextIndex } from './context-index.ts';
+import { type ContextIndex, digestOfContext, readContextIndex, writeContextIndex } from './context-index.ts';
 import type { ContextJob, ContextPlaces, WrittenContext } from './context-job.ts';
 import { ContextTree } from './context-tree.ts';
 import { indexFiles } from './index-files.ts';
-import { adjust, fill, readList, takeIndex, tellWanted } from './sync-context.ts';
+import { adjust, fill, indexIn, isUnchanged, readList, tellWanted } from './sync-context.ts';
 import { isArchive, unpackContext } from './unpack-context.ts';
 import { withhold } from './withhold.ts';
 
@@ -59,7 +59,13 @@ async function sync(job: Extract<ContextJob, { kind: 'sync' }>, checkpoint: () =
   let told = false;
   try {
     const plan = readList(job.list, limits.entries);
-    const old = takeIndex(places.index);
+    const old = indexIn(places.index);
+    if (isUnchanged(plan, old)) {
+      told = true;
+      tellWanted(job.writeEnd, []);
+      return whole(old);
+    }
+    rmSync(places.index, { force: true });
     return await within(places, (root, trash) =>
       written(places, new ContextTree(root, trash, limits, old), (tree) => {
         const wanted = adjust(tree, plan, old, checkpoint);
@@ -72,6 +78,11 @@ async function sync(job: Extract<ContextJob, { kind: 'sync' }>, checkpoint: () =
     if (!told) closeDescriptor(job.writeEnd);
     closeDescriptor(job.readEnd);
   }
+}
+
+function whole(index: ContextIndex): WrittenContext {
+  const sizeBytes = index.values().reduce((sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0), 0);
+  return { digest: digestOfContext([...index.values()]), sizeBytes };
 }
 
 async function within<T>(places: ContextPlaces, use: (root: number, trash: number) => Promise<T>): Promise<T> {

@@ -114,7 +114,7 @@ export async function createContextStore(options: ContextStoreOptions): Promise<
     const relay = counter(progress);
     const answer = makePipe();
     void readWanted(answer.readEnd).then(
-      (wanted) => relayInto(list.contents(wanted), relay),
+      (wanted) => (wanted.length === 0 ? relay.end() : relayInto(list.contents(wanted), relay)),
       (error: Error) => relay.destroy(error),
     );
     const written = await throughPipe(relay, signal, (readEnd, cancel) =>

@@ -83,7 +83,7 @@ export class KeptContexts {
     const kept = known ?? { name, createdAt: now, lastUsedAt: now, usageCount: 0, sizeBytes: 0, inUse: true };
     kept.inUse = true;
     this.#kept.set(name, kept);
-    return { places: await this.#make(name), kept };
+    return { places: known === undefined ? await this.#make(name) : this.#placesOf(name), kept };
   }
 
   /** Its context is whole, and stays if it may. */
@@ -180,9 +180,14 @@ export class KeptContexts {
     return `${kind}-${process.pid}-${Date.now().toString(36)}-${this.#counter++}`;
   }
 
-  async #make(name: string): Promise<ContextPlaces> {
+  #placesOf(name: string): ContextPlaces {
     const directory = join(this.#options.directory, name);
-    const places = { directory, files: join(directory, 'files'), trash: join(directory, 'trash'), index: join(directory, 'index') };
+    return { directory, files: join(directory, 'files'), trash: join(directory, 'trash'), index: join(directory, 'index') };
+  }
+
+  async #make(name: string): Promise<ContextPlaces> {
+    const places = this.#placesOf(name);
+    const { directory } = places;
     // Files of contexts may be anybody's secrets: only the way down to them is closed, as layers are read by many.
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await mkdir(places.files, { recursive: true, mode: 0o755 });

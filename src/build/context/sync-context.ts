@@ -3,9 +3,10 @@
  *
  *     list of files ──▶ compare with the index ──▶ which files are wanted ──▶ their contents ──▶ index
  *
- * The index goes before the first change and comes back when all is done: what has none is not trusted by anybody. List and contents come from anywhere.
+ * The index goes before the first change and comes back when all is done: what has none is not trusted by anybody. Where nothing changed it stays, so that what was computed of it holds.
+ * List and contents come from anywhere.
  */
-import { lstatSync, readSync, rmSync, writeSync } from 'node:fs';
+import { lstatSync, readSync, writeSync } from 'node:fs';
 import { printableName } from '../../base/byte-name.ts';
 import { invalid } from '../../base/errors.ts';
 import { FileContentsDecoder, type PieceHandler } from '../../base/file-contents.ts';
@@ -52,12 +53,18 @@ function checkEntry(entry: ListedFile, byPath: ReadonlyMap<string, ListedFile>):
   if (entry.deviceMajor > 0xfff || entry.deviceMinor > 0xfffff) throw wrong('is a device whose numbers are out of range');
 }
 
-/** What the directory holds by its index; nothing when it has none. The index is gone then. */
-export function takeIndex(path: string): ContextIndex {
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return new Map();
-  const index = readContextIndex(path);
-  rmSync(path);
-  return index;
+/** What the directory holds by its index; nothing when it has none. */
+export function indexIn(path: string): ContextIndex {
+  return lstatSync(path, { throwIfNoEntry: false }) === undefined ? new Map() : readContextIndex(path);
+}
+
+/** The directory holds just what was listed: nothing is to be done, and its index stays. Hard links are looked at anew each time. */
+export function isUnchanged({ entries }: SyncPlan, known: ContextIndex): boolean {
+  if (entries.length !== known.size || entries.length === 0) return false;
+  return entries.every((entry) => {
+    const there = known.get(entry.path);
+    return there !== undefined && isSame(there, entry);
+  });
 }
 
 /** Removes and makes what needs no bytes; gives the indexes of the files that do. */

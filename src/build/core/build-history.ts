@@ -18,10 +18,11 @@ export interface BuildHistoryEntry {
 
 const keptRecords = 200;
 const keptErrorLength = 2000;
+const beginDelayMs = 200;
 
 export function memoryHistory(
   earlier: readonly BuildRecord[] = [],
-  changed: (records: readonly BuildRecord[]) => void = () => {},
+  changed: (records: readonly BuildRecord[], hasEnded: boolean) => void = () => {},
 ): BuildHistory {
   const records: BuildRecord[] = [...earlier];
   return {
@@ -29,13 +30,13 @@ export function memoryHistory(
       let mine = record;
       records.unshift(mine);
       records.splice(keptRecords);
-      changed(records);
+      changed(records, false);
       return {
         end(change) {
           const at = records.indexOf(mine);
           mine = { ...mine, ...change, error: change.error?.slice(0, keptErrorLength) ?? null };
           if (at !== -1) records[at] = mine;
-          changed(records);
+          changed(records, true);
         },
       };
     },
@@ -43,11 +44,18 @@ export function memoryHistory(
   };
 }
 
-/** Written one after the other, the latest state only; a failure is logged, as no build fails for want of its history. */
+/**
+ * Written one after the other, the latest state only; a failure is logged, as no build fails for want of its history. What begins is written a moment later: most builds whose steps are cached
+ * have ended by then, and none waits for the disk behind its own history.
+ */
 export function fileHistory(path: string, logger: Logger = silentLogger): BuildHistory {
   let wanted: readonly BuildRecord[] | null = null;
   let isWriting = false;
+  let timer: NodeJS.Timeout | null = null;
   const write = async () => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    if (isWriting) return;
     isWriting = true;
     while (wanted !== null) {
       const text = JSON.stringify(wanted);
@@ -58,9 +66,10 @@ export function fileHistory(path: string, logger: Logger = silentLogger): BuildH
     }
     isWriting = false;
   };
-  return memoryHistory(readRecords(path, logger), (records) => {
+  return memoryHistory(readRecords(path, logger), (records, hasEnded) => {
     wanted = records;
-    if (!isWriting) void write();
+    if (hasEnded) void write();
+    else timer ??= setTimeout(() => void write(), beginDelayMs).unref();
   });
 }
 
