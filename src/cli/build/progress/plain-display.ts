@@ -11,6 +11,7 @@
 import type { BuildProgress, VertexProgress } from '../../../client/build-types.ts';
 import type { CliOutput } from '../../cli-io.ts';
 import { OutputClosed, writeText } from '../../output.ts';
+import { tameText } from '../../progress/visible-text.ts';
 import type { BuildDisplay } from './build-display.ts';
 import { BuildModel, isCanceled, type Step, secondsOf } from './build-model.ts';
 import { amountsText, statusTimeText } from './step-text.ts';
@@ -111,7 +112,7 @@ export class PlainDisplay implements BuildDisplay {
     let text = '';
     if (this.#current !== step) {
       text += this.#leave();
-      text += `#${shown.number} ${step.name}\n`;
+      text += `#${shown.number} ${tameText(step.name)}\n`;
       this.#current = step;
       this.#currentSince = this.#clock();
     }
@@ -151,7 +152,7 @@ export class PlainDisplay implements BuildDisplay {
 
   #endLine(step: Step): string {
     if (isCanceled(step)) return 'CANCELED';
-    if (step.error !== null) return `ERROR: ${step.error}`;
+    if (step.error !== null) return `ERROR: ${tameText(step.error)}`;
     return step.cached ? 'CACHED' : `DONE ${secondsOf(step, this.#model.now(this.#clock())).toFixed(1)}s`;
   }
 }
