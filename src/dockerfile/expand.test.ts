@@ -91,3 +91,39 @@ test('expandHeredoc keeps quotes and unlike a shell drops every backslash but th
   assert.equal(expandHeredoc('x $U \\$U a\\tb\n', { variables }), 'x  $U atb\n');
   assert.equal(expandHeredoc('"$A" \'$A\' \\\\ \\\n$(x) `y`', { variables }), '"e" \'e\' \\ \\\n$(x) `y`');
 });
+
+test('SEC-18: what grows, nests or matches without end is refused, at once', () => {
+  const long = { get: (name: string) => (name === 'L' ? 'a'.repeat(10_000) : undefined) };
+  const started = performance.now();
+  for (const text of ['$L'.repeat(1000), `"${'$L'.repeat(1000)}"`]) {
+    assert.throws(() => expand(text, { variables: long }), /expands to more than 1048576 characters/);
+  }
+  assert.throws(() => expand('${x:-'.repeat(100_000), { variables: long }), /nested more than 100 deep/);
+  assert.equal(expand(`\${L//${'a*'.repeat(20)}b/x}`, { variables: long }).length, 10_000);
+  assert.equal(expand(`\${L##${'*a'.repeat(20)}b}`, { variables: long }).length, 10_000);
+  assert.throws(() => expand(`\${L//${'a*'.repeat(1000)}b/x}`, { variables: long }), /too long for a substitution by patterns/);
+  assert.ok(performance.now() - started < 5000);
+});
+
+test('patterns match what expressions match', () => {
+  const expressionOf = (pattern: string, star: string) => pattern.replaceAll('?', '.').replaceAll('*', star);
+  const words = (letters: string, length: number): readonly string[] =>
+    length === 0
+      ? ['']
+      : words(letters, length - 1).flatMap((word) =>
+          word.length === length - 1 ? [word, ...[...letters].map((letter) => word + letter)] : [word],
+        );
+  for (const value of words('ab', 4)) {
+    const of = { get: () => value };
+    for (const pattern of words('ab*?', 3)) {
+      const [lazy, greedy] = [expressionOf(pattern, '.*?'), expressionOf(pattern, '.*')];
+      const told = `${value} ${pattern}`;
+      assert.equal(expand(`\${v#${pattern}}`, { variables: of }), value.replace(new RegExp(`^${lazy}`), ''), told);
+      if (pattern !== '') assert.equal(expand(`\${v##${pattern}}`, { variables: of }), value.replace(new RegExp(`^${greedy}`), ''), told);
+      assert.equal(expand(`\${v%${pattern}}`, { variables: of }), value.replace(new RegExp(`^(.*)${lazy}$`), '$1'), told);
+      if (pattern !== '')
+        assert.equal(expand(`\${v%%${pattern}}`, { variables: of }), value.replace(new RegExp(`^(.*?)${greedy}$`), '$1'), told);
+      if (pattern !== '') assert.equal(expand(`\${v/${pattern}/R}`, { variables: of }), value.replace(new RegExp(greedy), 'R'), told);
+    }
+  }
+});

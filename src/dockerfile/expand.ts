@@ -7,7 +7,7 @@
  * `word`, pattern and replacement are expanded themselves. Patterns know `*`, `?` and escapes, no classes. The parameters of a shell (`$@`, `$1`, …) are always empty.
  */
 import { InstructionProblem } from './dockerfile-error.ts';
-import { escapedForPattern, type PatternAnchor, patternExpression } from './expand-pattern.ts';
+import { escapedForPattern, type Pattern, parsePattern, withoutEnd, withoutStart, withReplaced } from './expand-pattern.ts';
 
 export interface Variables {
   get(name: string): string | undefined;
@@ -38,6 +38,9 @@ export function expandHeredoc(text: string, options: ExpandOptions): string {
   return new Expansion(text, { ...options, escape: '\\' }, false, true).run();
 }
 
+/** What real files stay far below; without them a line of a kilobyte could ask for terabytes, hours, or a deeper stack than there is. */
+const limits = { characters: 1024 * 1024, heredocCharacters: 16 * 1024 * 1024, depth: 100, patternWork: 4 * 1024 * 1024 } as const;
+
 /** Always empty, unless they are arguments of a positional kind, which are empty too. */
 const specialParameters = '@*#?-$!';
 
@@ -50,6 +53,8 @@ class Expansion {
   readonly #words: string[] = [];
   #word: string | null = null;
   #at = 0;
+  #depth = 0;
+  #patternWork = 0;
 
   constructor(text: string, options: ExpandOptions, splits: boolean, keepsQuotes = false) {
     this.#text = text;
@@ -73,6 +78,7 @@ class Expansion {
     let result = '';
     const add = (part: string, quoted: boolean) => {
       result += part;
+      this.#requireRoom(result);
       if (stop === null) this.#toWord(part, quoted);
     };
     while (this.#at < this.#text.length) {
@@ -115,6 +121,7 @@ class Expansion {
     const start = this.#at++;
     let value = '';
     while (this.#at < this.#text.length) {
+      this.#requireRoom(value);
       const char = this.#text.charAt(this.#at);
       const next = this.#text.charAt(this.#at + 1);
       if (char === '"') {
@@ -135,7 +142,7 @@ class Expansion {
 
   #dollar(): string {
     this.#at++;
-    if (this.#text.charAt(this.#at) === '{') return this.#braced();
+    if (this.#text.charAt(this.#at) === '{') return this.#nested();
     const name = this.#name();
     return name === '' ? '$' : this.#plain(name);
   }
@@ -159,6 +166,13 @@ class Expansion {
   #special(): string {
     const char = this.#text.charAt(this.#at);
     return char !== '' && specialParameters.includes(char) ? char : '';
+  }
+
+  #nested(): string {
+    if (++this.#depth > limits.depth) throw this.#problem(`substitutions are nested more than ${limits.depth} deep, the limit`);
+    const value = this.#braced();
+    this.#depth--;
+    return value;
   }
 
   #braced(): string {
@@ -204,7 +218,8 @@ class Expansion {
     const greedy = this.#text.charAt(this.#at) === operator;
     if (greedy) this.#at++;
     const pattern = this.#until('}', true);
-    return this.#plain(name).replace(this.#expression(pattern, greedy, operator === '#' ? 'start' : 'end'), '$<keep>');
+    const value = this.#plain(name);
+    return (operator === '#' ? withoutStart : withoutEnd)(value, this.#pattern(pattern, value), greedy);
   }
 
   #replaced(name: string): string {
@@ -213,14 +228,25 @@ class Expansion {
     const pattern = this.#until('/', true);
     const replacement = this.#until('}', false);
     const value = this.#plain(name);
-    const expression = this.#expression(pattern, true, 'anywhere');
-    return all ? value.replace(new RegExp(expression, 'gsu'), () => replacement) : value.replace(expression, () => replacement);
+    if (replacement.length * value.length > 64 * limits.characters) throw this.#tooMuch();
+    return withReplaced(value, this.#pattern(pattern, value), replacement, all);
   }
 
-  #expression(pattern: string, greedy: boolean, anchor: PatternAnchor): RegExp {
-    const expression = patternExpression(pattern, greedy, anchor);
-    if (expression === null) throw this.#problem(`invalid pattern (${pattern}) in substitution: \\ escapes * ? \\ } and / only`);
-    return expression;
+  #pattern(text: string, value: string): Pattern {
+    this.#patternWork += (text.length + 1) * value.length;
+    if (this.#patternWork > limits.patternWork) throw this.#tooMuch();
+    const pattern = parsePattern(text);
+    if (pattern === null) throw this.#problem(`invalid pattern (${text}) in substitution: \\ escapes * ? \\ } and / only`);
+    return pattern;
+  }
+
+  #requireRoom({ length }: string): void {
+    const limit = this.#keepsQuotes ? limits.heredocCharacters : limits.characters;
+    if (length > limit) throw this.#problem(`expands to more than ${limit} characters, the limit`);
+  }
+
+  #tooMuch(): InstructionProblem {
+    return this.#problem('the value or the pattern is too long for a substitution by patterns');
   }
 
   #toWord(part: string, quoted: boolean): void {

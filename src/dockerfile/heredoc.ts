@@ -4,6 +4,7 @@
  * An opener is a whole shell word `[fd]<<[-][blank]WORD`; glued to something (`cat<<X`) or quoted as a whole it is none, and with an unbalanced quote anywhere on the
  * line there is none at all. A quoted WORD keeps its body from being expanded.
  */
+import { withoutReturn } from './line-reader.ts';
 import { quotedChars } from './quoting.ts';
 import { quotedWords, type Rest, type Word } from './words.ts';
 
@@ -53,7 +54,7 @@ function balanced(text: string, escapeToken: string): boolean {
 export function readBody(opener: HeredocOpener, nextLine: () => string | null, keepTabs: boolean): string | null {
   let body = '';
   for (let line = nextLine(); line !== null; line = nextLine()) {
-    const bare = line.replace(/\r+$/, '');
+    const bare = withoutReturn(line);
     if ((opener.chomp ? bare.replace(/^\t+/, '') : bare) === opener.name) return body;
     body += `${opener.chomp && !keepTabs ? line.replace(/^\t+/, '') : line}\n`;
   }

@@ -113,12 +113,19 @@ export class LineReader {
 
   /** The escape character at the end, blanks allowed behind it, another one not in front of it. */
   #continuation(line: string): { readonly content: string; readonly continues: boolean } {
-    const trimmed = line.replace(/[ \t]+$/, '');
+    const trimmed = withoutTail(line, ' \t');
     const escaped = trimmed.at(-1) === this.#escape && trimmed.at(-2) !== this.#escape;
     return escaped ? { content: trimmed.slice(0, -1), continues: true } : { content: line, continues: false };
   }
 }
 
-function withoutReturn(line: string): string {
-  return line.replace(/\r+$/, '');
+export function withoutReturn(line: string): string {
+  return withoutTail(line, '\r');
+}
+
+/** By hand: an expression that ends in `+$` tries every run of a long line, and takes hours for megabytes of blanks. */
+function withoutTail(line: string, chars: string): string {
+  let end = line.length;
+  while (end > 0 && chars.includes(line.charAt(end - 1))) end--;
+  return line.slice(0, end);
 }

@@ -21,6 +21,9 @@ export interface Dockerfile {
   readonly stages: readonly Stage[];
 }
 
+/** Told at the first one beyond: reading on would keep everybody else waiting. */
+export const maxInstructions = 10_000;
+
 /** Throws a `DockerfileError` that names every problem. */
 export function parseDockerfile(source: string): Dockerfile {
   if (source === '') throw new DockerfileError([{ message: 'the Dockerfile cannot be empty', place: wholeLine(1) }]);
@@ -42,6 +45,10 @@ function readInstructions(
   const instructions: Instruction[] = [];
   const problems: Problem[] = [];
   for (let line = reader.next(); line !== null; line = reader.next()) {
+    if (instructions.length + problems.length === maxInstructions) {
+      problems.push({ message: `more than ${maxInstructions} instructions, the limit`, place: wholeLine(line.startLine) });
+      break;
+    }
     try {
       instructions.push(readInstruction(line, reader, directives.escape));
     } catch (thrown) {

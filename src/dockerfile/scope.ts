@@ -8,6 +8,7 @@
  * after an ENV hides it from later lines and leaves no trace in the image.
  */
 import { formatPlatform, type Platform } from '../oci/platform.ts';
+import { InstructionProblem } from './dockerfile-error.ts';
 import type { Variables } from './expand.ts';
 
 export interface BuildSettings {
@@ -18,6 +19,9 @@ export interface BuildSettings {
   /** `--target`; null: the last stage. */
   readonly target: string | null;
 }
+
+/** Every instruction sees all of them: with more, those of a hostile file would cost their square. */
+const maxVariables = 2000;
 
 /** May be used without an ARG, and are no part of history and cache keys then. */
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'];
@@ -107,13 +111,20 @@ export class StageScope implements Variables {
 
   declareArgument(name: string, byDefault: (() => string) | null): void {
     const value = this.#globals.given(name) ?? byDefault?.() ?? this.#globals.get(name) ?? null;
+    this.#requireRoom(name);
     this.#arguments.set(name, value);
     if (value !== null) this.#visible.set(name, value);
   }
 
   setEnvironment(name: string, value: string): void {
+    this.#requireRoom(name);
     this.#environment.set(name, value);
     this.#visible.set(name, value);
+  }
+
+  #requireRoom(name: string): void {
+    if (Math.max(this.#visible.size, this.#arguments.size) < maxVariables || this.#visible.has(name)) return;
+    throw new InstructionProblem(`more than ${maxVariables} variables, the limit`);
   }
 
   /** Of the image, in order of first appearance. */

@@ -5,7 +5,6 @@ import type { BuildRequest } from '../build-request.ts';
 export const limits = {
   dockerfileBytes: 4 * 1024 * 1024,
   stages: 1000,
-  instructions: 10_000,
   /** More than overlay can stack. */
   layers: 500,
   platforms: 20,
