@@ -37,7 +37,23 @@ const kernel = filesOf(
 
 const before = leftovers();
 await runFiles(unit, 2);
-await runFiles(kernel, 1);
+// Those that let minutes pass, a container writing now and then, run beside others.
+const patient = /^test\/faults\/(without-daemon|silent-monitor)\.test\.ts$/;
+const beside = /^test\/build\//;
+await Promise.all([
+  runFiles(
+    kernel.filter((file) => patient.test(file)),
+    1,
+  ),
+  runFiles(
+    kernel.filter((file) => beside.test(file)),
+    1,
+  ),
+]);
+await runFiles(
+  kernel.filter((file) => !patient.test(file) && !beside.test(file)),
+  1,
+);
 reportLeftovers(before, leftovers());
 report();
 
