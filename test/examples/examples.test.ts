@@ -83,8 +83,8 @@ suite('examples: built twice, one image, and it works', { skip }, () => {
       } else {
         const verified = await build(name, 'one', 0, '--verify');
         assert.equal(verified.status, 1, 'what differs is not a success');
+        // The image is there all the same.
         assert.match(verified.stdout, differs);
-        await succeed(build(name, 'one', 0));
       }
       const env = { ...process.env, DOCKER_HOST: daemon.host, IMAGE: name };
       const { status, stdout, stderr } = await runCommand(['/bin/sh', '-c', script], { env, timeoutMs: 120_000 });
