@@ -5,7 +5,7 @@ import { AT_FDCWD, closeDescriptor, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt } 
 import type { UserFiles } from '../../oci/users.ts';
 import { LayerStack, readFileInLayers } from '../../store/layer-stack.ts';
 import type { ModeChange } from '../plan/operation.ts';
-import { type FileOwner, resolveOwner } from './file-owner.ts';
+import { resolveOwner } from './file-owner.ts';
 import { finishLayer } from './finish-layer.ts';
 import type { LayerContent } from './layer-tar.ts';
 import { FilePlanner } from './plan-files.ts';
@@ -81,10 +81,6 @@ export function writeLayer(directory: string, root: PlannedDirectory, epoch: num
 export function userFilesOf(lowers: readonly string[]): UserFiles {
   const text = (path: string) => readFileInLayers('/', lowers, path, maximumUserFileBytes)?.toString() ?? null;
   return { passwd: text('/etc/passwd'), group: text('/etc/group') };
-}
-
-export function ownerOf(text: string, lowers: readonly string[], what: string): FileOwner {
-  return resolveOwner(text, userFilesOf(lowers), what);
 }
 
 function findSource(source: CopySource): readonly FoundSource[] {

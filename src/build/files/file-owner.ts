@@ -19,6 +19,16 @@ export function resolveOwner(text: string, files: UserFiles, what: string): File
   return { uid, gid: group === '' ? gid : groupOf(group, files, what) };
 }
 
+/** Whom WORKDIR's directories belong to: a name that nobody has is root there, as the image may be run by another user; numbers out of range are errors. */
+export function resolveOwnerOrRoot(text: string, files: UserFiles, what: string): FileOwner {
+  try {
+    return resolveOwner(text, files, what);
+  } catch (error) {
+    if (/^[\d:]*$/.test(text)) throw error;
+    return { uid: 0, gid: 0 };
+  }
+}
+
 function userOf(user: string, files: UserFiles, what: string): FileOwner {
   if (user === '') return { uid: 0, gid: 0 };
   if (isNumber(user)) {
