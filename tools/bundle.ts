@@ -2,11 +2,12 @@
  * Bundles for start-up time: one CommonJS file for the command line, one for the daemon, one per worker thread (measured: 20 raw modules start in
  * 169 ms, one bundle in 32). `koffi` stays outside: it carries a native module.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import { warmCommands } from './warm-commands.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const out = join(root, 'build');
@@ -65,11 +66,51 @@ await Promise.all([
   ...workerEntries(join(root, 'src')).map((entry) => bundle(entry, relative(dirname(entry), entry).replace(/\.ts$/, ''))),
 ]);
 
-// The compiled code of the bundles is kept beside them: compiling 180 kB took 7 of 44 ms. Only a module loaded after the call profits, hence the entry of two lines.
-const entry = `require('node:module').enableCompileCache(require('node:path').join(__dirname, 'compile-cache'));\nrequire('./gantry-main.cjs');\n`;
+/**
+ * The compiled code of the command line is kept beside it, with the functions that commands came through: V8 compiles the others when they are called. Its file is named by what it was made of.
+ * Node's own cache, which holds what is compiled at once only, does for the daemon.
+ */
+function entry(code: string, rest: string): string {
+  const name = JSON.stringify(code);
+  return `const { readFileSync } = require('node:fs');
+const { Script, constants } = require('node:vm');
+const first = process.argv[2];
+if (first === 'daemon' || first === 'registry') {
+  require('node:module').enableCompileCache(__dirname + '/compile-cache');
+  require('./gantry-main.cjs');
+} else {
+  const filename = __dirname + '/gantry-main.cjs';
+  let cachedData;
+  try { cachedData = readFileSync(__dirname + '/' + ${name}); } catch {}
+  const source = '(function (exports, require, module, __filename, __dirname) {' + readFileSync(filename, 'latin1') + '\\n})';
+  const script = new Script(source, { filename, cachedData, importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
+  const run = () => script.runInThisContext()(exports, require, module, filename, __dirname);
+  ${rest}
+}
+`;
+}
+
+/** Every command in turn, in one process: each ends with `process.exit`. */
+const fillingRest = (code: string) => `const lines = JSON.parse(process.env.GANTRY_WARM);
+  const { exit } = process;
+  process.exit = (status) => {
+    const line = lines.shift();
+    if (line === undefined) {
+      require('node:fs').writeFileSync(__dirname + '/' + ${JSON.stringify(code)}, script.createCachedData());
+      exit(status);
+    }
+    process.argv = [process.argv[0], process.argv[1], ...line];
+    run();
+  };
+  process.exit();`;
+
+const main = readFileSync(join(out, 'gantry-main.cjs'));
+const code = `gantry-main-${createHash('sha256').update(main).digest('hex').slice(0, 16)}.code`;
+for (const old of readdirSync(out).filter((name) => /^gantry-main-.*\.code/.test(name))) rmSync(join(out, old));
 rmSync(join(out, 'compile-cache'), { recursive: true, force: true });
-writeFileSync(join(out, 'gantry.cjs'), entry);
-// Fills the cache with what commands run through first.
-spawnSync(process.execPath, ['--no-warnings', join(out, 'gantry.cjs'), '-H', 'unix:///nonexistent', 'run', '--rm', 'busybox', 'true'], {
-  stdio: 'ignore',
-});
+const fill = join(out, 'gantry-fill.cjs');
+writeFileSync(fill, entry(code, fillingRest(`${code}.new`)));
+await warmCommands(fill);
+rmSync(fill);
+if (existsSync(join(out, `${code}.new`))) renameSync(join(out, `${code}.new`), join(out, code));
+writeFileSync(join(out, 'gantry.cjs'), entry(code, 'run();'));
