@@ -6,6 +6,7 @@
  */
 import { posix } from 'node:path';
 import { invalid } from '../base/errors.ts';
+import { type WildcardPiece, wildcardMatcher } from './wildcard-matcher.ts';
 
 interface Pattern {
   readonly text: string;
@@ -14,6 +15,9 @@ interface Pattern {
   /** Null: it may match anywhere. Else only this path, what is above it and what is below it. */
   readonly literal: string | null;
 }
+
+/** Every file is held against every pattern. */
+const maxLines = 10_000;
 
 /** What a walk knows of a folder: which patterns match it or a parent. */
 export type IgnoreState = readonly boolean[];
@@ -34,6 +38,7 @@ export class IgnorePatterns {
   /** `invalid` names the line that can't be read. */
   static parse(text: string): IgnorePatterns {
     const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+    if (lines.length > maxLines) throw invalid(`more than ${maxLines} lines of patterns, the limit`);
     return new IgnorePatterns(lines.flatMap((line) => (line.startsWith('#') ? [] : parseLine(line.trim()))));
   }
 
@@ -98,8 +103,7 @@ function matcher(text: string, line: string): (path: string) => boolean {
   if (!special.test(text)) return (path) => path === text;
   if (text.endsWith('/**') && !special.test(text.slice(0, -2))) return (path) => path.startsWith(text.slice(0, -2));
   if (text.startsWith('**') && !special.test(text.slice(2))) return suffixMatcher(text.slice(2));
-  const expression = expressionOf(text, line);
-  return (path) => expression.test(path);
+  return wildcardMatcher(piecesOf(text, line));
 }
 
 /** `**\/b` is the path `b` too; `**b` is any path that ends so. */
@@ -107,23 +111,27 @@ function suffixMatcher(suffix: string): (path: string) => boolean {
   return (path) => path.endsWith(suffix) || (suffix.startsWith('/') && path === suffix.slice(1));
 }
 
-function expressionOf(text: string, line: string): RegExp {
-  let body = '';
+function piecesOf(text: string, line: string): readonly WildcardPiece[] {
+  const pieces: WildcardPiece[] = [];
+  const one = (source: string) => pieces.push({ kind: 'one', source });
   for (let at = 0; at < text.length; at++) {
     const char = text.charAt(at);
     if (text.startsWith('**', at)) {
       at += text.charAt(at + 2) === '/' ? 2 : 1;
-      body += at >= text.length - 1 ? '.*' : '(?:.*/)?';
-    } else if (char === '*') body += '[^/]*';
-    else if (char === '?') body += '[^/]';
+      pieces.push(at >= text.length - 1 ? { kind: 'run', source: '.' } : { kind: 'folders' });
+    } else if (char === '*') pieces.push({ kind: 'run', source: '[^/]' });
+    else if (char === '?') one('[^/]');
     else if (char === '[') {
       const { source, end } = characterClass(text, at, line);
-      body += source;
+      one(source);
       at = end;
-    } else if (char === '\\') body += quoted(text.charAt(++at) || '\\');
-    else body += quoted(char);
+    } else {
+      const literal = String.fromCodePoint(text.codePointAt(char === '\\' ? ++at : at) ?? 0x5c);
+      at += literal.length - 1;
+      one(quoted(literal));
+    }
   }
-  return new RegExp(`^${body}$`, 'su');
+  return pieces;
 }
 
 /** `[a-z]`, `[^x]`; a slash is never in it. */

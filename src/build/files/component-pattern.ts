@@ -2,6 +2,7 @@
  * Wildcards of COPY and ADD, as Go's filepath.Match reads them, for one name: `*` any characters, `?` one, `[a-z]`, `[^x]`, `\c` the character itself. A leading dot is a character like
  * any other.
  */
+import { type WildcardPiece, wildcardMatcher } from '../../archive/wildcard-matcher.ts';
 import { invalid } from '../../base/errors.ts';
 
 /** A `\` hides what follows it. */
@@ -10,22 +11,24 @@ export function hasWildcards(pattern: string): boolean {
 }
 
 export function componentMatcher(pattern: string): (name: string) => boolean {
-  let body = '';
+  const pieces: WildcardPiece[] = [];
+  const one = (source: string) => pieces.push({ kind: 'one', source });
   for (let at = 0; at < pattern.length; at++) {
     const char = pattern.charAt(at);
-    if (char === '*') body += '.*';
-    else if (char === '?') body += '.';
+    if (char === '*') pieces.push({ kind: 'run', source: '.' });
+    else if (char === '?') one('.');
     else if (char === '[') {
       const { source, end } = characterClass(pattern, at);
-      body += source;
+      one(source);
       at = end;
-    } else if (char === '\\') {
-      if (++at === pattern.length) throw malformed(pattern);
-      body += quoted(pattern.charAt(at));
-    } else body += quoted(char);
+    } else {
+      if (char === '\\' && ++at === pattern.length) throw malformed(pattern);
+      const literal = String.fromCodePoint(pattern.codePointAt(at) ?? 0);
+      at += literal.length - 1;
+      one(quoted(literal));
+    }
   }
-  const expression = new RegExp(`^${body}$`, 'su');
-  return (name) => expression.test(name);
+  return wildcardMatcher(pieces);
 }
 
 function characterClass(pattern: string, start: number): { readonly source: string; readonly end: number } {
