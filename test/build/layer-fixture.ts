@@ -183,4 +183,4 @@ export const randomScript = fc
   .map((commands) => ['true', ...commands].map((line) => `${line} 2>/dev/null || true`).join('; '));
 
 /** What a container would see of a tree, for `mounted`: content, modes, owners, links. */
-export const treeView = `find . -mindepth 1 -not -type d -printf '%P %y %m %U:%G %l ' -exec sh -c 'test -f "$1" && cat "$1"; true' sh {} \\; -printf '\\n'; find . -mindepth 1 -type d -printf '%P d %m\\n'; getfattr -R -h --absolute-names -d . 2>/dev/null | tr '\\n' ' '`;
+export const treeView = `find . -mindepth 1 -not -type d -printf '%P %y %m %U:%G %l ' -exec sh -c 'test -f "$1" && cat "$1"; true' sh {} \\; -printf '\\n'; find . -mindepth 1 -type d -printf '%P d %m\\n'; find . -mindepth 1 -print0 | LC_ALL=C sort -z | xargs -0 -r getfattr -h --absolute-names -d 2>/dev/null | tr '\\n' ' '`;
