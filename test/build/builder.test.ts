@@ -17,7 +17,7 @@ import { createBuildCache } from '../../src/build/cache/create-build-cache.ts';
 import { createContextStore } from '../../src/build/context/create-context-store.ts';
 import { createBuilder, type OpenBuilder } from '../../src/build/core/create-builder.ts';
 import { fakeClient, fakeRequest } from '../../src/build/core/testing/fake-builder.ts';
-import { createLayerWork } from '../../src/build/files/create-layer-work.ts';
+import { createLayerWork, type OpenLayerWork } from '../../src/build/files/create-layer-work.ts';
 import { createOutputs } from '../../src/build/output/create-outputs.ts';
 import { createRunWork } from '../../src/build/run/create-run-work.ts';
 import type { StepRequest } from '../../src/build/run/step-executor.ts';
@@ -39,6 +39,7 @@ interface World extends AsyncDisposable {
   readonly builder: OpenBuilder;
   readonly images: OpenCatalogue;
   readonly layers: OpenLayerStore;
+  readonly layerWork: OpenLayerWork;
 }
 
 async function openWorld(root: string, command: Command): Promise<World> {
@@ -102,7 +103,7 @@ async function openWorld(root: string, command: Command): Promise<World> {
   });
   cleanup.defer(() => builder.close());
   const parts = cleanup.move();
-  return { builder, images, layers, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+  return { builder, images, layers, layerWork, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
 type Files = Readonly<Record<string, string>>;
@@ -231,6 +232,7 @@ CMD ["cat", "/app/out"]
     assert.deepEqual([failed.failure.exitCode, failed.failure.step], [7, '[4/4] RUN exit 7']);
     const state = world.images.catalogue.resolve(failed.failure.stateImage ?? '');
     assert.deepEqual([state.config.config.WorkingDir, state.repoTags, state.layers.length], ['/w', [], 3]);
+    await world.layerWork.settled();
     assert.deepEqual(
       readdirSync(join(root, 'build/tmp')).filter((name) => name !== 'empty'),
       [],

@@ -113,6 +113,7 @@ suite('LayerWork.copy', { skip: needsRoot }, () => {
     chownSync(join(context.directory, 'f'), 0, 0);
   });
   after(async () => {
+    await fixture.work.settled();
     assert.deepEqual(readdirSync(join(fixture.directory, 'tmp')), ['empty'], 'nothing is left behind');
     await fixture.close();
   });

@@ -168,6 +168,7 @@ suite('RUN and its layer', { skip }, () => {
       message: /^process "\/bin\/bash -c x" could not be started: exec.*no such file or directory: the image has no shell \/bin\/bash\./,
     });
     await assert.rejects(run('', { argv: ['nope'] }), { exitCode: 127, message: /"nope": executable file not found in \$PATH$/ });
+    await layerWork.settled();
     const workspaces = readdirSync(join(fixture.directory, 'data/build/tmp')).filter((name) => name !== 'empty');
     assert.deepEqual(workspaces, []);
   });

@@ -16,6 +16,7 @@ suite('LayerWork.seal', { skip: needsRoot }, () => {
     fixture = await BuildFixture.open();
   });
   after(async () => {
+    await fixture.work.settled();
     assert.deepEqual(readdirSync(join(fixture.directory, 'tmp')), ['empty'], 'nothing is left behind');
     await fixture.close();
   });

@@ -23,6 +23,7 @@ suite('LayerWork on trees', { skip: needsRoot }, () => {
     fixture = await BuildFixture.open();
   });
   after(async () => {
+    await fixture.work.settled();
     assert.deepEqual(readdirSync(join(fixture.directory, 'tmp')), ['empty'], 'nothing is left behind');
     await fixture.close();
   });

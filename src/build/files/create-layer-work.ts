@@ -7,10 +7,11 @@
  *
  *     <root>/empty                                  always
  *
- * A work's directory is gone when the work ended, however it ended; what a killed daemon left is removed at the start.
+ * What a work leaves in its directory, however it ended, is removed beside what comes next: nobody waits for it. What a killed daemon left is removed at the start.
  */
 import { chmodSync, chownSync, mkdirSync, readdirSync, utimesSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Digest } from '../../base/brand.ts';
 import { EngineError, errorText } from '../../base/errors.ts';
@@ -50,6 +51,8 @@ export function createLayerWork(options: LayerWorkOptions): OpenLayerWork {
 }
 
 export interface OpenLayerWork extends LayerWork {
+  /** The directories of works that have ended are gone. */
+  settled(): Promise<void>;
   /** What runs is stopped. */
   close(): Promise<void>;
 }
@@ -64,6 +67,7 @@ class StoredLayerWork implements OpenLayerWork {
   readonly #selections = new Map<string, Selection>();
   /** A directory without anything in it: the root of scratch. */
   readonly #empty: string;
+  readonly #removals = new Set<Promise<void>>();
   #counter = 0;
 
   constructor({ layers, blobs, root, logger = silentLogger }: LayerWorkOptions) {
@@ -75,7 +79,7 @@ class StoredLayerWork implements OpenLayerWork {
     mkdirSync(root, { recursive: true, mode: 0o700 });
     mkdirSync(this.#empty, { recursive: true, mode: 0o755 });
     const left = readdirSync(root).filter((name) => name.startsWith(workPrefix));
-    if (left.length > 0) void this.#remove(left);
+    if (left.length > 0) this.#removeLater(() => this.#remove(left));
   }
 
   async select({ from, ...request }: SelectRequest, signal: AbortSignal): Promise<Selection> {
@@ -135,7 +139,7 @@ class StoredLayerWork implements OpenLayerWork {
     const stack = [...lowers, other, this.#empty];
     return exportStream(
       (writeEnd) => this.#threads.stream({ kind: 'export', lowers: stack, mountPoint, epoch, prefix, writeEnd }, signal),
-      () => void this.#discard(directory),
+      () => this.#discard(directory),
     );
   }
 
@@ -145,12 +149,16 @@ class StoredLayerWork implements OpenLayerWork {
     mkdirSync(upper, { mode: 0o755 });
     mkdirSync(work, { mode: 0o700 });
     this.#makeLikeRoot(upper, parent);
-    return { directory, upper, work, discard: () => this.#discard(directory) };
+    return { directory, upper, work, discard: async () => this.#discard(directory) };
   }
 
   async seal(workspace: Workspace, parent: Tree, epoch: number, lease: Lease, signal: AbortSignal): Promise<MadeLayer> {
     const { directory, upper } = workspace;
     return await this.#finish(directory, lease, signal, () => ({ kind: 'seal', directory, upper, ...this.#below(parent), epoch }));
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals);
   }
 
   close(): Promise<void> {
@@ -174,7 +182,7 @@ class StoredLayerWork implements OpenLayerWork {
       const layer = await this.#layers.adopt(join(directory, layerName), record);
       return { layer, blob };
     } finally {
-      await this.#discard(directory);
+      this.#discard(directory);
     }
   }
 
@@ -222,8 +230,20 @@ class StoredLayerWork implements OpenLayerWork {
     return { lowers: lowers.map((lower) => join(base, lower)), root: this.#layers.rootAttributes(layers) };
   }
 
-  async #discard(directory: string): Promise<void> {
-    await this.#remove([directory.slice(this.#root.length + 1)]);
+  /** Of most works nothing is left but the directory. */
+  #discard(directory: string): void {
+    this.#removeLater(async () => {
+      const isGone = await rmdir(directory).then(
+        () => true,
+        () => false,
+      );
+      if (!isGone) await this.#remove([basename(directory)]);
+    });
+  }
+
+  #removeLater(remove: () => Promise<void>): void {
+    const removal = remove().finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
   }
 
   /** A failure is logged only: what stays is removed at the next start. */
