@@ -19,6 +19,8 @@ export interface ConfigState {
 
 const defaultShell = ['/bin/sh', '-c'];
 
+const maxPairs = 2000;
+
 /** False: the instruction is about something else than the config. Errors are `InstructionProblem`s. */
 export function applyToConfig(instruction: InstructionBody, state: ConfigState, options: ExpandOptions): boolean {
   const { config } = state;
@@ -88,6 +90,7 @@ export function expandedPairs(
   pairs: readonly { readonly key: Word; readonly value: Word }[],
   options: ExpandOptions,
 ): readonly (readonly [string, string])[] {
+  if (pairs.length > maxPairs) throw new InstructionProblem(`more than ${maxPairs} pairs in one instruction, the limit`);
   return pairs.map(({ key, value }) => [expand(key.text, options), expand(value.text, options)]);
 }
 
@@ -95,9 +98,10 @@ export function expandedPairs(
 function withVariables(before: readonly string[], pairs: readonly (readonly [string, string])[]): readonly string[] {
   const environment = [...before];
   for (const [key, value] of pairs) {
-    const at = environment.findIndex((entry) => entry.startsWith(`${key}=`));
-    if (at === -1) environment.push(`${key}=${value}`);
-    else environment[at] = `${key}=${value}`;
+    const start = `${key}=`;
+    const at = environment.findIndex((entry) => entry.startsWith(start));
+    if (at === -1) environment.push(`${start}${value}`);
+    else environment[at] = `${start}${value}`;
   }
   return environment;
 }

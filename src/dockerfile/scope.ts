@@ -104,11 +104,6 @@ export class StageScope implements Variables {
     return this.#visible.get(name);
   }
 
-  /** A snapshot, for an instruction whose words must not see each other. */
-  snapshot(): Variables {
-    return new Map(this.#visible);
-  }
-
   declareArgument(name: string, byDefault: (() => string) | null): void {
     const value = this.#globals.given(name) ?? byDefault?.() ?? this.#globals.get(name) ?? null;
     this.#requireRoom(name);

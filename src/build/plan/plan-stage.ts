@@ -87,7 +87,7 @@ export class StageWalk {
   }
 
   #change(instruction: Instruction): void {
-    const options: ExpandOptions = { variables: this.#scope.snapshot(), escape: this.#setting.escapeToken };
+    const options: ExpandOptions = { variables: this.#scope, escape: this.#setting.escapeToken };
     if (instruction.kind === 'arg') this.#arguments(instruction);
     else if (instruction.kind === 'run') this.#run(instruction, options);
     else if (instruction.kind === 'copy' || instruction.kind === 'add') this.#copy(instruction, options);
@@ -99,10 +99,11 @@ export class StageWalk {
 
   #configure(instruction: Instruction, options: ExpandOptions): void {
     applyToConfig(instruction, this.#state, options);
+    const text = configHistory(instruction, this.#state.config, options);
+    // Last, and all expanded before the first is set: pairs of one line do not see each other.
     if (instruction.kind === 'env') {
       for (const [name, value] of expandedPairs(instruction.pairs, options)) this.#scope.setEnvironment(name, value);
     }
-    const text = configHistory(instruction, this.#state.config, options);
     if (text !== null) this.#tell(text);
     if (instruction.kind === 'workdir') this.#directory(instruction);
   }

@@ -74,32 +74,42 @@ function expandFrom(stage: Stage, globals: GlobalScope, escapeToken: string, uns
 /** Changes the scope as the instruction does; tells what it used and nobody set. */
 function applyInstruction(instruction: Instruction, scope: StageScope, escapeToken: string): readonly UnsetVariable[] {
   const unset = new Set<string>();
-  const known = [...scope.names()];
+  // Only when it is told: there are thousands in a hostile file.
+  let known: readonly string[] = [];
   const options = (variables: ExpandOptions['variables']): ExpandOptions => ({
     variables,
     escape: escapeToken,
     // Declared without a value: that was meant.
-    onUnset: (name) => void (scope.declaredArguments.has(name) || unset.add(name)),
+    onUnset: (name) => {
+      if (scope.declaredArguments.has(name)) return;
+      unset.add(name);
+      if (known.length === 0) known = [...scope.names()];
+    },
   });
   if (instruction.kind === 'arg') {
     for (const { name, value } of instruction.arguments)
-      scope.declareArgument(name.text, value && (() => lenient(value.text, options(scope))));
+      leniently(() => scope.declareArgument(name.text, value && (() => lenient(value.text, options(scope)))), undefined);
   } else {
-    const before = options(scope.snapshot());
+    const before = options(scope);
     const values = expandedWords(instruction).map((word) => lenient(word.text, before));
     if (instruction.kind === 'env') {
-      for (const [index] of instruction.pairs.entries()) scope.setEnvironment(values[index * 2] ?? '', values[index * 2 + 1] ?? '');
+      for (const [index] of instruction.pairs.entries())
+        leniently(() => scope.setEnvironment(values[index * 2] ?? '', values[index * 2 + 1] ?? ''), undefined);
     }
   }
   return [...unset].map((name) => ({ name, instruction, known }));
 }
 
-/** A check goes on where a build would stop: the error is told by whoever builds. */
 function lenient(text: string, options: ExpandOptions): string {
+  return leniently(() => expand(text, options), '');
+}
+
+/** A check goes on where a build would stop: the error is told by whoever builds. */
+function leniently<T>(work: () => T, otherwise: T): T {
   try {
-    return expand(text, options);
+    return work();
   } catch (thrown) {
-    if (thrown instanceof InstructionProblem) return '';
+    if (thrown instanceof InstructionProblem) return otherwise;
     throw thrown;
   }
 }
