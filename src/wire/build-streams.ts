@@ -34,6 +34,7 @@ export class BuildStreams implements FrameHandler {
   readonly #ready = new Set<SessionStream>();
   #next = 1;
   #isClosed = false;
+  #isGathering = false;
 
   constructor(connection: Duplex, handler: BuildStreamsHandler) {
     this.#connection = connection;
@@ -132,10 +133,20 @@ export class BuildStreams implements FrameHandler {
 
   #write(type: FrameType, id: number, payload: Buffer): void {
     if (this.#isClosed) return;
-    this.#connection.cork();
+    this.#gather();
     this.#connection.write(frameHeader(type, id, payload.length));
     if (payload.length > 0) this.#connection.write(payload);
-    this.#connection.uncork();
+  }
+
+  /** What is told in one turn goes in one write: a build whose steps are cached tells dozens of events at once. */
+  #gather(): void {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    this.#connection.cork();
+    process.nextTick(() => {
+      this.#isGathering = false;
+      this.#connection.uncork();
+    });
   }
 
   #pump(): void {
