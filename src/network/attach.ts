@@ -153,11 +153,24 @@ export function detachContainer(context: NetworkContext, containerId: ContainerI
     await context.calls.removeSandbox(containerId);
     context.sandboxes.delete(containerId);
     for (const endpoint of live.record.endpoints) releaseEndpoint(context, containerId, endpoint);
-    await context.database.write('normal', [deleteSandbox(containerId)]).catch((error) => {
-      // The next start of the daemon deletes it: the container does not run.
-      context.logger.error({ container: containerId, error: errorText(error) }, 'the record of a network that is gone stays');
-    });
+    await forgetRecord(context, containerId);
     for (const { networkId } of live.record.endpoints) publish(context, 'disconnect', networkId, containerId);
+  });
+}
+
+/** On a full disk the record stays for a while: what filled it is often removed a moment later, with the container itself. */
+async function forgetRecord(context: NetworkContext, containerId: ContainerId, attemptsLeft = 60): Promise<void> {
+  await context.database.write('normal', [deleteSandbox(containerId)]).catch((error) => {
+    if (attemptsLeft > 0) {
+      const again = () =>
+        void context.lanes.run(containerId, async () => {
+          if (!context.sandboxes.has(containerId)) await forgetRecord(context, containerId, attemptsLeft - 1);
+        });
+      setTimeout(again, 1000).unref();
+      return;
+    }
+    // The next start of the daemon deletes it: the container does not run.
+    context.logger.error({ container: containerId, error: errorText(error) }, 'the record of a network that is gone stays');
   });
 }
 
