@@ -21,7 +21,10 @@ const ENTRIES_AT_ONCE = 1000;
 
 /** Throws when there is none, or it is not whole. */
 export function readContextIndex(path: string): ContextIndex {
-  const bytes = readFileSync(path);
+  return parseContextIndex(readFileSync(path), path);
+}
+
+export function parseContextIndex(bytes: Buffer, path: string): ContextIndex {
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new EngineError('system', `${path} is not the index of a build context`);
   const decoder = new FileListDecoder(`the index of a build context (${path})`);
   const entries = decoder.push(bytes.subarray(MAGIC.length));

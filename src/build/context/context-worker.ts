@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { type JobControl, serveJobs } from '../../base/job-thread.ts';
 import { AT_FDCWD, closeDescriptor, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../../linux/file-calls.ts';
 import { removeTree } from '../../linux/remove-tree.ts';
-import { type ContextIndex, digestOfContext, readContextIndex, writeContextIndex } from './context-index.ts';
+import { readContextIndex, writeContextIndex } from './context-index.ts';
 import type { ContextJob, ContextPlaces, WrittenContext } from './context-job.ts';
 import { ContextTree } from './context-tree.ts';
 import { indexFiles } from './index-files.ts';
-import { adjust, fill, indexIn, isUnchanged, readList, tellWanted } from './sync-context.ts';
+import { adjust, fill, indexIn, isUnchanged, readList, tellWanted, unchangedContext } from './sync-context.ts';
 import { isArchive, unpackContext } from './unpack-context.ts';
 import { withhold } from './withhold.ts';
 
@@ -63,7 +63,7 @@ async function sync(job: Extract<ContextJob, { kind: 'sync' }>, checkpoint: () =
     if (isUnchanged(plan, old)) {
       told = true;
       tellWanted(job.writeEnd, []);
-      return whole(old);
+      return unchangedContext(old);
     }
     rmSync(places.index, { force: true });
     return await within(places, (root, trash) =>
@@ -78,11 +78,6 @@ async function sync(job: Extract<ContextJob, { kind: 'sync' }>, checkpoint: () =
     if (!told) closeDescriptor(job.writeEnd);
     closeDescriptor(job.readEnd);
   }
-}
-
-function whole(index: ContextIndex): WrittenContext {
-  const sizeBytes = index.values().reduce((sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0), 0);
-  return { digest: digestOfContext([...index.values()]), sizeBytes };
 }
 
 async function within<T>(places: ContextPlaces, use: (root: number, trash: number) => Promise<T>): Promise<T> {

@@ -13,6 +13,7 @@ import { fetchFile } from './fetch-file.ts';
 import { fetchGit } from './fetch-git.ts';
 import { fileListOf } from './file-sync.ts';
 import { KeptContexts, type Place } from './kept-contexts.ts';
+import { unchangedSmall } from './sync-context.ts';
 import { counter, readWanted, relayInto, throughPipe, whileWanted } from './thread-pipes.ts';
 
 export interface ContextStoreOptions {
@@ -111,6 +112,11 @@ export async function createContextStore(options: ContextStoreOptions): Promise<
     signal: AbortSignal,
   ): Promise<WrittenContext> {
     const entries = await collect(list.entries(), signal);
+    const unchanged = await unchangedSmall(places.index, entries, limits.entries);
+    if (unchanged !== null) {
+      await list.finish();
+      return unchanged;
+    }
     const relay = counter(progress);
     const answer = makePipe();
     void readWanted(answer.readEnd).then(

@@ -7,17 +7,22 @@
  * List and contents come from anywhere.
  */
 import { lstatSync, readSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { printableName } from '../../base/byte-name.ts';
 import { invalid } from '../../base/errors.ts';
 import { FileContentsDecoder, type PieceHandler } from '../../base/file-contents.ts';
 import { FileListDecoder, type ListedFile, type ListedTime } from '../../base/file-list.ts';
 import { closeDescriptor } from '../../linux/file-calls.ts';
-import { type ContextIndex, type IndexEntry, readContextIndex } from './context-index.ts';
+import { type ContextIndex, digestOfContext, type IndexEntry, parseContextIndex, readContextIndex } from './context-index.ts';
+import type { WrittenContext } from './context-job.ts';
 import { type ContextFile, type ContextTree, keepsAttribute } from './context-tree.ts';
 
 const READ_BYTES = 256 * 1024;
 /** Files whose contents take turns. */
 const OPEN_FILES = 256;
+
+/** Lists up to this are compared on the event loop: a millisecond or two, where a thread takes thirty to start. */
+const SMALL_LIST_BYTES = 64 * 1024;
 
 export interface SyncPlan {
   readonly entries: readonly ListedFile[];
@@ -102,6 +107,25 @@ function removeOld(tree: ContextTree, byPath: SyncPlan['byPath'], old: ContextIn
       tree.remove(parentIn(tree, known), nameOf(path));
     }
     if (!stays && known.type === 'directory') gone.add(path);
+  }
+}
+
+export function unchangedContext(index: ContextIndex): WrittenContext {
+  const sizeBytes = index.values().reduce((sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0), 0);
+  return { digest: digestOfContext([...index.values()]), sizeBytes };
+}
+
+/** For the event loop. Null: it changed, is not there yet, or is too large to be looked at here; whatever is wrong with it is found by the thread, too. */
+export async function unchangedSmall(path: string, list: readonly Uint8Array[], maximumEntries: number): Promise<WrittenContext | null> {
+  if (list.reduce((sum, { length }) => sum + length, 0) > SMALL_LIST_BYTES) return null;
+  try {
+    const bytes = await readFile(path);
+    // The index has the digests besides.
+    if (bytes.length > 3 * SMALL_LIST_BYTES) return null;
+    const index = parseContextIndex(bytes, path);
+    return isUnchanged(readList(list, maximumEntries), index) ? unchangedContext(index) : null;
+  } catch {
+    return null;
   }
 }
 
