@@ -40,8 +40,8 @@ COPY src ./src
 RUN mkdir out && for f in src/*; do cat $f | tr a-z A-Z > out/$(basename $f); done
 FROM base
 COPY --from=build /app/out ./out
-RUN adduser -D app && chown -R app out
-USER app
+RUN chown -R 1000 out
+USER 1000
 LABEL kind=bench
 EXPOSE 80
 CMD ["cat", "/app/out/1"]

@@ -307,6 +307,27 @@ test('a folder that is synced again asks only for what changed', async () => {
   await three.release();
 });
 
+test('the index of a folder that did not change stays what it is, of many files too', async () => {
+  for (const count of [3, 2000]) {
+    const files = (last: string) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`f${at}`, at === 1 ? last : 'x']));
+    const key = `same-${count}`;
+    const indexOf = async (folder: Folder) => {
+      const held = await sync(folder);
+      const { ino, mtimeNs } = statSync(held.files.index ?? '', { bigint: true });
+      await held.release();
+      return { digest: held.digest, ino, mtimeNs, finished: folder.finished };
+    };
+    const first = await indexOf(new Folder(key, files('x')));
+    const second = new Folder(key, files('x'));
+    assert.deepEqual(await indexOf(second), first);
+    assert.deepEqual(second.asked, []);
+    const third = await indexOf(new Folder(key, files('longer')));
+    assert.notEqual(third.digest, first.digest);
+    const { f2: _gone, ...fewer } = files('longer');
+    assert.notEqual((await indexOf(new Folder(key, fewer))).digest, third.digest);
+  }
+});
+
 test('a directory that became a file, and the other way round', async () => {
   const one = await sync(new Folder('kinds', { 'a/': '', 'a-b': 'x', 'a/c': 'y', f: 'z' }));
   await one.release();
