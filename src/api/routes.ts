@@ -49,5 +49,10 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
 /** All three protocols of builds; BuildKit's has a part in the classic route, too (`version=2`). */
 function builderRoutes(services: BuildServices): readonly Route[] {
   const buildKit = buildKitOf(services);
-  return [...buildRoutes(services, buildKit.buildVersion2), ...buildSessionRoutes(services.builder), ...buildRecordRoutes(services), ...buildKitRoutes(buildKit)];
+  return [
+    ...buildRoutes(services, buildKit.buildVersion2),
+    ...buildSessionRoutes(services.builder),
+    ...buildRecordRoutes(services),
+    ...buildKitRoutes(buildKit),
+  ];
 }
