@@ -47,7 +47,7 @@ const contextLines = 4;
  *     --------------------
  */
 export function excerpt(source: string, fileName: string, place: Place): string {
-  const lines = source.split('\n').map((line) => line.replace(/\r$/, ''));
+  const lines = source.split('\n').map((line) => shortened(line.replace(/\r$/, '')));
   const first = Math.max(1, place.startLine - contextLines);
   const last = Math.min(lines.length, place.endLine + contextLines);
   const width = String(last).length + 2;
@@ -59,6 +59,12 @@ export function excerpt(source: string, fileName: string, place: Place): string 
   }
   const rule = '-'.repeat(20);
   return [`${fileName}:${describeLines(place)}`, rule, ...shown, rule].join('\n');
+}
+
+const longestLine = 1000;
+
+function shortened(line: string): string {
+  return line.length <= longestLine ? line : `${line.slice(0, longestLine)}…`;
 }
 
 /** Tabs stay tabs, so that the caret stands where the word does. */

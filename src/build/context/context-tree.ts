@@ -81,17 +81,25 @@ export class ContextTree {
 
   /** Directories that nobody listed are made, as every unpacker does. */
   parent(components: readonly string[]): OpenDirectory {
+    try {
+      return this.#parent(components);
+    } catch (error) {
+      if (!isErrno(error, 'ENOTDIR', 'ELOOP')) throw error;
+      throw belowNoDirectory(components);
+    }
+  }
+
+  #parent(components: readonly string[]): OpenDirectory {
     const found = this.#tree.directory(components);
     if (found !== null) return found;
-    const above = this.parent(components.slice(0, -1));
+    const above = this.#parent(components.slice(0, -1));
     const name = components.at(-1) ?? '';
     this.#tree.makeDirectory(above, name, (fd) => setOwnerAndMode(fd, { mode: 0o755, uid: 0, gid: 0 }));
     this.#count();
     this.#note([...above.path, name], { ...bare, type: 'directory', mode: 0o755, modifiedAt: { seconds: 0, nanoseconds: 0 } });
     this.#times.set([...above.path, name].join('/'), { seconds: 0, nanoseconds: 0 });
     const made = this.#tree.directory(components);
-    if (made === null)
-      throw invalid(`the build context has an entry below ${printableName(components.join('/'))}, which is not a directory`);
+    if (made === null) throw belowNoDirectory(components);
     return made;
   }
 
@@ -272,6 +280,10 @@ export class ContextTree {
       throw explained(error, entry);
     }
   }
+}
+
+function belowNoDirectory(components: readonly string[]): Error {
+  return invalid(`the build context has an entry below ${printableName(components.join('/'))}, which is not a directory`);
 }
 
 const bare = { path: '', sizeBytes: 0, linkTarget: '', deviceMajor: 0, deviceMinor: 0, extendedAttributes: none } as const;

@@ -141,6 +141,7 @@ export class Build {
     }
     for (const name of contextsInUse(dockerfile, this.#request)) this.#contexts.prefetch(name);
     const plans = await this.#plan(dockerfile, platforms);
+    for (const plan of plans) requireStackable(plan);
     await this.#checkImages(dockerfile, source, plans);
     if (areErrors) refuseViolations(this.#vertices.warnings);
     this.#announce(plans);
@@ -397,6 +398,12 @@ export class Build {
 }
 
 /** The steps whose layers the image has. */
+/** Told before the first of them is built. */
+function requireStackable({ result: { root, base } }: BuildPlan): void {
+  const layers = (base?.layers.length ?? 0) + ownSteps(root).length;
+  if (layers > limits.layers) throw invalid(`max depth exceeded: the image would have ${layers} layers, ${limits.layers} can be stacked`);
+}
+
 function ownSteps(root: Operation): readonly Operation[] {
   const steps: Operation[] = [];
   for (let operation = root; isLayerOperation(operation); operation = operation.parent) steps.push(operation);

@@ -1,6 +1,7 @@
 /** Cases of dockerfile.md section 11 that need no file and no process; the number is the case's. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { notFound } from '../../base/errors.ts';
 import { parseDockerfile } from '../../dockerfile/parse-dockerfile.ts';
 import type { ImageConfig } from '../../oci/image-config.ts';
 import type { BuildPlan, PlanSources } from './build-plan.ts';
@@ -22,7 +23,7 @@ function sourcesOf({ images = {}, asked }: Given): PlanSources {
     async image(reference) {
       asked?.push(reference);
       const found = images[reference];
-      if (found === undefined) throw new Error(`no image ${reference}`);
+      if (found === undefined) throw notFound(`no image ${reference}`);
       const config = { ...amd64, config: {}, rootfs: { type: 'layers' as const, diff_ids: [] }, history: [], ...found };
       return { reference, config, layers: [], descriptors: [] };
     },
@@ -297,4 +298,9 @@ test('planBuild: proxies are seen by RUN and are no part of its environment', as
   assert.ok(root.kind === 'run');
   assert.deepEqual(root.hiddenEnvironment, ['HTTP_PROXY=http://p', 'http_proxy=http://p']);
   assert.ok(!root.environment.some((entry) => /proxy/i.test(entry)));
+});
+
+test('a misspelt stage is told, where no image has its name either', async () => {
+  const source = 'FROM scratch AS build\nFROM scratch\nCOPY --from=biuld /x /\n';
+  await assert.rejects(plan(source), /no stage is called biuld: did you mean build\?/);
 });

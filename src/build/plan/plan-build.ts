@@ -3,7 +3,8 @@
  *
  * A stage may use those above it only. Names mean, in this order: an earlier stage, a named context, an image.
  */
-import { invalid } from '../../base/errors.ts';
+import { EngineError, invalid } from '../../base/errors.ts';
+import { nearest } from '../../base/near-miss.ts';
 import type { ConfigState } from '../../dockerfile/apply-config.ts';
 import { InstructionProblem } from '../../dockerfile/dockerfile-error.ts';
 import { expand } from '../../dockerfile/expand.ts';
@@ -180,8 +181,20 @@ class Planner {
     const context = this.#sources.namedContext(name);
     if (context?.kind === 'files') return context.operation;
     const reference = context?.reference ?? imageName(name, word);
-    const image = await this.#sources.image(reference, platform, `FROM ${reference}`);
-    return { kind: 'image', reference: image.reference, platform, layers: image.layers };
+    try {
+      const image = await this.#sources.image(reference, platform, `FROM ${reference}`);
+      return { kind: 'image', reference: image.reference, platform, layers: image.layers };
+    } catch (thrown) {
+      throw this.#withMeantStage(thrown, name, index);
+    }
+  }
+
+  /** What is no stage is an image: a misspelt one would only be told as an image that nobody has. */
+  #withMeantStage(thrown: unknown, name: string, index: number): unknown {
+    const above = this.#dockerfile.stages.slice(0, index).flatMap((stage) => stage.name ?? []);
+    const meant = /[/:@]/.test(name) ? null : nearest(name.toLowerCase(), above);
+    if (meant === null || !(thrown instanceof EngineError)) return thrown;
+    return new EngineError(thrown.code, `${thrown.message} (no stage is called ${name}: did you mean ${meant}?)`, { cause: thrown });
   }
 
   /** In any case; a number is a stage for COPY only. */

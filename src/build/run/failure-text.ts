@@ -25,9 +25,17 @@ export function endFailure(
   { exitCode, oomKilled }: StepEnd,
   memoryBytes: number | null,
 ): ProcessFailure {
-  const base = `process "${argv.join(' ')}" did not complete successfully: exit code: ${exitCode}`;
+  const base = `process "${commandText(argv)}" did not complete successfully: exit code: ${exitCode}`;
   return new ProcessFailure(base + explanation(exitCode, oomKilled, memoryBytes), exitCode);
 }
+
+/** A command of megabytes would hide what is said of it. */
+function commandText(argv: readonly string[]): string {
+  const text = argv.join(' ');
+  return text.length <= longestCommand ? text : `${text.slice(0, longestCommand)}… (${text.length} characters)`;
+}
+
+const longestCommand = 2000;
 
 function explanation(exitCode: number, oomKilled: boolean, memoryBytes: number | null): string {
   if (oomKilled) {
@@ -41,7 +49,7 @@ function explanation(exitCode: number, oomKilled: boolean, memoryBytes: number |
 export function startFailure({ argv }: Pick<RunOperation, 'argv'>, error: StepStartError): ProcessFailure {
   const [program = ''] = argv;
   const hint = error.exitCode === 127 && shells.has(program) ? missingShell(program) : otherHint(error);
-  return new ProcessFailure(`process "${argv.join(' ')}" could not be started: ${error.message}${hint}`, error.exitCode);
+  return new ProcessFailure(`process "${commandText(argv)}" could not be started: ${error.message}${hint}`, error.exitCode);
 }
 
 function missingShell(program: string): string {
@@ -49,6 +57,8 @@ function missingShell(program: string): string {
 }
 
 function otherHint({ message, exitCode }: StepStartError): string {
+  if (/argument list too long/.test(message))
+    return ': Linux takes 128 KiB in one argument. COPY the script into the image, or begin a heredoc with #!';
   if (/exec format error/.test(message)) return ': the program is of another platform, or a script without a line #!';
   if (/: EROFS$/.test(message))
     return ': its mount point lies in a mount that is read-only. Have it there already, or add rw to that mount';

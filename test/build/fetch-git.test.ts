@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { GitRequest } from './context-store.ts';
-import { createContextStore, type OpenContextStore } from './create-context-store.ts';
-import { addCommit, type GitServer, git, makeRepository, serveGit } from './testing/git-server.ts';
+import type { GitRequest } from '../../src/build/context/context-store.ts';
+import { createContextStore, type OpenContextStore } from '../../src/build/context/create-context-store.ts';
+import { addCommit, type GitServer, git, makeRepository, serveGit } from '../../src/build/context/testing/git-server.ts';
 
 let directory = '';
 let store: OpenContextStore;
