@@ -122,6 +122,8 @@ test('what is sent by the kernel is counted', async () => {
   await pushBlob(server.origin, 'counted', blob);
   const answer = await rawRequest(server.origin, 'GET', `/v2/counted/blobs/${blob.digest}`, { connection: 'close' });
   assert.equal(answer.status, 200);
+  // The client has the last byte before the server looks back on it.
+  while (observed.length < 2) await delay(5);
   const { requestBytes } = observed[0] ?? {};
   assert.equal(requestBytes, blob.bytes.length);
   const { responseBytes } = observed[1] ?? {};
