@@ -107,7 +107,6 @@ suite('docker-compose 1.29', { skip: missing ?? false }, () => {
     assert.match(await ok('-f', file, 'build', '--no-cache', '--force-rm', 'built'), /hello|Successfully tagged/);
     const { stderr, status } = await shell('docker rmi pj_built', { env: { ...process.env, DOCKER_HOST: daemon.host } });
     assert.equal(status, 0, stderr);
-    await ok('-f', file, 'down');
   });
 
   test('down -v leaves nothing', async () => {
