@@ -2,6 +2,7 @@
  * Dockerfiles that the peer's two builders know: its classic one, and its BuildKit of 2020. Each is built by both and by us; file tree and config must be equal but for what
  * `differs` lists with its reason (and then must differ: a reason that no longer holds fails).
  */
+import { readFileSync } from 'node:fs';
 import { type ContextFiles, tarGzOf, tarOf } from './built-images.ts';
 
 export interface PeerCase {
@@ -67,7 +68,20 @@ export const sharedContext: ContextFiles = {
 
 const lines = (...all: readonly string[]) => `${all.join('\n')}\n`;
 
+const examples = new URL('../../examples/', import.meta.url);
+const example = (path: string) => readFileSync(new URL(path, examples), 'utf8');
+
 export const peerCases: readonly PeerCase[] = [
+  {
+    // The one that needs no packages: the peer's network reaches none.
+    name: 'examples/static-site',
+    dockerfile: example('static-site/Dockerfile'),
+    files: {
+      'site/': {},
+      'site/index.html': example('static-site/site/index.html'),
+      'site/style.css': example('static-site/site/style.css'),
+    },
+  },
   { name: 'config only', dockerfile: lines('FROM busybox', 'ENV A=1', 'LABEL a=b', 'CMD ["x"]') },
   {
     name: 'every instruction of the config',
