@@ -82,7 +82,7 @@ function warningOf(rule: string, message: string, place: Place | null, vertex: s
     rule,
     short: place === null ? `${rule}: ${message}` : `${rule}: ${message} (line ${place.startLine})`,
     detail: rules.find(({ name }) => name === rule)?.description ?? platformRule,
-    url: `https://docs.docker.com/go/dockerfile/rule/${rule.replace(/(?!^)([A-Z]+)/g, '-$1').toLowerCase()}/`,
+    url: `https://docs.docker.com/go/dockerfile/rule/${rule.replace(/(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, '-').toLowerCase()}/`,
     place,
     vertex,
   };
