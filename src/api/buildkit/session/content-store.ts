@@ -5,7 +5,7 @@
  *     builder ─▶ tar of a layout ─▶ Write(blob)… each with its digest      out
  *     Read(blob)… from one digest down ─▶ files of a layout ─▶ builder     in
  */
-import { PassThrough, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { invalid } from '../../../base/errors.ts';
 import type { FileSync, SyncEntry } from '../../../build/build-client.ts';
 import { readArchiveFiles } from '../../../build/output/archive-files.ts';
@@ -21,6 +21,7 @@ import {
   WriteContentResponse,
   writeActions,
 } from '../messages/content.ts';
+import { archiveSink } from './archive-sink.ts';
 import type { Session } from './session.ts';
 
 const methods = {
@@ -50,36 +51,7 @@ function metadataOf({ id }: ClientStore) {
 /** Takes the tar of a layout. Finished when the client has every blob. */
 export function layoutWriter(store: ClientStore, gotIndex: (manifests: LayoutIndex) => void, signal: AbortSignal): Writable {
   if (!store.session.supports(methods.write)) throw invalid(`the client serves no ${methods.write}`);
-  const archive = new PassThrough({ highWaterMark: chunkBytes });
-  const written = writeLayout(store, archive, gotIndex, signal);
-  // Told by `final` or by the next write.
-  written.catch((error) => archive.destroy(error));
-  archive.on('error', () => {});
-  return new Writable({
-    write(chunk: Buffer, _encoding, callback) {
-      if (archive.destroyed) written.then(() => callback(new Error('defect: the archive was ended early')), callback);
-      else if (archive.write(chunk)) callback();
-      else waitForRoom(archive, callback);
-    },
-    final(callback) {
-      archive.end();
-      written.then(() => callback(), callback);
-    },
-    destroy(error, callback) {
-      archive.destroy(error ?? undefined);
-      callback(error);
-    },
-  });
-}
-
-function waitForRoom(archive: PassThrough, callback: () => void): void {
-  const go = () => {
-    archive.off('drain', go);
-    archive.off('close', go);
-    callback();
-  };
-  archive.once('drain', go);
-  archive.once('close', go);
+  return archiveSink(chunkBytes, (archive) => writeLayout(store, archive, gotIndex, signal));
 }
 
 async function writeLayout(

@@ -6,12 +6,13 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { invalid } from '../../../base/errors.ts';
 import { type ArchiveFile, readArchiveFiles } from '../../../build/output/archive-files.ts';
 import type { GrpcStream } from '../grpc/client.ts';
 import { engineErrorOf, GrpcError } from '../grpc/status.ts';
 import { type Packet, packetTypes, type StatValue } from '../messages/session.ts';
+import { archiveSink } from './archive-sink.ts';
 import { comparePaths, goModeOf, unixNanoseconds } from './stat-entry.ts';
 
 /** An entry, and where its bytes are in the spool. */
@@ -26,37 +27,11 @@ const what = "cannot write the client's output folder";
 
 /** Finished when the client has written everything. */
 export function folderWriter(call: GrpcStream<Packet, Packet>, scratchDirectory: string): Writable {
-  const archive = new PassThrough({ highWaterMark: 256 * 1024 });
-  const sent = send(call, archive, scratchDirectory);
-  // Told by `final` or by the next write.
-  sent.catch((error) => archive.destroy(error));
-  archive.on('error', () => {});
-  return new Writable({
-    write(chunk: Buffer, _encoding, callback) {
-      if (archive.destroyed) sent.then(() => callback(new Error('defect: the archive was ended early')), callback);
-      else if (archive.write(chunk)) callback();
-      else waitForRoom(archive, callback);
-    },
-    final(callback) {
-      archive.end();
-      sent.then(() => callback(), callback);
-    },
-    destroy(error, callback) {
-      archive.destroy(error ?? undefined);
-      call.cancel();
-      callback(error);
-    },
-  });
-}
-
-function waitForRoom(archive: PassThrough, callback: () => void): void {
-  const go = () => {
-    archive.off('drain', go);
-    archive.off('close', go);
-    callback();
-  };
-  archive.once('drain', go);
-  archive.once('close', go);
+  return archiveSink(
+    256 * 1024,
+    (archive) => send(call, archive, scratchDirectory),
+    () => call.cancel(),
+  );
 }
 
 async function send(call: GrpcStream<Packet, Packet>, archive: AsyncIterable<Uint8Array>, scratchDirectory: string): Promise<void> {
