@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defaultPath, environmentOf, mergeEnvironment } from './environment.ts';
+import { defaultPath } from '../oci/image-config.ts';
+import { environmentOf, mergeEnvironment } from './environment.ts';
 
 const input = { env: [], hostname: 'box', tty: false, home: '/root' };
 

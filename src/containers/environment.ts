@@ -1,6 +1,6 @@
 /** The environment of a container's process: Docker's defaults, those of links, then the image's variables, then the user's in place. */
 
-export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+import { defaultPath } from '../oci/image-config.ts';
 
 export interface EnvironmentInput {
   /** The container's `Env`, already merged with the image's by `mergeEnvironment`. */

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { type WritableEntry, writeTar } from '../archive/tar-writer.ts';
 import type { DiffId, ImageId } from '../base/brand.ts';
 import { invalid, notFound } from '../base/errors.ts';
-import { encodeImageConfig, type ImageConfig } from '../oci/image-config.ts';
+import { defaultPath, encodeImageConfig, type ImageConfig } from '../oci/image-config.ts';
 import { mediaTypes } from '../oci/manifest.ts';
 import { hostPlatform, type Platform, parsePlatform, runsOn } from '../oci/platform.ts';
 import { canonicalReference, familiarReference, type ImageReference, parseReference, withDefaultTag } from '../oci/reference.ts';
@@ -37,7 +37,6 @@ interface Recipe {
 }
 
 const epoch = '1970-01-01T00:00:00Z';
-const searchPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function createEmbeddedImages(store: ImageStore, programs: EmbeddedPrograms, host: Platform = hostPlatform()): EmbeddedImages {
   const recipes = recipesOf(programs);
@@ -110,7 +109,7 @@ function configOf(recipe: Recipe, diffId: DiffId, host: Platform): ImageConfig {
     architecture: host.architecture,
     ...(host.variant ? { variant: host.variant } : {}),
     os: host.os,
-    config: { Env: [searchPath], Cmd: recipe.command },
+    config: { Env: [`PATH=${defaultPath}`], Cmd: recipe.command },
     rootfs: { type: 'layers', diff_ids: [diffId] },
     history: [{ created: epoch, created_by: `CMD ${JSON.stringify(recipe.command)}`, comment: 'embedded in gantry' }],
   };

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import type { ContainerId } from '../../base/brand.ts';
 import { invalid } from '../../base/errors.ts';
+import { defaultPath } from '../../oci/image-config.ts';
 import type { RuntimeSpec } from '../../oci/runtime-spec.ts';
 import { resolveUser, type UserFiles } from '../../oci/users.ts';
 import { nativeName } from '../../runtime/runtime-names.ts';
@@ -11,7 +12,6 @@ import { defaultContainerConfig, defaultHostConfig } from '../config-defaults.ts
 import type { ContainerContext } from '../container-context.ts';
 import type { ContainerPaths } from '../container-paths.ts';
 import { hostDevices } from '../devices.ts';
-import { defaultPath } from '../environment.ts';
 import { withResourceDefaults } from '../resource-defaults.ts';
 import { runtimeSpec } from '../runtime-spec.ts';
 import { settleHostConfig } from '../settle-host-config.ts';
