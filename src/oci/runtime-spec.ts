@@ -12,6 +12,20 @@ export interface RuntimeSpec {
   readonly mounts: readonly Mount[];
   readonly annotations?: Readonly<Record<string, string>>;
   readonly linux: Linux;
+  readonly hooks?: Hooks;
+}
+
+/** config.md, "POSIX-platform Hooks", in the order of a container's life. */
+export type HookPoint = 'prestart' | 'createRuntime' | 'createContainer' | 'startContainer' | 'poststart' | 'poststop';
+
+export type Hooks = Readonly<Partial<Record<HookPoint, readonly Hook[]>>>;
+
+export interface Hook {
+  readonly path: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly string[];
+  /** Seconds. */
+  readonly timeout?: number;
 }
 
 export interface Process {
@@ -95,6 +109,18 @@ export interface Linux {
   readonly maskedPaths?: readonly string[];
   readonly readonlyPaths?: readonly string[];
   readonly mountLabel?: string;
+  readonly intelRdt?: IntelRdt;
+}
+
+/** config-linux.md, "IntelRdt". */
+export interface IntelRdt {
+  readonly closID?: string;
+  readonly l3CacheSchema?: string;
+  readonly memBwSchema?: string;
+  readonly schemata?: readonly string[];
+  readonly enableCMT?: boolean;
+  readonly enableMBM?: boolean;
+  readonly enableMonitoring?: boolean;
 }
 
 export interface Device {

@@ -57,6 +57,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   api: ['typebox'],
   daemon: ['pino'],
   registry: ['bcryptjs'],
+  devices: ['yaml'],
 };
 
 const files = globSync('src/**/*.ts').sort();
