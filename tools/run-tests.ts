@@ -30,6 +30,7 @@ const kernel = filesOf(
   'test/faults/**/*.test.ts',
   'test/registry/**/*.test.ts',
   'test/build/**/*.test.ts',
+  'test/devices/**/*.test.ts',
   // The second kernel, emulated, takes minutes: only when it is asked for, as CI does after everything else.
   ...(wanted.some((part) => part.includes('vm')) ? ['test/vm/**/*.test.ts'] : []),
   // So do the examples, which install packages over the network.
@@ -40,7 +41,7 @@ const before = leftovers();
 await runFiles(unit, 2);
 // Those that let minutes pass, a container writing now and then, run beside others.
 const patient = /^test\/faults\/(without-daemon|silent-monitor)\.test\.ts$/;
-const beside = /^test\/build\//;
+const beside = /^test\/(build|devices)\//;
 await Promise.all([
   runFiles(
     kernel.filter((file) => patient.test(file)),
