@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Builder } from '../build/builder.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Leases } from '../containers/leases/leases.ts';
+import type { Devices } from '../devices/devices.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { ImageInsight } from '../images/insight.ts';
 import type { RegistryManifests } from '../images/registry-manifests.ts';
@@ -31,6 +32,7 @@ export interface ApiServices {
   readonly system: SystemFacts;
   readonly networks: Networks;
   readonly volumes: Volumes;
+  readonly devices: Devices;
   readonly leases: Pick<Leases, 'hold'>;
   readonly leaseSockets: { open(lease: string): Promise<LeaseSocket | null> };
   /** Until the daemon has one, builds are refused. */

@@ -1,5 +1,6 @@
 /** What the verbs of containers work with; put together once by `container-service.ts`. */
 import type { Logger } from '../base/log.ts';
+import type { Devices } from '../devices/devices.ts';
 import type { ImageCatalogue } from '../images/catalogue.ts';
 import type { DnsWishes, Networks } from '../network/networks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -45,6 +46,7 @@ export interface ContainerContext {
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly volumeClaims: VolumeClaims;
+  readonly devices: Devices;
   readonly usage: UsageCollector;
   readonly oom: OomWatch;
   readonly hostPaths: HostPaths;

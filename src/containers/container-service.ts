@@ -11,6 +11,8 @@ import { conflict, EngineError, errorText, invalid } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
 import type { Finding } from '../base/finding.ts';
 import type { Logger } from '../base/log.ts';
+import { noDevices } from '../devices/create-devices.ts';
+import type { Devices } from '../devices/devices.ts';
 import type { ImageCatalogue, ImageUser } from '../images/catalogue.ts';
 import type { NetworkService } from '../network/network-service-options.ts';
 import type { DnsWishes, Networks } from '../network/networks.ts';
@@ -85,6 +87,8 @@ export interface ContainerDependencies {
   readonly runtimes: RuntimeNames;
   readonly networks: Networks & Pick<NetworkService, 'setContainerLookup'>;
   readonly volumes: Volumes;
+  /** Default: there are none. */
+  readonly devices?: Devices;
   /** The daemon's `--dns`, `--dns-search` and `--dns-opt`. */
   readonly daemonDns: DnsWishes;
   readonly init: InitProgram;
@@ -146,6 +150,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
       await startAgain(context, container, waited);
     }),
     volumeClaims: new VolumeClaims(),
+    devices: dependencies.devices ?? noDevices,
     usage: new UsageCollector(),
     oom: new OomWatch(dependencies.logger),
     hostPaths: new HostPaths(),

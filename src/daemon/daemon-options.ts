@@ -5,9 +5,11 @@ import { errorText, hasErrnoCode, invalid } from '../base/errors.ts';
 import type { LogConfig } from '../containers/log-config.ts';
 import type { ResourceDefaults } from '../containers/resource-defaults.ts';
 import type { SecurityDefaults } from '../containers/security-defaults.ts';
+import type { DeviceSettings } from '../devices/devices.ts';
 import type { NetworkSettings } from '../network/network-settings.ts';
 import { type BuildOptions, buildOptions } from './build-options.ts';
 import { refuseUnbuilt, settings } from './daemon-settings.ts';
+import { deviceOptions } from './device-options.ts';
 import { type ListenOptions, parseListenAddress, refuseOpenTcp, tlsFiles } from './listen-addresses.ts';
 import { logDefaults } from './log-options.ts';
 import { networkSettings } from './network-options.ts';
@@ -48,6 +50,7 @@ export interface DaemonOptions extends ListenOptions {
   /** Null: the daemon serves none. */
   readonly withRegistry: WithRegistry | null;
   readonly build: BuildOptions;
+  readonly devices: DeviceSettings;
 }
 
 export const defaultDataRoot = '/var/lib/gantry';
@@ -213,6 +216,7 @@ function checkOptions(values: RawValues, environment: NodeJS.ProcessEnv): Daemon
     resources: resourceOptions(values),
     withRegistry: withRegistryOptions(values),
     build: buildOptions(values),
+    devices: deviceOptions(values),
     registries: registryOptions(values, environment),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { notImplemented } from '../base/errors.ts';
 import { buildSettings } from './build-options.ts';
+import { deviceSettings } from './device-options.ts';
 import { logOptionTable } from './log-options.ts';
 import { networkOptionTable } from './network-option-table.ts';
 import { registryOptionTable } from './registry-option-table.ts';
@@ -65,6 +66,7 @@ export const settings: readonly Setting[] = [
   ...registryOptionTable,
   ...withRegistrySettings,
   ...buildSettings,
+  ...deviceSettings,
 
   unbuilt('storage-driver', 'text', 'overlay2 is the only one', ['overlay2'], 'storage-driver'),
   unbuilt('storage-opt', 'list', never, [], 'storage-opts'),
@@ -84,8 +86,7 @@ export const settings: readonly Setting[] = [
   unbuilt('raw-logs', 'switch', 'use --log-format', ['false']),
   unbuilt('network-control-plane-mtu', 'number', never),
   unbuilt('node-generic-resource', 'list', never, [], 'node-generic-resources'),
-  unbuilt('cdi-spec-dir', 'list', 'it comes with devices (issue 8)', [], 'cdi-spec-dirs'),
-  unbuilt('feature', 'list', never, [], 'features'),
+  unbuilt('feature', 'list', never, ['cdi', 'cdi=true', '{"cdi":true}'], 'features'),
   unbuilt('allow-direct-routing', 'switch', 'use com.docker.network.bridge.trusted_host_interfaces or gateway mode routed of a network', [
     'false',
   ]),

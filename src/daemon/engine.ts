@@ -19,6 +19,7 @@ import type { Logger } from '../base/log.ts';
 import { type ContainerService, createContainers } from '../containers/container-service.ts';
 import { leasedWorld } from '../containers/leases/leased-world.ts';
 import { Leases } from '../containers/leases/leases.ts';
+import { createDevices, noReadings } from '../devices/create-devices.ts';
 import { downloadBlob } from '../distribution/download-blob.ts';
 import { createRegistryClient } from '../distribution/http-registry-client.ts';
 import { auditImages } from '../images/audit-images.ts';
@@ -101,6 +102,8 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const events = joinEvents(images.catalogue, networks, volumes);
   const { host, warnings: appArmorWarnings } = await hostWithAppArmor(logger);
   weaknesses.push(...appArmorWarnings);
+  const devices = createDevices(options.devices, { vendors: [], readings: noReadings });
+  cleanup.defer(() => devices.readings.close());
   const containers = await createContainers({
     dataRoot: dataRoot.path,
     execRoot: dataRoot.execRoot,
@@ -112,6 +115,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     runtimes,
     networks,
     volumes,
+    devices,
     daemonDns: options.network.dns,
     logDefaults: options.containerLogs,
     onEvent: (event) => events.publish({ ...event, type: 'container' }),
@@ -176,6 +180,7 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
     system,
     networks,
     volumes,
+    devices,
     fsck,
     hasHungUp: peerHasHungUp,
     logger,

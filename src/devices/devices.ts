@@ -7,7 +7,7 @@
  * Nothing is remembered here across a restart of the daemon: whoever holds devices stores `held` and says it again with `adopt`.
  */
 import type { CdiSpec } from './cdi/cdi-spec.ts';
-import type { DeviceEdits } from './device-edits.ts';
+import { type DeviceEdits, noEdits } from './device-edits.ts';
 import type { DeviceRequest } from './device-request.ts';
 import type { GpuMaker } from './gpu-vendor.ts';
 import type { GpuReadings } from './nvml/gpu-readings.ts';
@@ -53,6 +53,8 @@ export interface DeviceGrant {
   readonly edits: DeviceEdits;
   readonly held: readonly HeldDevice[];
 }
+
+export const noGrant: DeviceGrant = { edits: noEdits, held: [] };
 
 export interface HeldDevice {
   /** `nvidia.com/gpu=GPU-…`, or by index where there is no UUID. */
