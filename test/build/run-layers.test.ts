@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { BuildClient } from '../../src/build/build-client.ts';
 import type { CacheMounts } from '../../src/build/cache/build-cache.ts';
+import { plainRunSettings } from '../../src/build/core/testing/plain-run-settings.ts';
 import { createLayerWork, type OpenLayerWork } from '../../src/build/files/create-layer-work.ts';
 import type { MadeLayer } from '../../src/build/files/layer-work.ts';
 import type { Operation, RunOperation } from '../../src/build/plan/operation.ts';
@@ -14,7 +15,7 @@ import { createRunWork, type OpenRunWork } from '../../src/build/run/create-run-
 import { createStepExecutor } from '../../src/daemon/build/step-executor.ts';
 import { createLeases } from '../../src/store/leases.ts';
 import { whyNoNativeRuntime } from '../kernel/native-fixture.ts';
-import { plainSettings, StepsFixture } from './steps-fixture.ts';
+import { StepsFixture } from './steps-fixture.ts';
 
 const skip = whyNoNativeRuntime() ?? false;
 const emptyLayer = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
@@ -75,7 +76,7 @@ suite('RUN and its layer', { skip }, () => {
       ...changes,
     };
     const client = { secret: async (id: string) => Buffer.from(secrets[id] ?? '') } as unknown as BuildClient;
-    const settings = { ...plainSettings };
+    const settings = { ...plainRunSettings };
     const request = {
       operation,
       parent: tree,

@@ -7,12 +7,13 @@ import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChainId, DiffId } from '../../src/base/brand.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import { plainRunSettings } from '../../src/build/core/testing/plain-run-settings.ts';
 import type { Tree } from '../../src/build/result.ts';
 import { treeOf } from '../../src/build/tree.ts';
 import { type ContainerService, createContainers } from '../../src/containers/container-service.ts';
 import { readHostFacts } from '../../src/containers/host-facts.ts';
 import { plainSecurity } from '../../src/containers/security-defaults.ts';
-import type { Step, StepEnd, StepSettings } from '../../src/containers/steps/step.ts';
+import type { Step, StepEnd } from '../../src/containers/steps/step.ts';
 import { FakeNetworks } from '../../src/containers/testing/fake-networks.ts';
 import { FakeVolumes } from '../../src/containers/testing/fake-volumes.ts';
 import { createImageCatalogue } from '../../src/images/image-catalogue.ts';
@@ -27,23 +28,6 @@ import type { Lease } from '../../src/store/leases.ts';
 import { launcherPath } from '../kernel/native-fixture.ts';
 
 const busybox = '/bin/busybox';
-
-export const plainSettings: StepSettings & { readonly network: 'default' } = {
-  network: 'default',
-  networkName: null,
-  extraHosts: [],
-  hostname: null,
-  shmSizeBytes: null,
-  ulimits: [],
-  cgroupParent: null,
-  memoryBytes: null,
-  memorySwapBytes: null,
-  cpuShares: null,
-  cpuPeriod: null,
-  cpuQuota: null,
-  cpus: null,
-  memoryNodes: null,
-};
 
 export interface RanStep extends StepEnd {
   readonly stdout: string;
@@ -151,7 +135,7 @@ export class StepsFixture {
       security: 'sandbox',
       devices: [],
       mounts: [],
-      settings: plainSettings,
+      settings: plainRunSettings,
       ...changes,
     };
   }

@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { duplexPair } from 'node:stream';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { plainRunSettings } from '../../src/build/core/testing/plain-run-settings.ts';
 import type { StepMount } from '../../src/containers/steps/step.ts';
 import { cgroupHost } from '../../src/linux/cgroup-host.ts';
 import { whyNoNativeRuntime } from '../kernel/native-fixture.ts';
-import { plainSettings, StepsFixture } from './steps-fixture.ts';
+import { StepsFixture } from './steps-fixture.ts';
 
 const skip = whyNoNativeRuntime() ?? false;
 
@@ -75,7 +76,7 @@ suite('build steps', { skip, concurrency: 4 }, () => {
   test('run: hosts, limits and shared memory as the build asks', async () => {
     const ran = await fixture.run('cat /etc/hosts; ulimit -n; df -k /dev/shm | tail -1; hostname', {
       settings: {
-        ...plainSettings,
+        ...plainRunSettings,
         extraHosts: ['db:10.1.2.3', 'up:host-gateway'],
         ulimits: [{ name: 'nofile', soft: 77, hard: 99 }],
         shmSizeBytes: 3 * 1024 * 1024,
@@ -222,7 +223,7 @@ suite('build steps', { skip, concurrency: 4 }, () => {
   });
 
   test('run: one that outgrows its memory is told as such', { skip: memoryLimits() }, async () => {
-    const settings = { ...plainSettings, memoryBytes: 24 * 1024 * 1024, memorySwapBytes: 24 * 1024 * 1024 };
+    const settings = { ...plainRunSettings, memoryBytes: 24 * 1024 * 1024, memorySwapBytes: 24 * 1024 * 1024 };
     const ran = await fixture.run('tail -c 200000000 /dev/zero >/dev/null', { settings });
     assert.deepEqual([ran.oomKilled, ran.exitCode], [true, 137]);
   });

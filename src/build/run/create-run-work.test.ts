@@ -8,6 +8,7 @@ import type { Lease } from '../../store/leases.ts';
 import type { BuildClient } from '../build-client.ts';
 import type { RunSettings } from '../build-request.ts';
 import type { CacheMountRequest, CacheMounts } from '../cache/build-cache.ts';
+import { plainRunSettings as settings } from '../core/testing/plain-run-settings.ts';
 import type { MadeLayer } from '../files/layer-work.ts';
 import type { ContextOperation, Operation, RunMount, RunOperation } from '../plan/operation.ts';
 import type { OperationResult, Tree } from '../result.ts';
@@ -18,23 +19,6 @@ const parentTree: Tree = { kind: 'tree', layers: [], identity: 'tree' };
 const parent: Operation = { kind: 'scratch' };
 const context: ContextOperation = { kind: 'context', name: '' };
 const place = { range: null } as unknown as RunOperation['step']['place'];
-
-const settings: RunSettings = {
-  network: 'default',
-  networkName: null,
-  extraHosts: [],
-  hostname: null,
-  shmSizeBytes: null,
-  ulimits: [],
-  cgroupParent: null,
-  memoryBytes: null,
-  memorySwapBytes: null,
-  cpuShares: null,
-  cpuPeriod: null,
-  cpuQuota: null,
-  cpus: null,
-  memoryNodes: null,
-};
 
 function runOperation(changes: Partial<RunOperation> = {}): RunOperation {
   return {

@@ -23,6 +23,7 @@ import type { LayerWork, MadeLayer } from '../../files/layer-work.ts';
 import type { ExportRequest, Outputs } from '../../output/outputs.ts';
 import { ProcessFailure, type RunWork } from '../../run/run-work.ts';
 import { createBuilder, type OpenBuilder } from '../create-builder.ts';
+import { plainRunSettings } from './plain-run-settings.ts';
 
 export const host = { os: 'linux', architecture: 'amd64' };
 
@@ -100,22 +101,7 @@ export function fakeRequest(change: Partial<BuildRequest> = {}): BuildRequest {
     labels: new Map(),
     noCache: [],
     pull: false,
-    run: {
-      network: 'default',
-      networkName: null,
-      extraHosts: [],
-      hostname: null,
-      shmSizeBytes: null,
-      ulimits: [],
-      cgroupParent: null,
-      memoryBytes: null,
-      memorySwapBytes: null,
-      cpuShares: null,
-      cpuPeriod: null,
-      cpuQuota: null,
-      cpus: null,
-      memoryNodes: null,
-    },
+    run: plainRunSettings,
     entitlements: new Set(),
     outputs: [
       {
