@@ -14,7 +14,8 @@ function plainField(text: string, at: number): [string, number] {
   const comma = text.indexOf(',', at);
   const end = comma === -1 ? text.length : comma;
   const field = text.slice(at, end);
-  if (field.includes('"')) throw new Error(`parse error on line 1, column ${at + field.indexOf('"') + 1}: bare " in non-quoted-field`);
+  if (field.includes('"'))
+    throw new Error(`parse error on line 1, column ${column(text, at + field.indexOf('"'))}: bare " in non-quoted-field`);
   return [field, end];
 }
 
@@ -26,7 +27,12 @@ function quotedField(text: string, start: number): [string, number] {
       field += '"';
       at += 1;
     } else if (at + 1 === text.length || text[at + 1] === ',') return [field, at + 1];
-    else throw new Error(`parse error on line 1, column ${at + 1}: extraneous or missing " in quoted-field`);
+    else throw new Error(`parse error on line 1, column ${column(text, at)}: extraneous or missing " in quoted-field`);
   }
-  throw new Error(`parse error on line 1, column ${text.length}: extraneous or missing " in quoted-field`);
+  throw new Error(`parse error on line 1, column ${column(text, text.length)}: extraneous or missing " in quoted-field`);
+}
+
+/** Counted from 1, in bytes, as Go does. */
+function column(text: string, at: number): number {
+  return Buffer.byteLength(text.slice(0, at)) + 1;
 }

@@ -13,6 +13,13 @@ const optionalMap = Type.Optional(StringMap);
 const WeightSchema = Type.Object({ Path: optionalString, Weight: optionalInt });
 const RateSchema = Type.Object({ Path: optionalString, Rate: optionalInt });
 const DeviceSchema = Type.Object({ PathOnHost: optionalString, PathInContainer: optionalString, CgroupPermissions: optionalString });
+const DeviceRequestSchema = Type.Object({
+  Driver: optionalString,
+  Count: optionalInt,
+  DeviceIDs: optionalStrings,
+  Capabilities: Type.Optional(Type.Array(StringList)),
+  Options: optionalMap,
+});
 const UlimitSchema = Type.Object({ Name: optionalString, Soft: optionalInt, Hard: optionalInt });
 
 const MountSchema = Type.Object({
@@ -100,7 +107,7 @@ export const HostConfigSchema = Type.Object({
   CpusetMems: optionalString,
   Devices: Type.Optional(Type.Array(DeviceSchema)),
   DeviceCgroupRules: optionalStrings,
-  DeviceRequests: Type.Optional(Type.Array(Type.Unknown())),
+  DeviceRequests: Type.Optional(Type.Array(DeviceRequestSchema)),
   KernelMemory: optionalInt,
   KernelMemoryTCP: optionalInt,
   MemoryReservation: optionalInt,
@@ -186,8 +193,13 @@ function securityFields(request: HostConfigRequest) {
         CgroupPermissions: device.CgroupPermissions ?? '',
       })) ?? null,
     DeviceCgroupRules: request.DeviceCgroupRules ?? null,
-    DeviceRequests: request.DeviceRequests ?? null,
+    DeviceRequests: request.DeviceRequests?.map(normaliseDeviceRequest) ?? null,
   };
+}
+
+/** Lists and maps that are missing stay null, as Docker shows them again. */
+function normaliseDeviceRequest({ Driver = '', Count = 0, DeviceIDs, Capabilities, Options }: Static<typeof DeviceRequestSchema>) {
+  return { Driver, Count, DeviceIDs: DeviceIDs ?? null, Capabilities: Capabilities ?? null, Options: Options ?? null };
 }
 
 function resourceFields(request: HostConfigRequest) {

@@ -106,6 +106,28 @@ create --gpus "\\"options=a=b,c=d\\"" x
 create --gpus "\\"capabilities=a,b\\"" x
 create --gpus options=a x
 create --gpus "count=1,device=2" x
+create --gpus count=all x
+create --gpus count=0 x
+create --gpus -1 x
+create --gpus +2 x
+create --gpus 007 x
+create --gpus "1,2" x
+create --gpus "count=2,3" x
+create --gpus "device=0" --gpus "device=1" x
+create --gpus "\\"device=0,2\\"" x
+create --gpus "\\"device=0:1\\"" x
+create --gpus device= x
+create --gpus "device=GPU-8ce1-55,driver=nvidia" x
+create --gpus driver=nvidia x
+create --gpus "driver=nvidia,count=2" x
+create --gpus capabilities= x
+create --gpus "all,capabilities=compute" x
+create --gpus "\\"capabilities=compute,utility\\",\\"device=0,1\\"" x
+create --gpus "1,options=exclusive=true" x
+create --gpus "1,\\"options=\\"\\"a=b,c\\"\\",d=\\"" x
+create --gpus all --device vendor.com/class=name --device /dev/null:/dev/x x
+create --device nvidia.com/gpu=all --device vv/cc=0:1 --device nvidia.com/gpu=GPU-1.2_3-x x
+create --device vendor.com/net-1.x=a x
 create --gpus all --gpus 1 x
 create --link a:a x
 create --link /a:/b x
@@ -347,6 +369,22 @@ create --gpus count=abc x
 create --gpus all,all x
 create --gpus foo=bar x
 create --gpus "" x
+create --gpus "1,count=1" x
+create --gpus "1,1" x
+create --gpus "device=0,1,1" x
+create --gpus 1_0 x
+create --gpus 1.5 x
+create --gpus 99999999999999999999 x
+create --gpus options= x
+create --gpus "options=\\"a" x
+create --gpus "\\"device=0,1" x
+create --gpus =1 x
+create --gpus "all, device=1" x
+create --gpus ALL x
+create --device vendor.com/class= x
+create --device vendor.com/class=-x x
+create --device 0v.com/class=x x
+create --device vendor.com/class=x:ro: x
 create --pull bogus x
 create --platform bogus x
 create --stop-timeout abc x

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { parseByteSize } from '../../base/byte-size.ts';
 import { parseGoDuration } from '../../base/parse-go-duration.ts';
+import { isDeviceName } from '../../oci/device-name.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
 import type { CommandContext } from '../command.ts';
@@ -9,7 +10,6 @@ import { proxyEnvironment } from '../config/proxy-environment.ts';
 import type { FlagValues } from '../flags/flag-values.ts';
 import { parseByteSizeOrUnlimited, parseCpus } from '../parse/byte-size.ts';
 import {
-  isCdiDevice,
   parseDevice,
   parseDeviceRule,
   parseGpus,
@@ -248,7 +248,7 @@ function resources(flags: FlagValues): Record<string, unknown> {
   if (swappiness !== -1 && (swappiness < 0 || swappiness > 100))
     throw new CliError(`invalid value: ${swappiness}. Valid memory swappiness range is 0-100`, 125);
   const devices = flags.list('device');
-  const cdi = devices.filter(isCdiDevice);
+  const cdi = devices.filter(isDeviceName);
   const requests = [
     ...flags.parsedList('gpus', parseGpus),
     ...(cdi.length > 0 ? [{ Driver: 'cdi', Count: 0, DeviceIDs: cdi, Capabilities: null, Options: null }] : []),
@@ -271,7 +271,7 @@ function resources(flags: FlagValues): Record<string, unknown> {
     CpuRealtimeRuntime: flags.int('cpu-rt-runtime'),
     CpusetCpus: flags.string('cpuset-cpus'),
     CpusetMems: flags.string('cpuset-mems'),
-    Devices: devices.filter((device) => !isCdiDevice(device)).map((device) => complainAbout(() => parseDevice(device))),
+    Devices: devices.filter((device) => !isDeviceName(device)).map((device) => complainAbout(() => parseDevice(device))),
     DeviceCgroupRules: orNull(flags.parsedList('device-cgroup-rule', parseDeviceRule)),
     DeviceRequests: requests.length > 0 ? requests : null,
     MemoryReservation: flags.parsed('memory-reservation', parseByteSize) ?? 0,

@@ -1,6 +1,7 @@
 /** The flags that were given, by name. Asking for a flag that the command does not define is a defect and throws. */
 
 import { UsageError } from '../cli-error.ts';
+import { goQuote } from '../format/go-quote.ts';
 import { type FlagSpec, type FlagSpecs, flagTitle } from './flag-spec.ts';
 import { parseGoInteger } from './go-integer.ts';
 
@@ -72,7 +73,7 @@ export class FlagValues {
 }
 
 export function invalidValue(spec: FlagSpec, text: string, reason: string): UsageError {
-  return new UsageError(`invalid argument "${text}" for "${flagTitle(spec)}" flag: ${reason}`, 125, false);
+  return new UsageError(`invalid argument ${goQuote(text)} for "${flagTitle(spec)}" flag: ${reason}`, 125, false);
 }
 
 /** Go's strconv.ParseBool. */

@@ -2,6 +2,8 @@
 import { isAbsolute, normalize } from 'node:path';
 import { parseByteSize } from '../../base/byte-size.ts';
 import { csvFields } from '../../base/csv-fields.ts';
+import { errorText } from '../../base/errors.ts';
+import { integerComplaint } from '../flags/go-integer.ts';
 
 export interface DeviceMapping {
   readonly PathOnHost: string;
@@ -36,11 +38,6 @@ function isMode(text: string): boolean {
   return text !== '' && /^[rwm]+$/.test(text) && new Set(text).size === text.length;
 }
 
-/** `vendor.com/class=name`: a device of the Container Device Interface. */
-export function isCdiDevice(text: string): boolean {
-  return /^[A-Za-z][\w.-]*\/[A-Za-z][\w-]*=[\w.:-]+$/.test(text);
-}
-
 export interface DeviceRequest {
   Driver: string;
   Count: number;
@@ -49,39 +46,56 @@ export interface DeviceRequest {
   Options: Record<string, string>;
 }
 
-/** `all`, a number, or `device=0,capabilities=…`. */
+/** `all`, a number, or `device=0,capabilities=…`; a word without a value is the count. Beyond Docker: the word `exclusive`. */
 export function parseGpus(text: string): DeviceRequest {
   const request: DeviceRequest = { Driver: '', Count: 0, DeviceIDs: null, Capabilities: null, Options: Object.create(null) };
   const seen = new Set<string>();
   if (text === '') throw new Error('EOF');
   for (const field of csvFields(text)) {
-    const equals = field.indexOf('=');
-    const key = equals === -1 ? 'count' : field.slice(0, equals);
-    const value = equals === -1 ? field : field.slice(equals + 1);
-    const said = equals === -1 ? field : key;
-    if (seen.has(said)) throw new Error(`gpu request key '${said}' can be specified only once`);
-    seen.add(said);
-    assignGpu(request, key, value);
+    const [key, value] = cut(field);
+    if (seen.has(key)) throw new Error(`gpu request key '${key}' can be specified only once`);
+    seen.add(key);
+    if (value === null && key === 'exclusive') continue;
+    if (value === null) seen.add('count');
+    assignGpu(request, value === null ? 'count' : key, value ?? key, field);
   }
-  if (request.Count === 0 && request.DeviceIDs === null) request.Count = 1;
+  if (!seen.has('count') && request.DeviceIDs === null) request.Count = 1;
+  if (seen.has('exclusive')) request.Options.exclusive = 'true';
   request.Capabilities ??= [['gpu']];
   return request;
 }
 
-function assignGpu(request: DeviceRequest, key: string, value: string): void {
+function assignGpu(request: DeviceRequest, key: string, value: string, field: string): void {
   if (key === 'driver') request.Driver = value;
   else if (key === 'count') request.Count = gpuCount(value);
   else if (key === 'device') request.DeviceIDs = value.split(',');
   else if (key === 'capabilities') request.Capabilities = [[...value.split(','), 'gpu']];
-  else if (key === 'options') {
-    for (const pair of value.split(',')) request.Options[pair.split('=')[0] ?? ''] = pair.split('=').slice(1).join('=');
-  } else throw new Error(`unexpected key '${key}' in '${key}=${value}'`);
+  else if (key === 'options') assignGpuOptions(request, value);
+  else throw new Error(`unexpected key '${key}' in '${field}'`);
 }
 
+function assignGpuOptions(request: DeviceRequest, text: string): void {
+  if (text === '') throw new Error('failed to read gpu options: EOF');
+  try {
+    for (const [name, value] of csvFields(text).map(cut)) request.Options[name] = value ?? '';
+  } catch (thrown) {
+    throw new Error(`failed to read gpu options: ${errorText(thrown)}`, { cause: thrown });
+  }
+}
+
+/** As Go's strconv.Atoi: decimal, with a sign or without. */
 function gpuCount(text: string): number {
   if (text === 'all') return -1;
-  if (!/^-?\d+$/.test(text)) throw new Error(`invalid count (${text}): value must be either "all" or an integer: invalid syntax`);
+  const complaint = (why: string) => new Error(`invalid count (${text}): value must be either "all" or an integer: ${why}`);
+  if (!/^[-+]?\d+$/.test(text)) throw complaint('invalid syntax');
+  if (integerComplaint('int64', text.replace(/^([-+]?)0+(?=\d)/, '$1')) !== null) throw complaint('value out of range');
   return Number(text);
+}
+
+/** At the first `=`; null: there is none. */
+function cut(field: string): [key: string, value: string | null] {
+  const equals = field.indexOf('=');
+  return equals === -1 ? [field, null] : [field.slice(0, equals), field.slice(equals + 1)];
 }
 
 const ULIMITS = [

@@ -140,7 +140,24 @@ describe('devices and limits', () => {
   });
   it('parseGpus refuses doubles and unknown keys', () => {
     refuses(() => parseGpus('count=1,count=2'), /can be specified only once/);
-    refuses(() => parseGpus('bogus=1'), /unexpected key 'bogus'/);
+    refuses(() => parseGpus('bogus=1'), /unexpected key 'bogus' in 'bogus=1'/);
+    refuses(() => parseGpus('1,count=1'), /gpu request key 'count' can be specified only once/);
+    refuses(() => parseGpus('1_0'), /invalid count \(1_0\): value must be either "all" or an integer: invalid syntax/);
+    refuses(() => parseGpus('9223372036854775808'), /value out of range/);
+    refuses(() => parseGpus('options='), /failed to read gpu options: EOF/);
+  });
+  it('parseGpus knows one word beyond Docker: exclusive', () => {
+    const asked = (text: string) => {
+      const { Count, DeviceIDs, Options } = parseGpus(text);
+      return [Count, DeviceIDs, { ...Options }];
+    };
+    assert.deepEqual(asked('1,exclusive'), [1, null, { exclusive: 'true' }]);
+    assert.deepEqual(asked('exclusive'), [1, null, { exclusive: 'true' }]);
+    assert.deepEqual(asked('all,exclusive'), [-1, null, { exclusive: 'true' }]);
+    assert.deepEqual(asked('exclusive,device=0'), [0, ['0'], { exclusive: 'true' }]);
+    assert.deepEqual(asked('"device=0,2",options=a=b,exclusive'), [0, ['0', '2'], { a: 'b', exclusive: 'true' }]);
+    assert.deepEqual(asked('1,options=exclusive=true'), [1, null, { exclusive: 'true' }]);
+    refuses(() => parseGpus('exclusive,exclusive'), /gpu request key 'exclusive' can be specified only once/);
   });
   it('parseRestartPolicy wants a number', () => refuses(() => parseRestartPolicy('on-failure:x'), /must be an integer/));
 });

@@ -1,4 +1,5 @@
 /** The part of Go's fmt verbs that makes sense for templates: %v %+v %#v %s %q %d %x %X %o %b %c %U %t %f %e %g %T %% with flags, width and precision. */
+import { goQuote } from '../format/go-quote.ts';
 import { formatValue, typeName, type Value } from './go-value.ts';
 
 interface Spec {
@@ -119,35 +120,4 @@ function pad(text: string, spec: Spec, numeric: boolean): string {
 
 function truncate(text: string, precision: number | null): string {
   return precision === null ? text : [...text].slice(0, precision).join('');
-}
-
-/** Go's strconv.Quote: printable Unicode stays, the rest is escaped. */
-export function goQuote(text: string): string {
-  // Compiling the Unicode classes below takes longer than printing a list of containers.
-  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`;
-  let quoted = '"';
-  for (const character of text) quoted += quoteCharacter(character);
-  return `${quoted}"`;
-}
-
-const QUOTED: Readonly<Record<string, string>> = {
-  '"': '\\"',
-  '\\': '\\\\',
-  '\n': '\\n',
-  '\t': '\\t',
-  '\r': '\\r',
-  '\x07': '\\a',
-  '\b': '\\b',
-  '\f': '\\f',
-  '\v': '\\v',
-};
-
-function quoteCharacter(character: string): string {
-  const known = QUOTED[character];
-  if (known !== undefined) return known;
-  if (character >= ' ' && character <= '~') return character;
-  if (/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(character)) return character;
-  const code = character.codePointAt(0) ?? 0;
-  if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;
-  return code < 0x10000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\U${code.toString(16).padStart(8, '0')}`;
 }

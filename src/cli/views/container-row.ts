@@ -2,9 +2,9 @@
 import type { ContainerSummary } from '../../client/types.ts';
 import { ago, goTime } from '../format/duration-text.ts';
 import { ellipsis, shortId } from '../format/ellipsis.ts';
+import { goQuote } from '../format/go-quote.ts';
 import { humanSize } from '../format/size-text.ts';
 import { Struct, type Value } from '../template/go-value.ts';
-import { goQuote } from '../template/printf.ts';
 import { portText } from './port-text.ts';
 
 export const containerTable = '{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}';
