@@ -29,9 +29,10 @@ export interface DeviceNode {
   readonly minor: number;
   /** Permission bits. */
   readonly fileMode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Of `rwm`: what the container's device filter lets it do. */
+  /** Null: that of the container's process, as the library of CDI has it. */
+  readonly uid: number | null;
+  readonly gid: number | null;
+  /** Of `rwm`: what the container's device filter lets it do; '': nothing. */
   readonly access: string;
 }
 
