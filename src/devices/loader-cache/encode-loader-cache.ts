@@ -49,6 +49,7 @@ function encodeEntries(entries: readonly LoaderCacheEntry[], hwcaps: readonly st
     table.writeInt32LE(entry.flags | 0, at);
     table.writeUInt32LE(strings.place(entry.soname), at + 4);
     table.writeUInt32LE(strings.place(entry.path), at + 8);
+    table.writeUInt32LE(entry.osVersion, at + 12);
     table.writeBigUInt64LE(entry.hwcaps === null ? entry.legacyHwcap : hwcapsBit | BigInt(hwcaps.indexOf(entry.hwcaps)), at + 16);
   }
   return table;

@@ -3,7 +3,7 @@
  *
  *   [old part]  "ld.so-1.7.0\0", count, count × {flags, key, value}; then padding to 8        written by old ldconfigs for libc5, skipped
  *   new part    "glibc-ld.so.cache" "1.1", count u32, length of the strings u32, endianness u8, 3 × 0, place of the extensions u32, 3 × 0 u32
- *               count × {flags i32, key u32, value u32, 0 u32, hwcap u64}                      sorted, the loader halves
+ *               count × {flags i32, key u32, value u32, kernel u32, hwcap u64}                 sorted, the loader halves
  *               strings                                                                        NUL-ended; key and value are places in the new part
  *   extensions  magic u32, count u32, count × {tag, flags, place, size}                        1: names of glibc-hwcaps directories (places of strings)
  */
@@ -18,6 +18,8 @@ export interface LoaderCacheEntry {
   readonly hwcaps: string | null;
   /** Bits of the time before glibc-hwcaps; 0 nearly always. */
   readonly legacyHwcap: bigint;
+  /** The oldest kernel that it runs on, as glibc before 2.36 writes it; 0: any. */
+  readonly osVersion: number;
 }
 
 export const oldMagic = 'ld.so-1.7.0';

@@ -158,6 +158,7 @@ function loaderCache(libraries: readonly Library[], native: LibraryMachine): Buf
       flags: libraryFlags[path.startsWith(folders.i386) ? 'i386' : native],
       hwcaps: null,
       legacyHwcap: 0n,
+      osVersion: 0,
     }));
   return encodeLoaderCache(entries);
 }

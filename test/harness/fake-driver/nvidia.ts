@@ -39,7 +39,14 @@ function inventoryEntry({ index, model, pciAddress, memoryBytes, parts }: FakeGp
     minor: index,
     memoryBytes,
     cudaVersion: '12.4',
-    parts: parts.map(({ uuid, gpuInstance, computeInstance, profile }, at) => ({ index: at, uuid, gpuInstance, computeInstance, profile })),
+    parts: parts.map(({ uuid, gpuInstance, computeInstance, profile }, at) => ({
+      index: at,
+      uuid,
+      gpuInstance,
+      computeInstance,
+      profile,
+      memoryBytes: 10 * 1024 ** 3,
+    })),
   };
 }
 
