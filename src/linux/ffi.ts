@@ -63,6 +63,21 @@ export function bindAsync(
   };
 }
 
+/** Another library than the C library, by its path. Throws when it cannot be loaded, with what the loader says. */
+export function openLibrary(path: string): { bind(symbol: string, result: string, parameters: readonly string[]): NativeCall | null } {
+  const opened = load().load(path);
+  return {
+    /** Null: this version of the library has no such symbol. */
+    bind(symbol, result, parameters) {
+      try {
+        return opened.func(symbol, result, parameters);
+      } catch {
+        return null;
+      }
+    },
+  };
+}
+
 /** errno of the last native call of this thread. */
 export function lastErrno(): number {
   return load().errno();
