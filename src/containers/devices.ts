@@ -1,7 +1,11 @@
-/** `--device`, `--device-cgroup-rule` and `--privileged`: device nodes and rules of a spec. Which nodes a host path stands for is found by `hostDevices`. */
+/**
+ * `--device`, `--device-cgroup-rule`, `--privileged` and granted devices: device nodes and rules of a spec. Which nodes a host path stands for is found by `hostDevices`.
+ * One node a path: what the user maps there himself wins over granted devices, and these over what `--privileged` shows of the host.
+ */
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import { hasErrnoCode, invalid } from '../base/errors.ts';
+import type { DeviceNode } from '../devices/device-edits.ts';
 import type { Device, DeviceRule } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
 
@@ -32,6 +36,11 @@ const runtimeRules: readonly DeviceRule[] = [
   { allow: true, type: 'c', major: 136, minor: -1, access: 'rwm' },
 ];
 
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 type DeviceRequest = Pick<HostConfig, 'Privileged' | 'Devices' | 'DeviceCgroupRules'>;
 
 export interface DeviceAccess {
@@ -39,16 +48,44 @@ export interface DeviceAccess {
   readonly rules: readonly DeviceRule[];
 }
 
-export function deviceAccess(hostConfig: DeviceRequest, find: FindDevices): DeviceAccess {
+/** `owner`: of granted nodes that have none of their own. */
+export function deviceAccess(
+  hostConfig: DeviceRequest,
+  find: FindDevices,
+  nodes: readonly DeviceNode[] = [],
+  owner: Owner = { uid: 0, gid: 0 },
+): DeviceAccess {
   const mappings = (hostConfig.Devices ?? []).map((mapping) => mappedDevices(mapping, find));
   const mapped = mappings.flatMap(({ devices }) => devices);
+  const granted = withoutPathsOf(
+    lastOfEachPath(nodes).map((node) => grantedDevice(node, owner)),
+    mapped,
+  );
   if (hostConfig.Privileged) {
-    const own = find('/dev') ?? [];
-    const extra = mapped.filter((device) => !own.some((other) => other.path === device.path));
-    return { devices: [...own, ...extra], rules: [{ allow: true, access: 'rwm' }] };
+    const own = withoutPathsOf(find('/dev') ?? [], granted);
+    return { devices: [...own, ...withoutPathsOf(mapped, own), ...granted], rules: [{ allow: true, access: 'rwm' }] };
   }
+  const rules = [...mappings.flatMap(({ rules }) => rules), ...nodes.flatMap(grantedRule)];
   const asked = (hostConfig.DeviceCgroupRules ?? []).map(parseDeviceRule);
-  return { devices: mapped, rules: [...defaultRules, ...mappings.flatMap(({ rules }) => rules), ...asked, ...runtimeRules] };
+  return { devices: [...mapped, ...granted], rules: [...defaultRules, ...rules, ...asked, ...runtimeRules] };
+}
+
+function withoutPathsOf(devices: readonly Device[], others: readonly Device[]): readonly Device[] {
+  const taken = new Set(others.map(({ path }) => path));
+  return devices.filter(({ path }) => !taken.has(path));
+}
+
+function lastOfEachPath(nodes: readonly DeviceNode[]): readonly DeviceNode[] {
+  return [...new Map(nodes.map((node) => [node.path, node])).values()];
+}
+
+function grantedDevice({ path, type, major, minor, fileMode, uid, gid }: DeviceNode, owner: Owner): Device {
+  return { path, type, major, minor, fileMode, uid: uid ?? owner.uid, gid: gid ?? owner.gid };
+}
+
+/** A FIFO is nothing that a device filter knows. */
+function grantedRule({ type, major, minor, access }: DeviceNode): DeviceRule[] {
+  return type === 'p' || access === '' ? [] : [{ allow: true, type: type === 'b' ? 'b' : 'c', major, minor, access }];
 }
 
 function mappedDevices(mapping: NonNullable<HostConfig['Devices']>[number], find: FindDevices): DeviceAccess {

@@ -4,6 +4,7 @@
  * with its reason in test/differential/spec.test.ts.
  */
 import type { ContainerId } from '../base/brand.ts';
+import { type DeviceEdits, noEdits } from '../devices/device-edits.ts';
 import type { Capabilities, Linux, Mount, Process, Rlimit, RuntimeSpec, Seccomp } from '../oci/runtime-spec.ts';
 import type { ResolvedUser } from '../oci/users.ts';
 import { defaultProfile } from '../runtime/seccomp/default-profile.ts';
@@ -20,6 +21,7 @@ import { hostnameOf } from './hostname.ts';
 import { initInContainer } from './init-program.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
+import { hooksOf, refuseUnmade, withGroups, withVariables } from './spec-edits.ts';
 import { type ContainerFiles, type MountToMake, specMounts } from './spec-mounts.ts';
 import { type JoinedNamespaces, sharesWithHost, specNamespaces } from './spec-namespaces.ts';
 import { inUserNamespace } from './spec-user-namespace.ts';
@@ -47,6 +49,8 @@ export interface RuntimeSpecInput {
   readonly init?: string;
   /** `hostDevices` in the daemon. */
   readonly findDevices: FindDevices;
+  /** What granted devices change; default: nothing. */
+  readonly edits?: DeviceEdits;
 }
 
 export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
@@ -58,14 +62,16 @@ export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
 }
 
 function specOfHostIds(input: RuntimeSpecInput): RuntimeSpec {
-  const { config, hostConfig } = input;
+  const { config, hostConfig, edits = noEdits } = input;
   const hostname = hostnameOf(input);
+  refuseUnmade(edits);
   return {
     ociVersion: '1.2.0',
     process: specProcess(input, hostname),
     root: { path: 'rootfs', ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(sharesWithHost(hostConfig, 'uts') ? {} : { hostname }),
-    mounts: [...specMounts(hostConfig, input.mounts, input.files, input.joined.ipcMounts), ...initMount(input.init)],
+    mounts: [...specMounts(hostConfig, input.mounts, input.files, input.joined.ipcMounts, edits.mounts), ...initMount(input.init)],
+    ...hooksOf(edits),
     ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }),
     linux: specLinux(input, config.Domainname),
   };
@@ -77,15 +83,16 @@ function initMount(source: string | undefined): Mount[] {
 }
 
 function specProcess(input: RuntimeSpecInput, hostname: string): Process {
-  const { config, hostConfig, user, host } = input;
+  const { config, hostConfig, user, host, edits = noEdits } = input;
+  const env = environmentOf({ env: config.Env, links: input.linkVariables ?? [], hostname, tty: config.Tty, home: user.home });
   const [height, width] = hostConfig.ConsoleSize;
   const rlimits = rlimitsOf(hostConfig);
   return {
     ...(config.Tty ? { terminal: true } : {}),
     ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
-    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    user: { uid: user.uid, gid: user.gid, additionalGids: withGroups(user.additionalGids, edits.additionalGids) },
     args: [...(input.init === undefined ? [] : [initInContainer, '--']), ...commandOf(config)],
-    env: environmentOf({ env: config.Env, links: input.linkVariables ?? [], hostname, tty: config.Tty, home: user.home }),
+    env: withVariables(env, edits.env),
     cwd: config.WorkingDir === '' ? '/' : config.WorkingDir,
     capabilities: processCapabilities(capabilitySet(hostConfig, host.capabilities).capabilities, user.uid),
     ...(rlimits.length === 0 ? {} : { rlimits }),
@@ -120,8 +127,8 @@ function rlimitsOf({ Ulimits: ulimits }: HostConfig): Rlimit[] {
 }
 
 function specLinux(input: RuntimeSpecInput, domainname: string): Linux {
-  const { hostConfig, host, findDevices } = input;
-  const { devices, rules } = deviceAccess(hostConfig, findDevices);
+  const { hostConfig, host, user, findDevices, edits = noEdits } = input;
+  const { devices, rules } = deviceAccess(hostConfig, findDevices, edits.nodes, user);
   const security = securityOf(hostConfig);
   const seccomp = seccompOf(input, security);
   const unmasked = hostConfig.Privileged || security.systemPathsUnconfined;
@@ -132,15 +139,20 @@ function specLinux(input: RuntimeSpecInput, domainname: string): Linux {
     namespaces: specNamespaces(hostConfig, input.joined, host.cgroupVersion),
     ...(devices.length === 0 ? {} : { devices }),
     ...(seccomp === null ? {} : { seccomp }),
-    ...rootPropagation(input.mounts),
+    ...rootPropagation(input.mounts, edits),
+    ...(edits.intelRdt === null ? {} : { intelRdt: edits.intelRdt }),
     maskedPaths: unmasked ? [] : (hostConfig.MaskedPaths ?? maskedPaths(host)),
     readonlyPaths: unmasked ? [] : (hostConfig.ReadonlyPaths ?? readonlyPaths),
   };
 }
 
 /** As Docker marks it: what binds want of the host's mounts. */
-function rootPropagation(mounts: readonly MountToMake[]): Pick<Linux, 'rootfsPropagation'> {
-  const wanted = (suffix: string): boolean => mounts.some((mount) => mount.kind === 'bind' && mount.propagation.endsWith(suffix));
+function rootPropagation(mounts: readonly MountToMake[], edits: DeviceEdits): Pick<Linux, 'rootfsPropagation'> {
+  const named = [
+    ...mounts.flatMap((mount) => (mount.kind === 'bind' ? [mount.propagation] : [])),
+    ...edits.mounts.flatMap(({ options }) => options),
+  ];
+  const wanted = (suffix: string): boolean => named.some((name) => name.endsWith(suffix));
   if (wanted('shared')) return { rootfsPropagation: 'shared' };
   return wanted('slave') ? { rootfsPropagation: 'rslave' } : {};
 }

@@ -1,7 +1,9 @@
-/** The mounts of a spec, in the order they are made: Docker's own, less what the user covers, then the user's and the /etc files, parents first. Pure. */
+/** The mounts of a spec, in the order they are made: Docker's own, less what the user covers, then those of devices, the user's and the /etc files, parents first. Pure. */
+import type { DeviceMount } from '../devices/device-edits.ts';
 import type { Mount } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
 import type { RequestedBind, RequestedTmpfs } from './mounts.ts';
+import { deviceMounts } from './spec-edits.ts';
 
 /** Host paths of the files that Gantry writes for the container. */
 export interface ContainerFiles {
@@ -35,19 +37,20 @@ export interface LayersToMake {
 const layerOptions = ['redirect_dir=off', 'metacopy=off', 'index=off'];
 const defaultShmBytes = 64 * 1024 * 1024;
 
-/** `ipcMounts`: the mount namespace whose /dev/shm is shared; null: a new one. */
+/** `ipcMounts`: the mount namespace whose /dev/shm is shared; null: a new one. `devices`: what granted devices bring; the user's own mounts win. */
 export function specMounts(
   hostConfig: HostConfig,
   requested: readonly MountToMake[],
   files: ContainerFiles,
   ipcMounts: string | null,
+  devices: readonly DeviceMount[] = [],
 ): Mount[] {
   const covered = new Set(requested.map(({ destination }) => destination));
   const own = defaultMounts(hostConfig, ipcMounts).filter(({ destination }) => {
     const underOwnDev = covered.has('/dev') && destination.startsWith('/dev/');
     return !covered.has(destination) && !underOwnDev;
   });
-  const given = [...etcMounts(files, hostConfig, covered), ...requested.map(mountOf)];
+  const given = [...etcMounts(files, hostConfig, covered), ...deviceMounts(devices, covered), ...requested.map(mountOf)];
   // Stable: mounts of the same depth stay in the order asked.
   given.sort((a, b) => depth(a.destination) - depth(b.destination));
   return [...own, ...given];

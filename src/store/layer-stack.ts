@@ -84,8 +84,13 @@ export function layerStackOf(base: string, lowers: readonly string[]): LayerStac
  * path). Null when there is none; `invalid` when it is not a regular file or larger than `maximumBytes`.
  */
 export function readFileInLayers(base: string, lowers: readonly string[], path: string, maximumBytes: number): Buffer | null {
+  return readFileInStack(layerStackOf(base, lowers), path, maximumBytes);
+}
+
+/** The same of a stack that is there already. */
+export function readFileInStack(stack: LayerStack, path: string, maximumBytes: number): Buffer | null {
   if (path.includes('\0')) throw invalid(`the path ${printableName(path)} holds a NUL byte`);
-  const found = layerStackOf(base, lowers).resolve(path);
+  const found = stack.resolve(path);
   if (found === null) return null;
   const pinned = openAt(AT_FDCWD, found.path, O_PATH | O_NOFOLLOW);
   try {

@@ -3,9 +3,9 @@ import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:f
 import { dirname, join, relative } from 'node:path';
 import type { Mount } from '../../oci/runtime-spec.ts';
 import { LayerStack } from '../../store/layer-stack.ts';
+import type { MountPoint } from '../scaffold.ts';
 import type { MountToMake } from '../spec-mounts.ts';
 import { type AgentSocket, listenForAgent } from './agent-socket.ts';
-import type { MountPoint } from './scaffold.ts';
 import type { StepMount } from './step.ts';
 
 export interface StepMounts {

@@ -28,8 +28,8 @@ import { type ContainerPaths, containerPaths } from '../container-paths.ts';
 import { namesInDirectory } from '../names-in-directory.ts';
 import { hasIpv6Loopback, writeNetworkFiles } from '../network-files.ts';
 import { removeDirectory } from '../remove-directory.ts';
+import { makeScaffold } from '../scaffold.ts';
 import { SIGKILL } from '../signals.ts';
-import { makeScaffold } from './scaffold.ts';
 import type { Step, StepEnd, StepOutput, StepRunner, StepsBeside } from './step.ts';
 import { makeStepMounts, type StepMounts } from './step-mounts.ts';
 import { copyOutput } from './step-output.ts';
@@ -182,7 +182,7 @@ export class Steps implements StepRunner, StepsBeside {
     const { base, lowers } = step.lowers;
     const scaffold = join(paths.directory, 'scaffold');
     const seen = [initLayer, ...lowers];
-    makeScaffold(scaffold, { stack: layerStackOf(base, seen), image: layerStackOf(base, lowers) }, points);
+    makeScaffold(scaffold, { stack: layerStackOf(base, seen), image: layerStackOf(base, lowers) }, { points });
     const text = (path: string) => readFileInLayers(base, lowers, path, maxUserFileBytes)?.toString() ?? null;
     return {
       userFiles: { passwd: text('/etc/passwd'), group: text('/etc/group') },

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symli
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { LayerStack } from '../../store/layer-stack.ts';
+import { LayerStack } from '../store/layer-stack.ts';
 import { type MountPoint, makeScaffold } from './scaffold.ts';
 
 function treeFixture(context: TestContext) {
@@ -18,11 +18,9 @@ function treeFixture(context: TestContext) {
     make(...points: readonly (MountPoint | string)[]): readonly string[] {
       const scaffold = join(directory, 'scaffold');
       const tree = { stack: new LayerStack([init, image]), image: new LayerStack([image]) };
-      makeScaffold(
-        scaffold,
-        tree,
-        points.map((point) => (typeof point === 'string' ? { target: point, kind: 'directory' } : point)),
-      );
+      makeScaffold(scaffold, tree, {
+        points: points.map((point) => (typeof point === 'string' ? { target: point, kind: 'directory' } : point)),
+      });
       return readdirSync(scaffold, { recursive: true, withFileTypes: true })
         .map((entry) => relative(scaffold, join(entry.parentPath, entry.name)) + (entry.isDirectory() ? '/' : ''))
         .sort();
@@ -67,7 +65,7 @@ test('makeScaffold SEC-19: links are followed inside the root, dangling ones too
   const { image, make } = treeFixture(context);
   mkdirSync(join(image, 'sub'));
   for (const [name, target] of [
-    ['sub/up', '../../../../../../etc/made'],
+    ['sub/up', '../../../../../etc/made'],
     ['absolute', '/tmp/outside'],
     ['chain', 'absolute/further'],
     ['loop', 'loop'],
@@ -80,5 +78,5 @@ test('makeScaffold SEC-19: links are followed inside the root, dangling ones too
   rmSync(join(image, '../scaffold'), { recursive: true });
   assert.throws(() => make('/file'), /cannot mount a directory on \/file: it is not a directory there/);
   rmSync(join(image, '../scaffold'), { recursive: true });
-  assert.deepEqual(make('/sub/up', '/chain/../x', '/a/../../b'), ['b/', 'etc/', 'etc/made/', 'tmp/', 'tmp/outside/', 'tmp/outside/x/']);
+  assert.deepEqual(make('/sub/up', '/chain/../x', '../../b'), ['b/', 'etc/', 'etc/made/', 'tmp/', 'tmp/outside/', 'tmp/outside/x/']);
 });
