@@ -7,6 +7,7 @@ import { buildKitOf, buildKitRoutes } from './routes/buildkit-routes.ts';
 import { containerFileRoutes } from './routes/container-file-routes.ts';
 import { containerRoutes } from './routes/container-routes.ts';
 import { containerStreamRoutes } from './routes/container-stream-routes.ts';
+import { deviceRoutes } from './routes/device-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { execRoutes } from './routes/exec-routes.ts';
 import { fsckRoutes } from './routes/fsck-routes.ts';
@@ -40,6 +41,7 @@ export function apiRoutes(services: ApiServices): readonly Route[] {
     ...networkRoutes(services),
     ...volumeRoutes(services),
     ...leaseRoutes(services),
+    ...deviceRoutes(services),
     ...fsckRoutes(services),
     ...builderRoutes(services),
     ...unbuiltRoutes(),

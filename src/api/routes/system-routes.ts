@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { logDriverNames } from '../../containers/logging/log-drivers.ts';
 import { formatApiVersion, newestApiMinor, oldestApiMinor } from '../../wire/api-version.ts';
 import { formatTime } from '../../wire/timestamps.ts';
+import { deviceFacts } from '../device-facts.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route-table.ts';
 import type { ApiServices } from '../services.ts';
@@ -22,8 +23,8 @@ export function systemRoutes(services: ApiServices): readonly Route[] {
   ];
 }
 
-function warningsOf({ warnings, runtimeWarnings }: SystemFacts): readonly string[] | null {
-  const all = [...warnings, ...runtimeWarnings()];
+function warningsOf({ warnings, runtimeWarnings }: SystemFacts, more: readonly string[]): readonly string[] | null {
+  const all = [...warnings, ...runtimeWarnings(), ...more];
   return all.length === 0 ? null : all;
 }
 
@@ -63,6 +64,8 @@ function versionJson(system: SystemFacts): object {
 async function infoJson(services: ApiServices, apiMinor: number): Promise<object> {
   const { system, containers, images, events, volumes } = services;
   const counts = containers.counts();
+  // Older clients are told nothing of devices: for them nobody looks.
+  const devices = apiMinor >= 50 ? await deviceFacts(services.devices) : { discovered: [], warnings: [] };
   return {
     ID: system.daemonId,
     Containers: counts.running + counts.paused + counts.stopped,
@@ -92,9 +95,9 @@ async function infoJson(services: ApiServices, apiMinor: number): Promise<object
     ...registryFacts(system),
     ...runtimeFacts(system, apiMinor),
     SecurityOptions: system.securityOptions,
-    Warnings: warningsOf(system),
-    ...(apiMinor >= 44 ? { CDISpecDirs: [] } : {}),
-    ...(apiMinor >= 50 ? { DiscoveredDevices: [] } : {}),
+    Warnings: warningsOf(system, devices.warnings),
+    ...(apiMinor >= 44 ? { CDISpecDirs: services.devices.specDirectories } : {}),
+    ...(devices.discovered.length > 0 ? { DiscoveredDevices: devices.discovered } : {}),
   };
 }
 
