@@ -354,6 +354,16 @@ export const commandTable: readonly CommandEntry[] = [
   },
   { paths: ['volume prune'], summary: 'Remove unused local volumes', load: async () => (await import('./commands/prune.ts')).volumePrune },
   {
+    paths: ['device ls', 'device list'],
+    summary: 'List devices that containers can be given: GPUs that were found, and described ones (beyond Docker)',
+    load: async () => (await import('./commands/device-ls.ts')).deviceLs,
+  },
+  {
+    paths: ['device inspect'],
+    summary: 'Show what a container gets with a device (beyond Docker)',
+    load: async () => (await import('./commands/inspect-kinds.ts')).deviceInspect,
+  },
+  {
     paths: ['inspect'],
     summary: 'Return low-level information on Docker objects',
     load: async () => (await import('./commands/inspect.ts')).inspect,
@@ -411,6 +421,7 @@ export const groups: Readonly<Record<string, string>> = {
   buildx: "Docker's other name for builder",
   container: 'Manage containers',
   context: 'Manage contexts',
+  device: 'Manage GPUs and other devices',
   image: 'Manage images',
   manifest: 'Manage manifests and manifest lists of images for several platforms',
   network: 'Manage networks',

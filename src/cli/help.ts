@@ -21,6 +21,7 @@ export function groupHelp(group: string): string {
     const path = paths.find((each) => each.startsWith(`${group} `));
     return path === undefined ? [] : [[path.slice(group.length + 1), summary] as const];
   });
+  lines.push(...(elsewhereIn[group] ?? []));
   lines.sort(([a], [b]) => (a < b ? -1 : 1));
   return `Usage:  gantry ${group} COMMAND\n\n${groups[group]}\n\nCommands:\n${columns(lines)}\nRun 'gantry ${group} COMMAND --help' for more information on a command.\n`;
 }
@@ -32,6 +33,14 @@ const elsewhere = [
   ['install', 'Run the daemon at every boot, by systemd, and put gantry in the PATH'],
   ['uninstall', 'Take back what install did'],
 ] as const;
+
+/** The same of groups (src/main/main.ts): they look at this machine and ask no daemon. */
+export const elsewhereIn: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  device: [
+    ['generate', 'Describe the GPUs of this machine for other engines, as CDI has it (beyond Docker)'],
+    ['hook', 'Do in a container of another engine what a description asks for (beyond Docker)'],
+  ],
+};
 
 export function topHelp(globalFlags: FlagSpecs): string {
   const top = commandTable.flatMap((entry) => {

@@ -11,6 +11,7 @@
 import { ApiClient, type ClientOptions } from './api-client.ts';
 import { BuilderApi } from './builder-api.ts';
 import { ContainerApi } from './container-api.ts';
+import { DeviceApi } from './device-api.ts';
 import { ExecApi } from './exec-api.ts';
 import { ImageApi } from './image-api.ts';
 import { LeaseApi } from './lease-api.ts';
@@ -23,6 +24,7 @@ export class GantryClient {
   readonly api: ApiClient;
   readonly builder: BuilderApi;
   readonly containers: ContainerApi;
+  readonly devices: DeviceApi;
   readonly execs: ExecApi;
   readonly images: ImageApi;
   readonly leases: LeaseApi;
@@ -35,6 +37,7 @@ export class GantryClient {
     this.api = new ApiClient(options);
     this.builder = new BuilderApi(this.api);
     this.containers = new ContainerApi(this.api);
+    this.devices = new DeviceApi(this.api);
     this.execs = new ExecApi(this.api);
     this.images = new ImageApi(this.api);
     this.leases = new LeaseApi(this.api);

@@ -10,6 +10,8 @@ const missing = (await shell('docker --version')).status === 0 ? false : 'needs 
 
 /** Commands of our own. */
 const ours = new Set([
+  'device inspect',
+  'device ls',
   'ports',
   'debug',
   'lease',

@@ -47,6 +47,8 @@ interface Info {
   };
   readonly DefaultAddressPools?: readonly { readonly Base: string; readonly Size: number }[] | null;
   readonly FirewallBackend?: { readonly Driver: string };
+  readonly CDISpecDirs?: readonly string[] | null;
+  readonly DiscoveredDevices?: readonly { readonly Source: string; readonly ID: string }[] | null;
   readonly Warnings?: readonly string[] | null;
   readonly MemTotal?: number;
 }
@@ -78,7 +80,7 @@ function serverText(info: Info): string {
   add('Logging Driver', info.LoggingDriver);
   add('Cgroup Driver', info.CgroupDriver);
   add('Cgroup Version', info.CgroupVersion);
-  lines.push(...pluginLines(info));
+  lines.push(...pluginLines(info), ...deviceLines(info));
   add('Swarm', info.Swarm?.LocalNodeState);
   add(
     'Runtimes',
@@ -119,6 +121,13 @@ function serverText(info: Info): string {
 function pluginLines(info: Info): string[] {
   const names = Object.entries(info.Plugins ?? {}).filter(([, plugins]) => Array.isArray(plugins) && plugins.length > 0);
   return names.length === 0 ? [] : [' Plugins:', ...names.map(([kind, plugins]) => `  ${kind}: ${(plugins ?? []).join(' ')}`)];
+}
+
+function deviceLines({ CDISpecDirs: directories, DiscoveredDevices: devices }: Info): string[] {
+  return [
+    ...(directories?.length ? [' CDI spec directories:', ...directories.map((directory) => `  ${directory}`)] : []),
+    ...(devices?.length ? [' Discovered Devices:', ...devices.map(({ Source, ID }) => `  ${Source}: ${ID}`)] : []),
+  ];
 }
 
 /** `name=seccomp,profile=builtin` → the name, and its settings below. */

@@ -1,4 +1,4 @@
-/** `container inspect`, `image inspect`, `network inspect`, `volume inspect`. */
+/** `container inspect`, `image inspect`, `network inspect`, `volume inspect`, and our own `device inspect`. */
 import { type Command, type CommandContext, someArguments } from '../command.ts';
 import { defineFlags } from '../flags/flag-spec.ts';
 import { showObjects } from '../inspect/show-objects.ts';
@@ -33,3 +33,5 @@ export const networkInspect = inspectCommand(
 );
 
 export const volumeInspect = inspectCommand('[OPTIONS] VOLUME [VOLUME...]', '', ({ client }, name) => client.volumes.inspectRaw(name));
+
+export const deviceInspect = inspectCommand('[OPTIONS] DEVICE [DEVICE...]', '', ({ client }, name) => client.devices.inspectRaw(name));

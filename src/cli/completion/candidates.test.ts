@@ -28,6 +28,9 @@ describe('candidates', () => {
     ['network connect ', 'network-1 network-2'],
     ['network connect network-1 ', 'container-1 container-2'],
     ['inspect ', 'any-1 any-2'],
+    ['device ', 'generate hook inspect list ls'],
+    ['device inspect ', 'device-1 device-2'],
+    ['run --device ', 'device-1 device-2'],
     ['logs --fo', '--follow'],
     ['nonsense ', ''],
   ];

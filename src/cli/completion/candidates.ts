@@ -5,9 +5,10 @@
 import type { Command } from '../command.ts';
 import { commandTable, groups } from '../command-table.ts';
 import type { FlagSpecs } from '../flags/flag-spec.ts';
+import { elsewhereIn } from '../help.ts';
 
 /** What a command's arguments name. */
-export type NameKind = 'container' | 'running' | 'image' | 'network' | 'volume' | 'any';
+export type NameKind = 'container' | 'running' | 'image' | 'network' | 'volume' | 'device' | 'any';
 
 /** By the first of a command's paths; the last kind goes for all further arguments. */
 const ARGUMENTS: Readonly<Record<string, readonly (NameKind | null)[]>> = {
@@ -51,6 +52,7 @@ const ARGUMENTS: Readonly<Record<string, readonly (NameKind | null)[]>> = {
   'network disconnect': ['network', 'container'],
   'volume inspect': ['volume'],
   'volume rm': ['volume'],
+  'device inspect': ['device'],
   inspect: ['any'],
 };
 
@@ -68,7 +70,13 @@ export const registryCommands: readonly string[] = [
 ];
 
 /** Flags whose values are names of the same kinds. */
-const FLAG_VALUES: Readonly<Record<string, NameKind>> = { network: 'network', net: 'network', 'volumes-from': 'container', image: 'image' };
+const FLAG_VALUES: Readonly<Record<string, NameKind>> = {
+  network: 'network',
+  net: 'network',
+  'volumes-from': 'container',
+  image: 'image',
+  device: 'device',
+};
 
 export type Names = (kind: NameKind) => Promise<readonly string[]>;
 
@@ -115,7 +123,8 @@ function commandNames(words: readonly string[]): readonly string[] {
   if (words.length === 0) return [...paths.filter((path) => !path.includes(' ')), ...Object.keys(groups), 'daemon', 'help', 'registry'];
   if (words[0] === 'registry') return registryCommands;
   const start = `${words.join(' ')} `;
-  return paths.filter((path) => path.startsWith(start)).map((path) => path.slice(start.length).split(' ')[0] ?? '');
+  const here = paths.filter((path) => path.startsWith(start)).map((path) => path.slice(start.length).split(' ')[0] ?? '');
+  return [...here, ...(elsewhereIn[words.join(' ')] ?? []).map(([name]) => name)];
 }
 
 function flagNames(flags: FlagSpecs): readonly string[] {

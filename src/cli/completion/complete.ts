@@ -35,6 +35,7 @@ async function askNames({ client }: CommandContext, kind: NameKind): Promise<rea
     );
   const networks = async (): Promise<string[]> => (await client.networks.list({})).map(({ Name }) => Name);
   const volumes = async (): Promise<string[]> => (await client.volumes.list({})).volumes.map(({ Name }) => Name);
+  const devices = async (): Promise<string[]> => (await client.devices.list()).Devices.map(({ Name }) => Name);
   switch (kind) {
     case 'container':
       return await containers(true);
@@ -46,6 +47,8 @@ async function askNames({ client }: CommandContext, kind: NameKind): Promise<rea
       return await networks();
     case 'volume':
       return await volumes();
+    case 'device':
+      return await devices();
     case 'any':
       return (await Promise.all([containers(true), images(), networks(), volumes()])).flat();
   }
