@@ -25,6 +25,7 @@ import { settleNetworks } from './change-networks.ts';
 import type { ExecConfig } from './config.ts';
 import { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { adoptDevices, releaseDevices } from './container-devices.ts';
 import { ownEndpoints } from './container-networks.ts';
 import { cgroupsPathOf, containerPaths } from './container-paths.ts';
 import type { ContainerRecord } from './container-record.ts';
@@ -68,6 +69,15 @@ export async function adoptContainers(context: ContainerContext): Promise<Readon
 }
 
 async function adoptRun(context: ContainerContext, record: ContainerRecord, held: boolean, announced: Promise<void>): Promise<boolean> {
+  const known = await adoptProcess(context, record, held, announced);
+  const container = context.registry.resolve(record.id);
+  // What may run for all we know keeps its devices.
+  if (!known) adoptDevices(context, container);
+  else if (container.devices !== null && container.state.status !== 'running') await releaseDevices(context, container);
+  return known;
+}
+
+async function adoptProcess(context: ContainerContext, record: ContainerRecord, held: boolean, announced: Promise<void>): Promise<boolean> {
   if (record.state.status !== 'running' && !held) return true;
   const container = context.registry.resolve(record.id);
   try {
@@ -170,6 +180,7 @@ function isRunning(found: RunningContainer | ExitStatus | 'lost'): found is Runn
 function adoptRunning(context: ContainerContext, container: Container, process: RunningContainer, announced: Promise<void>): void {
   const { startedAt } = container.state.last;
   const known = process.answered && startedAt !== null ? startedAt : process.startedAt;
+  adoptDevices(context, container);
   enterRunning(context, container, process, announced, known).freezer = freezerOfKernel(context, container);
   void endFormerBriefPause(context, container);
   if (process.answered) void followLate(context, container, process, process.answered);

@@ -2,6 +2,7 @@
  * What a container is asked to be, in Docker's vocabulary and Docker's field names: these objects are stored as they came and given back by inspect.
  * Everything is normalised at the edge (`api`), so a field is either absent or of its type; `null` arrives here only where Docker gives it a meaning.
  */
+import type { DeviceRequest } from '../devices/device-request.ts';
 
 export interface ContainerConfig {
   Hostname: string;
@@ -102,7 +103,7 @@ export interface HostConfig {
   CpusetMems: string;
   Devices: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[] | null;
   DeviceCgroupRules: string[] | null;
-  DeviceRequests: unknown[] | null;
+  DeviceRequests: DeviceRequest[] | null;
   MemoryReservation: number;
   /** Memory + swap, bytes; -1: unlimited swap; 0: twice the memory. */
   MemorySwap: number;

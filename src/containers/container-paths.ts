@@ -11,6 +11,8 @@ export interface ContainerPaths {
   readonly work: string;
   /** Empty; the overlay is mounted here in the container's own mount namespace only. */
   readonly merged: string;
+  /** While it runs with devices: what they lay over the image (container-devices.ts). */
+  readonly devices: string;
   readonly log: string;
   readonly hosts: string;
   readonly hostname: string;
@@ -24,6 +26,7 @@ export function containerPaths(root: string, id: ContainerId): ContainerPaths {
     upper: join(directory, 'upper'),
     work: join(directory, 'work'),
     merged: join(directory, 'merged'),
+    devices: join(directory, 'devices'),
     log: join(directory, `${id}-json.log`),
     hosts: join(directory, 'hosts'),
     hostname: join(directory, 'hostname'),

@@ -8,6 +8,7 @@ import type { Database, Durability, Statement } from '../store/database.ts';
 import type { LayerRef } from '../store/layer-store.ts';
 import type { ContainerConfig, HostConfig } from './config.ts';
 import type { ContainerMount } from './container-mounts.ts';
+import type { GivenDevices } from './given-devices.ts';
 import type { Health } from './health.ts';
 import { plainMounts } from './mounts.ts';
 import type { RestartHistory } from './restart-policy.ts';
@@ -69,6 +70,8 @@ export interface StoredState {
   readonly health?: Health;
   /** While it runs: what its monitor keeps, for a daemon that finds a monitor which does not answer. */
   readonly kept?: KeptByMonitor;
+  /** From before its process starts until its end: what it has been granted. */
+  readonly devices?: GivenDevices;
 }
 
 export class ContainerRecords {

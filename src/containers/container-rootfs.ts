@@ -10,8 +10,10 @@ import type { ContainerContext } from './container-context.ts';
 /** Far above any real one; an image with a giant /etc/group must not fill our memory (CVE-2026-47262). */
 const maxUserFileBytes = 8 * 1024 * 1024;
 
+export type OverlayRootfs = Extract<Rootfs, { kind: 'overlay' }>;
+
 export interface PreparedRootfs {
-  readonly rootfs: Rootfs;
+  readonly rootfs: OverlayRootfs;
   readonly userFiles: UserFiles;
 }
 
@@ -39,7 +41,10 @@ export async function prepareRootfs(context: ContainerContext, container: Contai
   };
 }
 
-/** The init layer lies over the image's: an image cannot lead a mount elsewhere (SEC-12). */
+/**
+ * The init layer lies over the image's: an image cannot lead a mount elsewhere (SEC-12). What devices lay over it while the container runs is not among them: it is no
+ * part of its files.
+ */
 export function lowersOf(
   { layers }: ContainerContext,
   { record }: Container,

@@ -27,6 +27,7 @@ import { auditContainers, servesContainer } from './audit-containers.ts';
 import { changePorts, connectNetwork, disconnectNetwork } from './change-networks.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { adoptDevices } from './container-devices.ts';
 import { ContainerEvents } from './container-events.ts';
 import { listMatcher, pruneMatcher } from './container-filters.ts';
 import { imageMountsOf } from './container-mounts.ts';
@@ -276,6 +277,7 @@ class Service implements ContainerService {
     failpoint('rename.recorded');
     await this.#renameInNetworks(container, name);
     registry.releaseName(oldName, container.id);
+    adoptDevices(this.#context, container);
     events.emit('rename', container, { oldName: `/${oldName}` });
   }
 

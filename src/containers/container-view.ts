@@ -3,6 +3,7 @@ import type { EndpointState, Networks } from '../network/networks.ts';
 import { appArmorProfileOf } from './apparmor-option.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { deviceLayerOf } from './container-devices.ts';
 import { mountPointsOf } from './container-mounts.ts';
 import { joinsContainer } from './container-networks.ts';
 import type { StoredEndpoint } from './container-record.ts';
@@ -50,6 +51,7 @@ export async function containerView(context: ContainerContext, container: Contai
       log: ran && record.hostConfig.LogConfig.Type === 'json-file' ? paths.log : '',
     },
     graph: graphOf(context, container),
+    devices: container.state.status === 'running' ? container.devices : null,
     platform: record.platform,
     size: withSize ? await sizeOf(container) : null,
   };
@@ -98,8 +100,9 @@ const noEndpoint: Omit<EndpointState, 'settings'> = {
 function graphOf(context: ContainerContext, container: Container): Readonly<Record<string, string>> {
   const { paths } = container;
   const { base, lowers } = lowersOf(context, container);
+  const devices = container.state.status === 'running' && container.devices?.hasLayer === true ? [deviceLayerOf(container)] : [];
   return {
-    LowerDir: lowers.map((lower) => `${base}/${lower}`).join(':'),
+    LowerDir: [...devices, ...lowers.map((lower) => `${base}/${lower}`)].join(':'),
     MergedDir: paths.merged,
     UpperDir: paths.upper,
     WorkDir: paths.work,

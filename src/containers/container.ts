@@ -6,6 +6,7 @@ import type { ContainerPaths } from './container-paths.ts';
 import type { ContainerRecord, StoredState } from './container-record.ts';
 import { type ContainerState, type LastRun, lastRunOf, storedRun } from './container-state.ts';
 import { ExitWaiters } from './exit-waiters.ts';
+import type { GivenDevices } from './given-devices.ts';
 import { endedHealth, type Health } from './health.ts';
 import type { DenialReason } from './lifecycle-queue.ts';
 import { logPlan } from './log-config.ts';
@@ -42,6 +43,8 @@ export class Container {
   restarts: RestartHistory;
   /** Null: nothing checks it. Of the last run while it does not run. */
   health: Health | null;
+  /** What its run has been granted, from before the process is there until the end; null: nothing. */
+  devices: GivenDevices | null;
   #record: ContainerRecord;
 
   constructor(record: ContainerRecord, paths: ContainerPaths) {
@@ -53,6 +56,7 @@ export class Container {
     this.state = { status: ended ? 'exited' : 'created', last: lastRunOf(record.state) };
     this.restarts = record.state.restarts ?? noRestarts;
     this.health = record.state.health ?? null;
+    this.devices = record.state.devices ?? null;
     this.lane = new TransitionLane(
       (reason) => denialText(this.id, reason),
       () => this.stopPatience?.shorten(0),
@@ -65,7 +69,8 @@ export class Container {
     const health = this.health === null ? {} : { health: this.storedEnd === null ? this.health : endedHealth(this.health) };
     const removal = this.state.status === 'removing' && this.state.volumes ? { removesVolumes: true as const } : {};
     const kept = this.state.status === 'running' && this.state.process.kept.pid > 0 ? { kept: this.state.process.kept } : {};
-    return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health, ...removal, ...kept } };
+    const devices = this.devices === null || this.storedEnd !== null ? {} : { devices: this.devices };
+    return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health, ...removal, ...kept, ...devices } };
   }
 
   get name(): string {

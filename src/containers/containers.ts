@@ -4,6 +4,7 @@ import type { ContainerId, ImageId } from '../base/brand.ts';
 import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../network/networks.ts';
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 import type { ContainerUpdate } from './container-update.ts';
+import type { GivenDevices } from './given-devices.ts';
 import type { Health } from './health.ts';
 import type { ProcessTable } from './ps-output.ts';
 import type { UsageSample } from './usage-reading.ts';
@@ -247,6 +248,8 @@ export interface ContainerView {
   /** For GraphDriver.Data: LowerDir, MergedDir, UpperDir, WorkDir. */
   readonly graph: Readonly<Record<string, string>>;
   readonly platform: string;
+  /** Beyond Docker: what its run has been granted; null while it has none. */
+  readonly devices: GivenDevices | null;
   readonly size: { readonly rwBytes: number; readonly rootFsBytes: number } | null;
 }
 

@@ -9,6 +9,7 @@ import { type RunningExec, StartError } from '../runtime/runtime.ts';
 import type { ExecConfig } from './config.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { editsOfExec } from './container-devices.ts';
 import { cgroupsPathOf } from './container-paths.ts';
 import { linkVariablesOf } from './container-sandbox.ts';
 import { type Running, requireRunning } from './container-state.ts';
@@ -115,6 +116,7 @@ function specOf(
       idRange: container.record.idRange ?? null,
       linkVariables: linkVariablesOf(context, container),
       findDevices: hostDevices,
+      edits: editsOfExec(container),
     },
     exec: { ...exec, Tty: tty },
     user: resolveUser(exec.User || container.config.User, groups, files),

@@ -8,6 +8,7 @@ import { failpoint } from '../base/failpoints.ts';
 import { removeIdleParents } from '../linux/cgroups.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { releaseDevices } from './container-devices.ts';
 import { isUp } from './container-state.ts';
 import { removeAnonymousVolumes } from './container-volumes.ts';
 import { isPaused } from './pause-container.ts';
@@ -29,6 +30,8 @@ export async function removeContainer(
   try {
     await container.released;
     await context.logs.leave(container);
+    // Of one whose monitor nobody could reach when the daemon started.
+    if (container.devices !== null) await releaseDevices(context, container);
     await removeDirectory(container.paths.directory);
     failpoint('remove.files-gone');
     if (options.volumes) await removeAnonymousVolumes(context, container);

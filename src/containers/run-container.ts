@@ -12,6 +12,7 @@ import { failpoint } from '../base/failpoints.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { releaseDevices } from './container-devices.ts';
 import { cgroupsPathOf } from './container-paths.ts';
 import { leaveNetworks } from './container-sandbox.ts';
 import { type LastRun, type Running, waitResultOf } from './container-state.ts';
@@ -92,9 +93,9 @@ async function followToEnd(
   if (container.hostConfig.AutoRemove && !running.restarting) await autoRemove(context, container);
 }
 
-/** Who is told of the end finds its ports, addresses and volumes free. */
+/** Who is told of the end finds its ports, addresses, volumes and devices free. */
 async function leaveAll(context: ContainerContext, container: Container, process: RunningContainer): Promise<void> {
-  await Promise.all([leaveNetworks(context, container, process), releaseMounts(context, container)]);
+  await Promise.all([leaveNetworks(context, container, process), releaseMounts(context, container), releaseDevices(context, container)]);
 }
 
 /**

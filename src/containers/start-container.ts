@@ -1,13 +1,15 @@
 /**
  * Start:   network ┐
- *                  ├──▶ user ──▶ spec ──▶ runtime.start ──▶ state running, stored ──▶ `start`
+ *            mounts  ├──▶ user ──▶ spec ──▶ runtime.start ──▶ state running, stored ──▶ `start`
+ *            devices │
  *            files   ┘
  *
- * A start that fails leaves the container as it was and off its networks, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
+ * A start that fails leaves the container as it was and off its networks and without devices, with the failure's exit code and text; it still answers who waits, and removes what was `--rm`.
  */
 import { dirname } from 'node:path';
 import { conflict, EngineError, errorText } from '../base/errors.ts';
 import { failpoint } from '../base/failpoints.ts';
+import type { DeviceGrant } from '../devices/devices.ts';
 import { giveRealtimeBudget } from '../linux/cgroup-realtime.ts';
 import type { Sandbox } from '../network/networks.ts';
 import { resolveUser } from '../oci/users.ts';
@@ -16,8 +18,9 @@ import { type RunningContainer, StartError, type StartRequest, type StdinMode } 
 import { trackStream } from './attach-container.ts';
 import type { Container, WaitingAttachment } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { grantDevices, prepareDevices, releaseDevices } from './container-devices.ts';
 import { type ContainerPaths, cgroupsPathOf } from './container-paths.ts';
-import { prepareRootfs } from './container-rootfs.ts';
+import { type OverlayRootfs, prepareRootfs } from './container-rootfs.ts';
 import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked } from './container-sandbox.ts';
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
@@ -56,17 +59,20 @@ export async function startContainer(
   network.catch(() => {});
   const mounts = prepareMounts(context, container);
   mounts.catch(() => {});
+  const devices = grantDevices(context, container);
+  devices.catch(() => {});
+  const parts = { network, mounts, devices };
   try {
     // A restart by policy does not need the receiver: lines wait for it.
     if (by === 'hand') await context.logs.check(container);
-    const request = await startRequest(context, container, attachments, network, mounts);
+    const request = await startRequest(context, container, attachments, parts);
     failpoint('start.prepared');
     const process = await context.runtime.start(request);
     failpoint('start.process-runs');
     await enterStarted(context, container, process, attachments);
     return 'started';
   } catch (error) {
-    await leaveAfterFailure(context, container, network, mounts);
+    await leaveAfterFailure(context, container, parts);
     throw await enterFailed(context, container, attachments, error);
   }
 }
@@ -88,29 +94,39 @@ async function prepareNetwork(context: ContainerContext, container: Container): 
   return { namespace: sandbox?.namespacePath ?? null, files: container.paths, keep: sandbox?.keep ?? [] };
 }
 
-async function leaveAfterFailure(
-  context: ContainerContext,
-  container: Container,
-  network: Promise<PreparedNetwork>,
-  mounts: Promise<unknown>,
-): Promise<void> {
+/** What a start prepares side by side. */
+interface StartParts {
+  readonly network: Promise<PreparedNetwork>;
+  readonly mounts: Promise<readonly MountToMake[]>;
+  readonly devices: Promise<DeviceGrant>;
+}
+
+async function leaveAfterFailure(context: ContainerContext, container: Container, { network, mounts, devices }: StartParts): Promise<void> {
   await network.catch(() => {});
-  // A process that runs although its start could not be told: its end looks after network and mounts.
+  await devices.catch(() => {});
+  // A process that runs although its start could not be told: its end looks after all of them.
   if (container.state.status === 'running') return;
   await leaveNetworks(context, container, null);
   await releaseMounts(context, container, mounts);
+  await releaseDevices(context, container);
 }
 
 async function startRequest(
   context: ContainerContext,
   container: Container,
   attachments: readonly WaitingAttachment[],
-  prepared: Promise<PreparedNetwork>,
-  preparedMounts: Promise<readonly MountToMake[]>,
+  parts: StartParts,
 ): Promise<StartRequest> {
   const { config, hostConfig } = container;
   const joinedPid = joinedContainer(context, hostConfig.PidMode, 'PID');
-  const [{ rootfs, userFiles }, network, mounts] = await Promise.all([prepareRootfs(context, container), prepared, preparedMounts]);
+  const [{ rootfs, userFiles }, network, mounts, grant] = await Promise.all([
+    prepareRootfs(context, container),
+    parts.network,
+    parts.mounts,
+    parts.devices,
+  ]);
+  const covered = mounts.map(({ destination }) => destination);
+  const { edits, layer } = await prepareDevices(context, container, grant, covered);
   const init = initOf(context.init, hostConfig);
   const cgroupsPath = cgroupsPathOf(context, container);
   if (hostConfig.CpuRealtimeRuntime !== 0) await giveRealtimeBudget(dirname(cgroupsPath), context.resourceDefaults.realtime);
@@ -132,6 +148,7 @@ async function startRequest(
     linkVariables: linkVariablesOf(context, container),
     ...(init === null ? {} : { init }),
     findDevices: hostDevices,
+    edits,
   });
   const { spool } = logPlan(hostConfig.LogConfig);
   const log = spool === null ? null : { path: container.paths.log, maxSizeBytes: spool.maxSizeBytes, maxFiles: spool.maxFiles };
@@ -139,12 +156,16 @@ async function startRequest(
     id: container.id,
     runtime: hostConfig.Runtime,
     spec,
-    rootfs,
+    rootfs: layer === null ? rootfs : under(layer, rootfs),
     log,
     stdin: stdinMode(container),
     attachments: attachments.map(({ request }) => request),
     keep: network.keep,
   };
+}
+
+function under(layer: string, rootfs: OverlayRootfs): OverlayRootfs {
+  return { ...rootfs, lowers: [layer, ...rootfs.lowers] };
 }
 
 function stdinMode({ config }: Container): StdinMode {

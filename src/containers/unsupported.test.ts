@@ -7,7 +7,6 @@ import { refuseUnsupported, unsupportedFields } from './unsupported.ts';
 
 /** A value that asks for something, by the name of the row's field. */
 const asking: Readonly<Record<string, Partial<ContainerConfig> | Partial<HostConfig>>> = {
-  'HostConfig.DeviceRequests': { DeviceRequests: [{}] },
   'HostConfig.Cgroup': { Cgroup: 'container:x' },
   'HostConfig.StorageOpt': { StorageOpt: { size: '1G' } },
   'HostConfig.CpuCount': { CpuCount: 1 },

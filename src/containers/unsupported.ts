@@ -17,15 +17,9 @@ const quotas =
   'a quota for the files of a container needs a data root on xfs with project quotas (pquota), which Gantry does not set; limit the data root, or use --tmpfs with a size';
 const windows = 'it exists on Windows only';
 
-const filled = (list: readonly unknown[] | null | undefined): boolean => (list ?? []).length > 0;
 const entries = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0;
 
 export const unsupportedFields: readonly UnsupportedField[] = [
-  {
-    field: 'HostConfig.DeviceRequests (--gpus)',
-    brings: 'GPUs and CDI come with their own issue',
-    asked: (_, h) => filled(h.DeviceRequests),
-  },
   { field: 'HostConfig.Cgroup', brings: 'joining the cgroup of another container is not planned', asked: (_, { Cgroup }) => Cgroup !== '' },
   { field: 'HostConfig.StorageOpt (--storage-opt)', brings: quotas, asked: (_, { StorageOpt }) => entries(StorageOpt) },
   { field: 'HostConfig.CpuCount (--cpu-count)', brings: windows, asked: (_, { CpuCount }) => CpuCount !== 0 },
