@@ -4,7 +4,7 @@
  * Every call may take seconds, never return when a GPU has fallen off the bus, or crash: they are made in a process of its own (src/devices/nvml). What an old
  * driver does not know, and what a GPU does not support, is null.
  */
-import { type ListLayout, NvmlCalls, type NvmlDevice, textOf } from './nvml-calls.ts';
+import { type ListLayout, type NvmlCalls, type NvmlDevice, textOf } from './nvml-calls.ts';
 import type { NvmlAttributes, NvmlMemory, NvmlProcess, NvmlProcessSample } from './nvml-layouts.ts';
 import * as layouts from './nvml-layouts.ts';
 
@@ -29,9 +29,9 @@ const gpuSensor = 0;
 export class Nvml {
   readonly #calls: NvmlCalls;
 
-  /** Throws when the library cannot be loaded, or cannot be used: no driver, or one of another version. */
-  constructor(path: string) {
-    this.#calls = new NvmlCalls(path);
+  /** Throws when the library cannot be used: no driver, or one of another version. */
+  constructor(calls: NvmlCalls) {
+    this.#calls = calls;
     this.#calls.require('nvmlInit_v2');
   }
 
