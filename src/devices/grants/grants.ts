@@ -27,6 +27,10 @@ export class Grants {
     this.#holdings.delete(holderId);
   }
 
+  heldOf(holderId: string): readonly HeldDevice[] {
+    return this.#holdings.get(holderId)?.held ?? [];
+  }
+
   holdings(): readonly Holding[] {
     return [...this.#holdings.values()];
   }

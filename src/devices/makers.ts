@@ -1,0 +1,63 @@
+/** What is there of one maker: the GPUs that discovery finds, else those that are described in files. */
+import { type Catalogue, catalogueOf, editsOf, type SourcedEdits } from './cdi/catalogue.ts';
+import type { CdiSpec } from './cdi/cdi-spec.ts';
+import { type GpuPool, type GpuUnit, poolOfDescription, poolOfGpus } from './gpu-pool.ts';
+import type { GpuLook, GpuMaker, GpuVendor } from './gpu-vendor.ts';
+
+type Found = Extract<GpuLook, { present: true }>;
+
+/** GPUs of one maker that can be given away. */
+export interface MakerHere {
+  readonly maker: GpuMaker;
+  readonly pool: GpuPool;
+  /** Null: they are known from files alone. */
+  readonly look: Found | null;
+  /** Of these GPUs; of none, what all have in common: the driver. `capabilities` as of `describe`. Throws what cannot work at all. */
+  edits(units: readonly GpuUnit[], capabilities: ReadonlySet<string> | null): readonly SourcedEdits[];
+}
+
+export interface MakerAbsent {
+  readonly maker: GpuMaker;
+  readonly pool: null;
+  readonly look: null;
+  readonly why: string;
+}
+
+export type MakerState = MakerHere | MakerAbsent;
+
+/** `files`: what is described in files alone. */
+export async function lookAtMaker({ maker, kind, ...vendor }: GpuVendor, files: Catalogue): Promise<MakerState> {
+  const look = await vendor.look();
+  if (!look.present) return describedMaker(maker, kind, files) ?? { maker, pool: null, look: null, why: look.why };
+  return {
+    maker,
+    look,
+    pool: poolOfGpus(maker, kind, look.gpus),
+    edits(units, capabilities) {
+      const spec = look.describe(capabilities);
+      const discovered = catalogueOf([], { files: [], problems: [] }, [spec]);
+      return editsOfUnits(discovered, kind, units, spec);
+    },
+  };
+}
+
+function describedMaker(maker: GpuMaker, kind: string, files: Catalogue): MakerHere | null {
+  const devices = [...files.devices.values()].filter(({ spec, problem }) => spec.kind === kind && problem === null);
+  const pool = poolOfDescription(maker, { kind, devices: devices.map(({ device }) => device) });
+  if (pool === null) return null;
+  return { maker, pool, look: null, edits: (units) => editsOfUnits(files, kind, units, devices[0]?.spec ?? null) };
+}
+
+function editsOfUnits(catalogue: Catalogue, kind: string, units: readonly GpuUnit[], spec: CdiSpec | null): readonly SourcedEdits[] {
+  const names = units.flatMap((unit) => describedNames(catalogue, kind, unit));
+  if (names.length > 0) return editsOf(catalogue, names);
+  return spec?.containerEdits === undefined ? [] : [{ file: null, kind, edits: spec.containerEdits }];
+}
+
+/** The name for people, where a description has it; a divided GPU may be described by its parts alone. */
+function describedNames(catalogue: Catalogue, kind: string, unit: GpuUnit): readonly string[] {
+  const own = unit.names.map((name) => `${kind}=${name}`);
+  const described = own.find((name) => catalogue.devices.has(name));
+  if (described !== undefined) return [described];
+  return unit.parts.length === 0 ? own.slice(0, 1) : unit.parts.flatMap((part) => describedNames(catalogue, kind, part));
+}
