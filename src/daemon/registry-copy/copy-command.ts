@@ -14,7 +14,7 @@ import { LayoutPlace } from '../../registry/copy/layout-place.ts';
 import { RegistryPlace } from '../../registry/copy/registry-place.ts';
 import { engineVersion } from '../build-facts.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { RegistrySubcommand } from '../registry-server/registry-subcommand.ts';
+import type { ToolCommand } from '../tool-command.ts';
 import { type CopyPlace, type CopyRequest, type CopyVerb, copyFlags, copyPlaces, readCopyRequest } from './copy-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 
@@ -26,7 +26,7 @@ export const copyCommand = command(
 export const exportCommand = command('export', 'IMAGE DIRECTORY[:TAG]', 'Copy an image of a registry to a directory (OCI image layout)');
 export const importCommand = command('import', 'DIRECTORY[:TAG] IMAGE', 'Copy an image of a directory (OCI image layout) to a registry');
 
-function command(verb: CopyVerb, usage: string, summary: string): RegistrySubcommand {
+function command(verb: CopyVerb, usage: string, summary: string): ToolCommand {
   return {
     name: verb,
     summary,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRegistryFlags } from '../registry-server/registry-flags.ts';
+import { parseToolFlags } from '../tool-flags.ts';
 import { type CopyVerb, copyFlags, readCopyRequest } from './copy-options.ts';
 
 function read(verb: CopyVerb, ...argv: readonly string[]) {
-  const flags = parseRegistryFlags(argv, copyFlags, `gantry registry ${verb}`, 2);
+  const flags = parseToolFlags(argv, copyFlags, `gantry registry ${verb}`, 2);
   assert.ok(flags);
   return readCopyRequest(verb, flags);
 }

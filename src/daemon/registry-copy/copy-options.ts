@@ -3,7 +3,7 @@ import { invalid } from '../../base/errors.ts';
 import type { RepositoryName } from '../../distribution/registry-client.ts';
 import { type Platform, parsePlatform } from '../../oci/platform.ts';
 import { parseReference } from '../../oci/reference.ts';
-import type { RegistryFlag, RegistryFlags } from '../registry-server/registry-flags.ts';
+import type { ToolFlag, ToolFlags } from '../tool-flags.ts';
 
 export type CopyVerb = 'copy' | 'export' | 'import';
 
@@ -22,7 +22,7 @@ export interface CopyRequest {
   readonly insecureRegistries: readonly string[];
 }
 
-export const copyFlags: readonly RegistryFlag[] = [
+export const copyFlags: readonly ToolFlag[] = [
   { name: 'all-tags', kind: 'switch', help: 'Every tag of the source; neither side then names one' },
   {
     name: 'insecure-registry',
@@ -39,7 +39,7 @@ export const copyPlaces = `A place is an image name (busybox, registry.example/t
 A destination without a tag gets the tag of the source. Passwords are those of gantry login (docker login).
 `;
 
-export function readCopyRequest(verb: CopyVerb, read: RegistryFlags): CopyRequest {
+export function readCopyRequest(verb: CopyVerb, read: ToolFlags): CopyRequest {
   const [from, to] = read.args;
   if (from === undefined || to === undefined) throw invalid(`two arguments are needed. See gantry registry ${verb} --help`);
   const source = verb === 'import' ? layoutPlace(from.replace(/^oci:/, '')) : parsePlace(from);
@@ -82,12 +82,12 @@ function checked(request: CopyRequest): CopyRequest {
   return request;
 }
 
-function platformOf(read: RegistryFlags): Platform | null {
+function platformOf(read: ToolFlags): Platform | null {
   const text = read.text('platform');
   return text === null ? null : parsePlatform(text);
 }
 
-function parallelOf(read: RegistryFlags): number {
+function parallelOf(read: ToolFlags): number {
   const text = read.text('parallel') ?? '4';
   if (!/^[1-9]\d?$/.test(text)) throw invalid(`invalid value for --parallel: ${JSON.stringify(text)} is not a number from 1 to 99`);
   return Number(text);

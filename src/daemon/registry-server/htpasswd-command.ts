@@ -4,9 +4,9 @@ import { chmod, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { hasErrnoCode, invalid } from '../../base/errors.ts';
 import { parseHtpasswd } from '../../registry/access/htpasswd.ts';
 import { hashPassword } from '../../registry/access/password-check.ts';
-import type { RegistrySubcommand } from './registry-subcommand.ts';
+import type { ToolCommand } from '../tool-command.ts';
 
-export const htpasswdCommand: RegistrySubcommand = {
+export const htpasswdCommand: ToolCommand = {
   name: 'htpasswd',
   summary: 'Set or remove the password of a user in a password file',
   usage: '[OPTIONS] FILE USER',

@@ -1,11 +1,11 @@
 /** `gantry registry serve`: in the foreground, until a signal. */
 
+import type { ToolCommand } from '../tool-command.ts';
 import { readMaterial } from './registry-material.ts';
-import type { RegistrySubcommand } from './registry-subcommand.ts';
 import { serveRegistry } from './serve.ts';
 import { readServeOptions, serveFlags } from './serve-options.ts';
 
-export const serveCommand: RegistrySubcommand = {
+export const serveCommand: ToolCommand = {
   name: 'serve',
   summary: 'Run a registry in the foreground',
   usage: '[OPTIONS]',

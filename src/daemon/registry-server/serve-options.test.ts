@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { parseRegistryFlags } from './registry-flags.ts';
+import { parseToolFlags } from '../tool-flags.ts';
 import { readServeOptions, type ServeOptions, serveFlags } from './serve-options.ts';
 
 function optionsOf(...argv: string[]): ServeOptions {
-  const flags = parseRegistryFlags(argv, serveFlags, 'gantry registry serve');
+  const flags = parseToolFlags(argv, serveFlags, 'gantry registry serve');
   return readServeOptions(flags ?? assert.fail('help'));
 }
 

@@ -10,7 +10,7 @@ import {
   readConfiguration,
 } from '../../registry/configuration/registry-configuration.ts';
 import { isLoopback } from '../listen-addresses.ts';
-import { type RegistryFlag, RegistryFlags } from './registry-flags.ts';
+import { type ToolFlag, ToolFlags } from '../tool-flags.ts';
 
 export interface ServeOptions extends RegistryConfiguration {
   readonly listen: readonly ListenAddress[];
@@ -21,12 +21,12 @@ export const defaultRegistryRoot = '/var/lib/gantry-registry';
 const defaultConfigFile = '/etc/gantry/registry.json';
 const defaultListen: ListenAddress = { host: '127.0.0.1', port: 5000 };
 
-export const placeFlags: readonly RegistryFlag[] = [
+export const placeFlags: readonly ToolFlag[] = [
   { name: 'config', kind: 'text', help: `Configuration file, JSON (default: ${defaultConfigFile}, when it is there)` },
   { name: 'root', kind: 'text', help: `Folder that the registry keeps everything in (default: ${defaultRegistryRoot})` },
 ];
 
-export const serveFlags: readonly RegistryFlag[] = [
+export const serveFlags: readonly ToolFlag[] = [
   ...placeFlags,
   { name: 'listen', kind: 'list', help: 'HOST:PORT to listen on (default: 127.0.0.1:5000)' },
   { name: 'url', kind: 'text', help: 'What clients call this registry, when a proxy stands in front: https://registry.example' },
@@ -44,7 +44,7 @@ export const serveFlags: readonly RegistryFlag[] = [
   { name: 'validate', kind: 'switch', help: 'Only say whether the configuration is right' },
 ];
 
-export function readServeOptions(flags: RegistryFlags): ServeOptions {
+export function readServeOptions(flags: ToolFlags): ServeOptions {
   const file = readFile(flags.text('config'));
   const options = withFlags(file, flags);
   if (options.access.rules !== null && options.access.htpasswd === null) throw invalid('access rules need a password file: --htpasswd');
@@ -57,19 +57,19 @@ export function readServeOptions(flags: RegistryFlags): ServeOptions {
 /** Of the registry in the daemon: its own file, or none; what the standalone server finds by itself is not for it. */
 export function readDaemonRegistryOptions(config: string | null, listen: ListenAddress | null, root: string): ServeOptions {
   const file = config === null ? readConfiguration('{}', 'the defaults') : readFile(config);
-  const options = { ...withFlags(file, new RegistryFlags(new Map(), [])), root };
+  const options = { ...withFlags(file, new ToolFlags(new Map(), [])), root };
   const told = listen === null ? options : { ...options, listen: [listen] };
   refuseOpenAddresses(told);
   return told;
 }
 
 /** Of the flags and the file; for subcommands that work on a root. */
-export function readRoot(flags: RegistryFlags): string {
+export function readRoot(flags: ToolFlags): string {
   return resolve(flags.text('root') ?? readFile(flags.text('config')).root ?? defaultRegistryRoot);
 }
 
 /** For work on a root that nobody serves. */
-export function readConfigurationOf(flags: RegistryFlags): RegistryConfiguration {
+export function readConfigurationOf(flags: ToolFlags): RegistryConfiguration {
   return readFile(flags.text('config'));
 }
 
@@ -87,7 +87,7 @@ function readFile(given: string | null): RegistryConfiguration {
   return readConfiguration(content, path);
 }
 
-function withFlags(file: RegistryConfiguration, flags: RegistryFlags): ServeOptions {
+function withFlags(file: RegistryConfiguration, flags: ToolFlags): ServeOptions {
   const listen = flags.list('listen').map(parseListenAddress);
   const audit = flags.text('audit-log');
   const htpasswd = flags.text('htpasswd');
@@ -125,7 +125,7 @@ function anonymousPull(isOn: boolean | null) {
   return isOn ? [repositoryPattern('**')] : [];
 }
 
-function tlsOf(file: RegistryConfiguration, flags: RegistryFlags): RegistryConfiguration['tls'] {
+function tlsOf(file: RegistryConfiguration, flags: ToolFlags): RegistryConfiguration['tls'] {
   const [certificate, key, clientAuthority] = ['tls-cert', 'tls-key', 'tls-client-ca'].map((name) => flags.text(name));
   if ((certificate ?? key) == null) {
     if (clientAuthority == null) return file.tls;

@@ -3,16 +3,16 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { conflict } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
+import type { ToolCommand } from '../tool-command.ts';
+import type { ToolFlag, ToolFlags } from '../tool-flags.ts';
 import { askServer } from './control-socket.ts';
 import { openRegistry } from './open-registry.ts';
-import type { RegistryFlag, RegistryFlags } from './registry-flags.ts';
 import { openRegistryRoot } from './registry-root.ts';
-import type { RegistrySubcommand } from './registry-subcommand.ts';
 import { RegistryWork, type WorkLine, type WorkName } from './registry-work.ts';
 import { placeFlags, readConfigurationOf, readRoot } from './serve-options.ts';
 
-const dryRun: RegistryFlag = { name: 'dry-run', kind: 'switch', help: 'Only say what would go' };
-const format: RegistryFlag = { name: 'format', kind: 'text', help: 'text, or json: a line for each thing (default: text)' };
+const dryRun: ToolFlag = { name: 'dry-run', kind: 'switch', help: 'Only say what would go' };
+const format: ToolFlag = { name: 'format', kind: 'text', help: 'text, or json: a line for each thing (default: text)' };
 
 export const gcCommand = workCommand('gc', 'Remove what no repository needs, beside pushes and pulls', [dryRun]);
 export const checkCommand = workCommand(
@@ -23,7 +23,7 @@ export const checkCommand = workCommand(
 export const retentionCommand = workCommand('retention', 'Apply the retention rules of the configuration now', [dryRun]);
 export const rotateKeysCommand = workCommand('rotate-keys', 'Sign tokens with a new key; tokens that were signed before stay valid', []);
 
-function workCommand(name: WorkName, summary: string, flags: readonly RegistryFlag[]): RegistrySubcommand {
+function workCommand(name: WorkName, summary: string, flags: readonly ToolFlag[]): ToolCommand {
   return {
     name,
     summary,
@@ -44,7 +44,7 @@ function workCommand(name: WorkName, summary: string, flags: readonly RegistryFl
   };
 }
 
-async function workHere(path: string, given: RegistryFlags, name: WorkName, isDry: boolean, tell: (line: WorkLine) => void): Promise<void> {
+async function workHere(path: string, given: ToolFlags, name: WorkName, isDry: boolean, tell: (line: WorkLine) => void): Promise<void> {
   const configuration = readConfigurationOf(given);
   refuseSharedRoot(path);
   using root = openRegistryRoot(path);

@@ -1,17 +1,17 @@
-/** Flags of `gantry registry …`: one table a subcommand, its parser, its help. The same way of writing as the other commands of `gantry`. */
+/** Flags of commands that need no daemon (`gantry registry …`, `gantry device …`): one table a command, its parser, its help. The same way of writing as the other commands of `gantry`. */
 
-import { invalid } from '../../base/errors.ts';
-import { nearest } from '../../base/near-miss.ts';
-import { parseSwitch } from '../switch-text.ts';
+import { invalid } from '../base/errors.ts';
+import { nearest } from '../base/near-miss.ts';
+import { parseSwitch } from './switch-text.ts';
 
-export interface RegistryFlag {
+export interface ToolFlag {
   readonly name: string;
   readonly kind: 'text' | 'list' | 'switch';
   readonly help: string;
 }
 
 /** A switch is `true` or `false`. */
-export class RegistryFlags {
+export class ToolFlags {
   readonly #values: ReadonlyMap<string, readonly string[]>;
   readonly args: readonly string[];
 
@@ -37,12 +37,7 @@ export class RegistryFlags {
 }
 
 /** `title`: as it was called, for errors. Null: help is wanted. */
-export function parseRegistryFlags(
-  argv: readonly string[],
-  flags: readonly RegistryFlag[],
-  title: string,
-  maxArgs = 0,
-): RegistryFlags | null {
+export function parseToolFlags(argv: readonly string[], flags: readonly ToolFlag[], title: string, maxArgs = 0): ToolFlags | null {
   const values = new Map<string, string[]>();
   const args: string[] = [];
   const rest = [...argv];
@@ -63,17 +58,17 @@ export function parseRegistryFlags(
     throw invalid(
       `'${title}' takes ${maxArgs === 0 ? 'no arguments' : `at most ${maxArgs}`}, but got ${JSON.stringify(args[maxArgs])}. See ${title} --help`,
     );
-  return new RegistryFlags(values, args);
+  return new ToolFlags(values, args);
 }
 
-export function registryFlagHelp(usage: string, summary: string, flags: readonly RegistryFlag[], more = ''): string {
+export function toolFlagHelp(usage: string, summary: string, flags: readonly ToolFlag[], more = ''): string {
   const titles = flags.map(({ name, kind }) => `      --${name}${kind === 'switch' ? '' : kind === 'list' ? ' list' : ' string'}`);
   const width = Math.max(...titles.map((title) => title.length)) + 3;
   const lines = flags.map(({ help }, index) => `${(titles[index] ?? '').padEnd(width)}${help}\n`);
   return `Usage:  ${usage}\n\n${summary}\n\nOptions:\n${lines.join('')}${more === '' ? '' : `\n${more}`}`;
 }
 
-function unknownFlag(argument: string, name: string, flags: readonly RegistryFlag[], title: string): Error {
+function unknownFlag(argument: string, name: string, flags: readonly ToolFlag[], title: string): Error {
   const near = nearest(
     name,
     flags.map((flag) => flag.name),
