@@ -19,7 +19,8 @@ import type { Logger } from '../base/log.ts';
 import { type ContainerService, createContainers } from '../containers/container-service.ts';
 import { leasedWorld } from '../containers/leases/leased-world.ts';
 import { Leases } from '../containers/leases/leases.ts';
-import { createDevices, noReadings } from '../devices/create-devices.ts';
+import { createDevices } from '../devices/create-devices.ts';
+import { createGpuReadings } from '../devices/nvml/create-gpu-readings.ts';
 import { downloadBlob } from '../distribution/download-blob.ts';
 import { createRegistryClient } from '../distribution/http-registry-client.ts';
 import { auditImages } from '../images/audit-images.ts';
@@ -102,7 +103,10 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const events = joinEvents(images.catalogue, networks, volumes);
   const { host, warnings: appArmorWarnings } = await hostWithAppArmor(logger);
   weaknesses.push(...appArmorWarnings);
-  const devices = createDevices(options.devices, { vendors: [], readings: noReadings });
+  const devices = createDevices(options.devices, {
+    vendors: [],
+    readings: createGpuReadings({ driverRoot: options.devices.driverRoot, logger }),
+  });
   cleanup.defer(() => devices.readings.close());
   const containers = await createContainers({
     dataRoot: dataRoot.path,

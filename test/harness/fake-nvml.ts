@@ -36,7 +36,7 @@ export function writeNvmlAnswers(directory: string, lines: readonly string[]): v
 /** GPUs as a fake driver has them, doing nothing. */
 export function nvmlAnswersOf(inventory: readonly NvmlGpu[]): readonly string[] {
   return inventory.flatMap((gpu) => [
-    `cuda ${cudaNumber(gpu.cudaVersion)}`,
+    `cuda ${cudaNumber(gpu.cudaVersion ?? '')}`,
     `gpu uuid=${gpu.uuid} name=${worded(gpu.model)} pci=0000${gpu.pciAddress} minor=${gpu.minor} total=${gpu.memoryBytes ?? 0}`,
     ...gpu.parts.map(
       (part) =>

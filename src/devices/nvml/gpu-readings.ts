@@ -16,8 +16,8 @@ export interface NvmlGpu {
   readonly minor: number;
   /** Null: it has none of its own. */
   readonly memoryBytes: number | null;
-  /** `13.0`, of the driver; '': not told. */
-  readonly cudaVersion: string;
+  /** `13.0`, of the driver; null: not told. */
+  readonly cudaVersion: string | null;
   readonly parts: readonly {
     readonly index: number;
     readonly uuid: string;

@@ -23,8 +23,8 @@ test('readInventory: what is not told is left open; a GPU that is lost is left o
   assert.deepEqual(
     readInventory(lost).map(({ index, uuid, minor, memoryBytes, cudaVersion }) => ({ index, uuid, minor, memoryBytes, cudaVersion })),
     [
-      { index: 0, uuid: 'GPU-1', minor: 0, memoryBytes: null, cudaVersion: '' },
-      { index: 2, uuid: 'GPU-3', minor: 2, memoryBytes: null, cudaVersion: '' },
+      { index: 0, uuid: 'GPU-1', minor: 0, memoryBytes: null, cudaVersion: null },
+      { index: 2, uuid: 'GPU-3', minor: 2, memoryBytes: null, cudaVersion: null },
     ],
   );
 });

@@ -9,7 +9,7 @@ export type NvmlSource = Pick<Nvml, keyof Nvml>;
 const samplePeriodUs = 2_000_000n;
 
 export function readInventory(nvml: NvmlSource): readonly NvmlGpu[] {
-  const cudaVersion = nvml.cudaVersion() ?? '';
+  const cudaVersion = nvml.cudaVersion();
   return devicesOf(nvml).map(({ device, index, uuid }) => ({
     index,
     uuid,
