@@ -127,7 +127,9 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
   const adopted = Promise.withResolvers<void>();
   const runtimeEntries = join(dependencies.execRoot, 'c');
   const resourceDefaults = dependencies.resourceDefaults ?? noResourceDefaults;
-  const steps = new Steps({ ...dependencies, runtimeEntries, resourceDefaults, root: join(dependencies.dataRoot, 'build', 'steps') });
+  const devices = dependencies.devices ?? noDevices;
+  const stepsRoot = join(dependencies.dataRoot, 'build', 'steps');
+  const steps = new Steps({ ...dependencies, devices, runtimeEntries, resourceDefaults, root: stepsRoot });
   const context: ContainerContext = {
     ...dependencies,
     root,
@@ -151,7 +153,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
       await startAgain(context, container, waited);
     }),
     volumeClaims: new VolumeClaims(),
-    devices: dependencies.devices ?? noDevices,
+    devices,
     usage: new UsageCollector(),
     oom: new OomWatch(dependencies.logger),
     hostPaths: new HostPaths(),

@@ -92,7 +92,7 @@ suite('build steps', { skip, concurrency: 4 }, () => {
     await assert.rejects(fixture.run('', { argv: ['/etc/passwd'] }), { name: 'StartError', exitCode: 126 });
     await assert.rejects(fixture.run('true', { user: 'nobody-knows' }), /unable to find user nobody-knows/);
     const cdi = { name: 'vendor.com/gpu=all', required: true };
-    await assert.rejects(fixture.run('true', { devices: [cdi] }), /not supported yet/);
+    await assert.rejects(fixture.run('true', { devices: [cdi] }), /cdi/i);
     assert.equal((await fixture.run('true', { devices: [{ ...cdi, required: false }] })).exitCode, 0);
     assert.equal((await fixture.run('ls /dev/fuse', { devices: [{ name: '/dev/null', required: true }] })).exitCode, 1);
     await assert.rejects(fixture.run('true', { mounts: [tmpfs('/etc/passwd')] }), /cannot mount a directory on \/etc\/passwd/);

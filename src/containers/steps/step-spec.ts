@@ -1,7 +1,7 @@
 /** A step as the configuration of a container: it gets what `run` gives, and the daemon's defaults. */
-import { basename } from 'node:path';
 import type { ContainerId } from '../../base/brand.ts';
 import { invalid } from '../../base/errors.ts';
+import type { DeviceEdits } from '../../devices/device-edits.ts';
 import { defaultPath } from '../../oci/image-config.ts';
 import type { RuntimeSpec } from '../../oci/runtime-spec.ts';
 import { resolveUser, type UserFiles } from '../../oci/users.ts';
@@ -15,8 +15,10 @@ import { hostDevices } from '../devices.ts';
 import { withResourceDefaults } from '../resource-defaults.ts';
 import { runtimeSpec } from '../runtime-spec.ts';
 import { settleHostConfig } from '../settle-host-config.ts';
+import { withVariables } from '../spec-edits.ts';
 import { nothingJoined } from '../spec-namespaces.ts';
 import type { Step } from './step.ts';
+import { nodesOf } from './step-devices.ts';
 import type { StepMounts } from './step-mounts.ts';
 
 /** As BuildKit names it. */
@@ -32,6 +34,7 @@ export interface SpecInput {
   readonly mounts: StepMounts;
   /** Path of its network namespace; null: a new one without a way out, or the host's. */
   readonly network: string | null;
+  readonly edits: DeviceEdits;
 }
 
 /** What is asked and cannot be is refused here. Owners of what a step writes are those of the image: no user namespace, whatever the daemon's default. */
@@ -44,7 +47,7 @@ export async function stepHostConfig(context: SpecContext, step: Step): Promise<
     Privileged: step.security === 'insecure',
     UsernsMode: 'host',
     Runtime: nativeName,
-    Devices: devicesOf(step),
+    Devices: nodesOf(step),
     ExtraHosts: [...settings.extraHosts],
     ShmSize: settings.shmSizeBytes ?? 0,
     Ulimits: settings.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
@@ -70,22 +73,7 @@ export function stepCgroup({ cgroupParent }: SpecContext, id: string, { CgroupPa
   return cgroupPathBelow(cgroupParent, parent === '' ? 'build' : parent, id);
 }
 
-/** `/dev/fuse`. Names of the container device interface (`vendor.com/class=name`) are known to nobody yet. */
-function devicesOf({ devices }: Step): HostConfig['Devices'] {
-  return devices.flatMap(({ name, required }) => {
-    if (name.startsWith('/dev/')) {
-      if (hostDevices(name) === null && !required) return [];
-      return [{ PathOnHost: name, PathInContainer: name, CgroupPermissions: 'rwm' }];
-    }
-    if (!required) return [];
-    throw invalid(
-      `device ${name} cannot be given to a build step: names of the container device interface (CDI) are not supported yet. ` +
-        `Give the path of a device of this machine, as in --device=/dev/${basename(name)}, or leave out "required"`,
-    );
-  });
-}
-
-export function stepSpec(context: SpecContext, { step, hostConfig, userFiles, files, mounts, network }: SpecInput): RuntimeSpec {
+export function stepSpec(context: SpecContext, { step, hostConfig, userFiles, files, mounts, network, edits }: SpecInput): RuntimeSpec {
   const user = resolveUser(step.user, [], userFiles);
   const config = defaultContainerConfig({
     Hostname: step.settings.hostname ?? defaultHostname,
@@ -104,10 +92,11 @@ export function stepSpec(context: SpecContext, { step, hostConfig, userFiles, fi
     cgroupsPath: stepCgroup(context, step.id, hostConfig),
     joined: { ...nothingJoined, network },
     findDevices: hostDevices,
+    edits,
   });
   return {
     ...spec,
-    process: { ...spec.process, env: environmentOf(step.environment, user.home) },
+    process: { ...spec.process, env: withVariables(environmentOf(step.environment, user.home), edits.env) },
     mounts: [...spec.mounts, ...mounts.secrets],
   };
 }

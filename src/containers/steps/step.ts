@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Finding } from '../../base/finding.ts';
+import type { DeviceRequest } from '../../devices/device-request.ts';
 
 export interface Step {
   /** 64 hex digits. */
@@ -20,6 +21,7 @@ export interface Step {
   readonly user: string;
   readonly network: 'default' | 'none' | 'host';
   readonly security: 'sandbox' | 'insecure';
+  /** Paths (`/dev/fuse`) and names (`vendor.com/class=name`). What is not required and not there is left out. */
   readonly devices: readonly { readonly name: string; readonly required: boolean }[];
   readonly mounts: readonly StepMount[];
   readonly settings: StepSettings;
@@ -72,6 +74,8 @@ export interface StepSettings {
   readonly cpuQuota: number | null;
   readonly cpus: string | null;
   readonly memoryNodes: string | null;
+  /** `--gpus`. */
+  readonly deviceRequests?: readonly DeviceRequest[];
 }
 
 export type StepOutput = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void;

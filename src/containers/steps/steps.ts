@@ -1,11 +1,11 @@
 /**
  * Runs the processes of build steps (contract: step.ts):
  *
- *   directory with a note ─┬─ network, hosts, resolv.conf ─┐
- *                          ├─ mounts, scaffold, users ─────┴─▶ spec ─▶ runtime.start ─▶ output copied ─▶ ended ─▶ everything taken back
+ *   directory with a note ─┬─ network, hosts, resolv.conf ────────┐
+ *                          ├─ devices, mounts, scaffold, users ───┴─▶ spec ─▶ runtime.start ─▶ output copied ─▶ ended ─▶ everything taken back
  *                          └─ abort: the whole cgroup is killed
  *
- * On disk a step is `<root>/<id>/`: `step.json` (what the next daemon needs to end it), `hosts`, `hostname`, `resolv.conf`, `scaffold`, `merged` (empty), `mN` (of its mounts).
+ * On disk a step is `<root>/<id>/`: `step.json` (what the next daemon needs to end it), `hosts`, `hostname`, `resolv.conf`, `scaffold`, `devices`, `merged` (empty), `mN` (of its mounts).
  * The note is there before anything else of the step is, and goes last.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import type { ContainerId } from '../../base/brand.ts';
 import { conflict, EngineError, errorText, hasErrnoCode } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoints.ts';
 import type { Finding } from '../../base/finding.ts';
+import type { DeviceEdits } from '../../devices/device-edits.ts';
 import { killCgroup, removeIdleParents } from '../../linux/cgroups.ts';
 import type { KeptDescriptor } from '../../linux/kept-descriptor.ts';
 import type { Sandbox } from '../../network/networks.ts';
@@ -25,12 +26,14 @@ import type { HostConfig } from '../config.ts';
 import type { ContainerContext } from '../container-context.ts';
 import { noSettings } from '../container-networks.ts';
 import { type ContainerPaths, containerPaths } from '../container-paths.ts';
+import { deviceContent, linksInDev, needsLayer } from '../device-layer.ts';
 import { namesInDirectory } from '../names-in-directory.ts';
 import { hasIpv6Loopback, writeNetworkFiles } from '../network-files.ts';
 import { removeDirectory } from '../remove-directory.ts';
 import { makeScaffold } from '../scaffold.ts';
 import { SIGKILL } from '../signals.ts';
 import type { Step, StepEnd, StepOutput, StepRunner, StepsBeside } from './step.ts';
+import { grantStepDevices } from './step-devices.ts';
 import { makeStepMounts, type StepMounts } from './step-mounts.ts';
 import { copyOutput } from './step-output.ts';
 import { defaultHostname, networkModeOf, stepCgroup, stepHostConfig, stepSpec } from './step-spec.ts';
@@ -42,6 +45,7 @@ export type StepContext = Pick<
   | 'runtime'
   | 'runtimes'
   | 'networks'
+  | 'devices'
   | 'layers'
   | 'host'
   | 'security'
@@ -69,6 +73,7 @@ interface PreparedNetwork {
 interface PreparedRoot {
   readonly rootfs: Rootfs;
   readonly userFiles: UserFiles;
+  readonly edits: DeviceEdits;
 }
 
 export class Steps implements StepRunner, StepsBeside {
@@ -135,8 +140,9 @@ export class Steps implements StepRunner, StepsBeside {
     network.catch(() => {});
     let mounts: StepMounts | null = null;
     try {
+      const { edits } = await grantStepDevices(this.#context.devices, step);
       mounts = await makeStepMounts(paths.directory, step.mounts);
-      const root = this.#prepareRoot(paths, step, mounts);
+      const root = await this.#prepareRoot(paths, step, mounts, edits);
       const process = await this.#start(paths, step, hostConfig, { mounts, root, network: await network }, signal);
       return await this.#follow(process, step, output, signal);
     } finally {
@@ -177,14 +183,17 @@ export class Steps implements StepRunner, StepsBeside {
     return { namespace: sandbox?.namespacePath ?? null, keep: sandbox?.keep ?? [] };
   }
 
-  #prepareRoot(paths: ContainerPaths, step: Step, { points }: StepMounts): PreparedRoot {
+  async #prepareRoot(paths: ContainerPaths, step: Step, { points }: StepMounts, edits: DeviceEdits): Promise<PreparedRoot> {
     const { initLayer } = this.#context.layers;
     const { base, lowers } = step.lowers;
     const scaffold = join(paths.directory, 'scaffold');
     const seen = [initLayer, ...lowers];
-    makeScaffold(scaffold, { stack: layerStackOf(base, seen), image: layerStackOf(base, lowers) }, { points });
+    const tree = { stack: layerStackOf(base, seen), image: layerStackOf(base, lowers) };
+    const content = needsLayer(edits) ? await deviceContent(edits, tree) : null;
+    makeScaffold(scaffold, tree, { ...content, points: [...points, ...(content?.points ?? [])] });
     const text = (path: string) => readFileInLayers(base, lowers, path, maxUserFileBytes)?.toString() ?? null;
     return {
+      edits: await withLinksInDev(paths, edits),
       userFiles: { passwd: text('/etc/passwd'), group: text('/etc/group') },
       rootfs: {
         kind: 'overlay',
@@ -206,8 +215,8 @@ export class Steps implements StepRunner, StepsBeside {
     { mounts, root, network }: { readonly mounts: StepMounts; readonly root: PreparedRoot; readonly network: PreparedNetwork },
     signal: AbortSignal,
   ): Promise<RunningContainer> {
-    const { userFiles, rootfs } = root;
-    const spec = stepSpec(this.#context, { step, hostConfig, userFiles, files, mounts, network: network.namespace });
+    const { userFiles, rootfs, edits } = root;
+    const spec = stepSpec(this.#context, { step, hostConfig, userFiles, files, mounts, network: network.namespace, edits });
     signal.throwIfAborted();
     return await this.#context.runtime.start({
       id: step.id as ContainerId,
@@ -248,7 +257,8 @@ export class Steps implements StepRunner, StepsBeside {
 
   /** Never fails: what stays is found by `recover`, or by the audit. */
   async #takeDown({ directory }: ContainerPaths, { id }: Pick<Step, 'id'>): Promise<void> {
-    const { networks, cgroupParent } = this.#context;
+    const { networks, devices, cgroupParent } = this.#context;
+    devices.release(id);
     await networks.detach(id as ContainerId).catch((error) => this.#warn(id, error, 'cannot take a build step off its network'));
     const { cgroup } = await readNote(directory);
     if (cgroup.startsWith(`${cgroupParent}/`)) removeIdleParents(cgroupParent, cgroup.slice(cgroupParent.length + 1, -id.length));
@@ -282,6 +292,12 @@ export class Steps implements StepRunner, StepsBeside {
 
 function hasVolatileOverlay({ kernel: { major, minor } }: StepContext['host']): boolean {
   return major > 5 || (major === 5 && minor >= 10);
+}
+
+async function withLinksInDev({ devices }: ContainerPaths, edits: DeviceEdits): Promise<DeviceEdits> {
+  if (edits.links.length === 0) return edits;
+  await mkdir(devices, { mode: 0o700 });
+  return { ...edits, mounts: [...edits.mounts, ...linksInDev(devices, edits)] };
 }
 
 async function makeDirectory({ directory, merged }: ContainerPaths, note: Note): Promise<void> {
