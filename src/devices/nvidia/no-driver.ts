@@ -1,0 +1,42 @@
+/** Why there is no NVIDIA GPU to be had: what was looked for, what was found instead, and what to do. */
+import type { HostTree } from '../host-tree.ts';
+import { pciDisplays } from '../pci-displays.ts';
+
+const vendorTool = 'write a description of it to /etc/cdi with NVIDIA Container Toolkit';
+
+export async function whyNoDriver(devices: HostTree): Promise<string> {
+  const module = devices.hostPath('/proc/driver/nvidia/version');
+  if (await devices.exists('/dev/dxg')) {
+    return `this is Windows' Linux subsystem, whose GPU is /dev/dxg: ${vendorTool} (nvidia-ctk cdi generate --mode=wsl), then it can be asked for`;
+  }
+  if ((await devices.exists('/etc/nv_tegra_release')) || (await isTegra(devices))) {
+    return `this is a Jetson, whose GPU is part of the processor: ${vendorTool} (nvidia-ctk cdi generate --mode=csv), then it can be asked for`;
+  }
+  const gpus = await pciDisplays(devices, '0x10de');
+  const [first] = gpus;
+  if (first === undefined) return `no NVIDIA driver is loaded (there is no ${module}), and no NVIDIA GPU is on the PCI bus`;
+  const which = gpus.length === 1 ? `the NVIDIA GPU at ${first.address}` : `${gpus.length} NVIDIA GPUs (the first at ${first.address})`;
+  const has = gpus.length === 1 ? 'has' : 'have';
+  if (first.driver === 'nouveau') {
+    return `${which} ${has} the driver nouveau, which cannot be used for this: install NVIDIA's driver and restart the machine`;
+  }
+  if (first.driver === 'vfio-pci')
+    return `${which} ${has} the driver vfio-pci, which keeps GPUs for virtual machines: give them back to the driver nvidia`;
+  return `${which} ${has} no driver (there is no ${module}): install NVIDIA's driver, or load it with modprobe nvidia`;
+}
+
+/** The module is loaded, but it serves none. */
+export async function whyNoGpus(devices: HostTree, version: string): Promise<string> {
+  const gpus = await pciDisplays(devices, '0x10de');
+  const other = gpus.find(({ driver }) => driver !== 'nvidia');
+  const found =
+    gpus.length === 0
+      ? 'no NVIDIA GPU is on the PCI bus'
+      : other === undefined
+        ? 'it refuses those there are'
+        : `${other.address} has the driver ${other.driver}`;
+  return `the NVIDIA driver ${version} is loaded, but it has no GPU: ${found}; see what it says with dmesg | grep NVRM`;
+}
+
+const isTegra = async (devices: HostTree): Promise<boolean> =>
+  (await devices.text('/proc/device-tree/compatible'))?.includes('nvidia,tegra') === true;
