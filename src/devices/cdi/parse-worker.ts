@@ -4,8 +4,8 @@ import { errorText } from '../../base/errors.ts';
 import { parseCdiSpec } from './parse-cdi-spec.ts';
 
 const { text, file } = workerData as { readonly text: string; readonly file: string };
-try {
-  parentPort?.postMessage({ spec: await parseCdiSpec(text, file) });
-} catch (error) {
-  parentPort?.postMessage({ problem: errorText(error) });
-}
+// No await at the top: the bundle of a worker is CommonJS.
+parseCdiSpec(text, file).then(
+  (spec) => parentPort?.postMessage({ spec }),
+  (error: unknown) => parentPort?.postMessage({ problem: errorText(error) }),
+);
