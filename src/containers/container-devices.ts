@@ -42,7 +42,7 @@ export function grantDevices(context: ContainerContext, container: Container): P
   return context.devices.grant(holderOf(container), {
     requests: hostConfig.DeviceRequests ?? [],
     environment: config.Env,
-    byRuntime: hostConfig.Runtime === 'nvidia',
+    byRuntime: context.runtimes.meansGpus(hostConfig.Runtime),
   });
 }
 

@@ -27,7 +27,7 @@ export async function settleHostConfig(asked: HostConfig, { host, security, runt
     CgroupnsMode: asked.CgroupnsMode || security.cgroupnsMode,
     Runtime: runtimes.resolve(asked.Runtime),
   };
-  if (askedIds(hostConfig.UsernsMode) !== null) checkUserNamespace(hostConfig, host);
+  if (askedIds(hostConfig.UsernsMode) !== null) checkUserNamespace({ ...hostConfig, Runtime: runtimes.runner(hostConfig.Runtime) }, host);
   return { hostConfig, warnings: await runtimeWarnings(hostConfig, runtimes) };
 }
 

@@ -154,7 +154,7 @@ async function startRequest(
   const log = spool === null ? null : { path: container.paths.log, maxSizeBytes: spool.maxSizeBytes, maxFiles: spool.maxFiles };
   return {
     id: container.id,
-    runtime: hostConfig.Runtime,
+    runtime: context.runtimes.runner(hostConfig.Runtime),
     spec,
     rootfs: layer === null ? rootfs : under(layer, rootfs),
     log,

@@ -18,6 +18,14 @@ test('runtimeNames: the default, those there are, and what clients of Docker say
   );
 });
 
+test('runtimeNames: nvidia is the default with GPUs, unless a program is configured by that name', () => {
+  const without = runtimeNames([mine], 'mine', async () => noVersion);
+  assert.deepEqual([without.resolve('nvidia'), without.runner('nvidia'), without.meansGpus('nvidia')], ['nvidia', 'mine', true]);
+  assert.deepEqual([without.runner('mine'), without.meansGpus('mine')], ['mine', false]);
+  const own = runtimeNames([{ ...runc, name: 'nvidia' }], 'native', async () => noVersion);
+  assert.deepEqual([own.resolve('nvidia'), own.runner('nvidia'), own.meansGpus('nvidia')], ['nvidia', 'nvidia', false]);
+});
+
 test('runtimeNames: a program is asked for its version once', async () => {
   let asked = 0;
   const names = runtimeNames([mine], 'native', async () => {
