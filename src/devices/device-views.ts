@@ -24,6 +24,7 @@ export async function viewOf(described: DescribedDevice, machine: Machine, grant
     description: {
       cdiVersion: spec.cdiVersion,
       kind: spec.kind,
+      ...(spec.annotations === undefined ? {} : { annotations: spec.annotations }),
       ...(spec.containerEdits === undefined ? {} : { containerEdits: spec.containerEdits }),
       device,
     },

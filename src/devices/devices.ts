@@ -84,7 +84,7 @@ export interface DeviceView {
   readonly uuid: string | null;
   readonly memoryBytes: number | null;
   /** The device's own part of the description, and the part for all devices of its kind. */
-  readonly description: Pick<CdiSpec, 'cdiVersion' | 'kind' | 'containerEdits'> & { readonly device: CdiSpec['devices'][number] };
+  readonly description: Pick<CdiSpec, 'cdiVersion' | 'kind' | 'annotations' | 'containerEdits'> & { readonly device: CdiSpec['devices'][number] };
   readonly heldBy: readonly { readonly holder: DeviceHolder; readonly exclusive: boolean }[];
   /** Why it cannot be given to anybody now (a node that vanished, a name described twice); null: it can. */
   readonly problem: string | null;
