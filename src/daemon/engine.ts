@@ -104,7 +104,6 @@ export async function createEngine(options: DaemonOptions, dataRoot: DataRoot, l
   const { host, warnings: appArmorWarnings } = await hostWithAppArmor(logger);
   weaknesses.push(...appArmorWarnings);
   const devices = createDevices(options.devices, {
-    vendors: [],
     readings: createGpuReadings({ driverRoot: options.devices.driverRoot, logger }),
   });
   cleanup.defer(() => devices.readings.close());
