@@ -34,10 +34,10 @@ const v2: UsageSample = {
 };
 
 const jsonOf = (sample: UsageSample | null, previous: UsageSample | null = null) =>
-  JSON.parse(statsLine({ id, name: 'n', sample, previous })) as Record<string, Record<string, unknown>>;
+  JSON.parse(statsLine({ id, name: 'n', sample, previous, gpus: [] })) as Record<string, Record<string, unknown>>;
 
 test('statsLine: v1, with exact counters', () => {
-  assert.match(statsLine({ id, name: 'n', sample: v1, previous: null }), /"system_cpu_usage":9300000000000000001,/);
+  assert.match(statsLine({ id, name: 'n', sample: v1, previous: null, gpus: [] }), /"system_cpu_usage":9300000000000000001,/);
   const json = jsonOf(v1);
   assert.equal(json.read, '2026-01-02T03:04:05.6Z');
   assert.equal(json.preread, '0001-01-01T00:00:00Z');
@@ -65,7 +65,7 @@ test('statsLine: v1, with exact counters', () => {
 
 test('statsLine: v2 has no maximum and no processors, its own names, and says 2^64-1 for no limit of processes', () => {
   const json = jsonOf(v2, v1);
-  assert.match(statsLine({ id, name: 'n', sample: v2, previous: v1 }), /"limit":18446744073709551615\}/);
+  assert.match(statsLine({ id, name: 'n', sample: v2, previous: v1, gpus: [] }), /"limit":18446744073709551615\}/);
   assert.equal(json.preread, '2026-01-02T03:04:05.6Z');
   assert.deepEqual(json.cpu_stats?.cpu_usage, { total_usage: 30, usage_in_kernelmode: 20, usage_in_usermode: 10 });
   assert.equal(json.memory_stats?.failcnt, 3);
@@ -81,4 +81,15 @@ test('statsLine: what does not run is all zeros', () => {
   assert.deepEqual([json.pids_stats, json.memory_stats, json.storage_stats, json.num_procs], [{}, {}, {}, 0]);
   assert.equal(json.blkio_stats?.io_service_bytes_recursive, null);
   assert.deepEqual([json.name, json.id], ['/n', id]);
+});
+
+test('statsLine: the GPUs that a container holds, and nothing of them for one that holds none', () => {
+  assert.equal('gpu_stats' in jsonOf(v1), false);
+  const known = { uuid: 'GPU-a', index: 0, memoryUsedBytes: 5, memoryTotalBytes: 8, utilizationPercent: 37 };
+  const unknown = { uuid: 'GPU-b', index: null, memoryUsedBytes: null, memoryTotalBytes: null, utilizationPercent: null };
+  const line = JSON.parse(statsLine({ id, name: 'n', sample: v1, previous: null, gpus: [known, unknown] })) as { gpu_stats: unknown };
+  assert.deepEqual(line.gpu_stats, [
+    { uuid: 'GPU-a', index: 0, memory_used: 5, memory_total: 8, utilization: 37 },
+    { uuid: 'GPU-b', index: null, memory_used: null, memory_total: null, utilization: null },
+  ]);
 });

@@ -3,12 +3,12 @@
  * nanoseconds pass 2^53 within days.
  */
 import { totalmem } from 'node:os';
-import type { BlockEntry, ContainerStats, InterfaceCounters, UsageSample } from '../containers/containers.ts';
+import type { BlockEntry, ContainerStats, GpuShare, InterfaceCounters, UsageSample } from '../containers/containers.ts';
 import { formatTime, zeroTime } from '../wire/timestamps.ts';
 
 /** One line of JSON. */
 export function statsLine(stats: ContainerStats): string {
-  const { sample, previous, id, name } = stats;
+  const { sample, previous, id, name, gpus } = stats;
   const value = {
     read: sample === null ? zeroTime : formatTime(sample.at),
     preread: previous === null ? zeroTime : formatTime(previous.at),
@@ -22,6 +22,8 @@ export function statsLine(stats: ContainerStats): string {
     name: `/${name}`,
     id,
     ...networksJson(sample),
+    // Beyond Docker, whose clients read past it.
+    ...(gpus.length === 0 ? {} : { gpu_stats: gpus.map(gpuJson) }),
   };
   return `${JSON.stringify(value, (_key, field: unknown) => (typeof field === 'bigint' ? rawJSON(String(field)) : field))}\n`;
 }
@@ -133,6 +135,10 @@ function interfaceJson(counters: InterfaceCounters): object {
     tx_errors: counters.txErrors,
     tx_dropped: counters.txDropped,
   };
+}
+
+function gpuJson({ uuid, index, memoryUsedBytes, memoryTotalBytes, utilizationPercent }: GpuShare): object {
+  return { uuid, index, memory_used: memoryUsedBytes, memory_total: memoryTotalBytes, utilization: utilizationPercent };
 }
 
 function nonZero(name: string, value: bigint): object {

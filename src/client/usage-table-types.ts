@@ -16,6 +16,16 @@ export interface ContainerUsageAnswer {
   readonly Memory: number;
   readonly MemoryLimit: number;
   readonly Processes: readonly ProcessUsageAnswer[];
+  /** Those that it holds; null: not known. */
+  readonly GPUs?: readonly GpuUsageAnswer[];
+}
+
+export interface GpuUsageAnswer {
+  readonly Uuid: string;
+  readonly Index: number | null;
+  readonly Memory: number | null;
+  readonly MemoryTotal: number | null;
+  readonly Utilization: number | null;
 }
 
 export interface ProcessUsageAnswer {
@@ -25,4 +35,7 @@ export interface ProcessUsageAnswer {
   readonly State: string;
   readonly CPU: number;
   readonly Memory: number;
+  /** Of a process that uses GPUs; null: not known. */
+  readonly GPUMemory?: number | null;
+  readonly GPUUtilization?: number | null;
 }

@@ -16,4 +16,18 @@ export interface StatsAnswer {
   readonly pids_stats?: { readonly current?: number };
   readonly blkio_stats?: { readonly io_service_bytes_recursive?: readonly { readonly op: string; readonly value: number }[] | null };
   readonly networks?: Readonly<Record<string, { readonly rx_bytes: number; readonly tx_bytes: number }>>;
+  /** Beyond Docker: of the GPUs that it holds. */
+  readonly gpu_stats?: readonly GpuStats[];
+}
+
+/** Null: not known. */
+export interface GpuStats {
+  /** Of the GPU or of a part of one. */
+  readonly uuid: string;
+  readonly index: number | null;
+  /** Bytes. */
+  readonly memory_used: number | null;
+  readonly memory_total: number | null;
+  /** 0-100 */
+  readonly utilization: number | null;
 }

@@ -11,6 +11,7 @@ import type { ContainerEvents } from './container-events.ts';
 import type { ContainerRecords } from './container-record.ts';
 import type { ContainerRegistry } from './container-registry.ts';
 import type { Execs } from './exec-registry.ts';
+import type { GpuWatch } from './gpu-watch.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { HostPaths } from './host-paths.ts';
@@ -48,6 +49,7 @@ export interface ContainerContext {
   readonly volumeClaims: VolumeClaims;
   readonly devices: Devices;
   readonly usage: UsageCollector;
+  readonly gpuWatch: GpuWatch;
   readonly oom: OomWatch;
   readonly hostPaths: HostPaths;
   /** `--dns` and its like of the daemon: for containers that do not say it themselves. */

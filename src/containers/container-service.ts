@@ -45,6 +45,7 @@ import { createExec, startExec } from './exec-container.ts';
 import { Execs, execView } from './exec-registry.ts';
 import type { WaitCondition } from './exit-waiters.ts';
 import { ContainerFiles } from './files/container-files.ts';
+import { GpuWatch } from './gpu-watch.ts';
 import { probeHealth } from './health-probe.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -155,6 +156,7 @@ export async function createContainers(dependencies: ContainerDependencies): Pro
     volumeClaims: new VolumeClaims(),
     devices,
     usage: new UsageCollector(),
+    gpuWatch: new GpuWatch(devices.readings),
     oom: new OomWatch(dependencies.logger),
     hostPaths: new HostPaths(),
     resourceDefaults,

@@ -5,6 +5,7 @@ import type { ContainerContext } from './container-context.ts';
 import { joinsContainer } from './container-networks.ts';
 import { cgroupsPathOf } from './container-paths.ts';
 import type { ContainerStats, StatsOptions } from './containers.ts';
+import { gpuShares, gpusOf } from './gpu-share.ts';
 import type { Watched } from './usage-collector.ts';
 
 export function containerStats(
@@ -21,13 +22,13 @@ export function containerStats(
 async function* followed(context: ContainerContext, container: Container, signal: AbortSignal): AsyncGenerator<ContainerStats> {
   let previous: ContainerStats['sample'] = null;
   for await (const sample of context.usage.follow(watched(context, container), signal)) {
-    yield statsOf(container, sample, previous);
+    yield await statsOf(context, container, sample, previous);
     previous = sample;
   }
 }
 
 async function* single(context: ContainerContext, container: Container): AsyncGenerator<ContainerStats> {
-  yield statsOf(container, await context.usage.sample(watched(context, container)), null);
+  yield await statsOf(context, container, await context.usage.sample(watched(context, container)), null);
 }
 
 /** The second of two: the first only tells what the processors had used by then. */
@@ -42,8 +43,18 @@ async function* compared(context: ContainerContext, container: Container, signal
   }
 }
 
-function statsOf({ id, name }: Container, sample: ContainerStats['sample'], previous: ContainerStats['sample']): ContainerStats {
-  return { id, name, sample, previous };
+/** GPUs are asked about only for who has some; they may take a moment. */
+async function statsOf(
+  context: ContainerContext,
+  container: Container,
+  sample: ContainerStats['sample'],
+  previous: ContainerStats['sample'],
+): Promise<ContainerStats> {
+  const { id, name } = container;
+  const gpus = gpusOf(container.devices?.held ?? []);
+  if (sample === null || gpus.length === 0) return { id, name, sample, previous, gpus: [] };
+  const pids = new Set(sample.processes.map(({ pid }) => pid));
+  return { id, name, sample, previous, gpus: gpuShares(gpus, pids, await context.gpuWatch.usage()) };
 }
 
 function watched(context: ContainerContext, container: Container): Watched {
@@ -56,6 +67,8 @@ function watched(context: ContainerContext, container: Container): Watched {
       cgroup: cgroupsPathOf(context, container),
       pid: state.process.pid,
       interfaces: interfacesOf(context, container),
+      // Whose use of GPUs is its own.
+      processes: gpusOf(container.devices?.held ?? []).length > 0,
     };
   };
 }

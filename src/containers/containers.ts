@@ -5,12 +5,14 @@ import type { EndpointSettings, EndpointState, PortChange, Sandbox } from '../ne
 import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 import type { ContainerUpdate } from './container-update.ts';
 import type { GivenDevices } from './given-devices.ts';
+import type { GpuShare, ProcessGpuUse } from './gpu-share.ts';
 import type { Health } from './health.ts';
 import type { ProcessTable } from './ps-output.ts';
 import type { UsageSample } from './usage-reading.ts';
 
 export type { BlockEntry, CgroupUsage } from '../linux/cgroup-usage.ts';
 export type { InterfaceCounters } from '../linux/machine-usage.ts';
+export type { GpuShare, ProcessGpuUse } from './gpu-share.ts';
 export type { ProcessTable } from './ps-output.ts';
 export type { UsageSample } from './usage-reading.ts';
 
@@ -180,6 +182,10 @@ export interface UsageTable {
     readonly name: string;
     readonly isPaused: boolean;
     readonly sample: UsageSample;
+    /** Of the GPUs that it holds; empty: none. */
+    readonly gpus: readonly GpuShare[];
+    /** By process id; those that use none are left out. */
+    readonly gpuProcesses: ReadonlyMap<number, ProcessGpuUse>;
   }[];
 }
 
@@ -196,6 +202,8 @@ export interface ContainerStats {
   readonly sample: UsageSample | null;
   /** The sample before it that the same client got, or would have got. */
   readonly previous: UsageSample | null;
+  /** Of the GPUs that it holds; empty: none. */
+  readonly gpus: readonly GpuShare[];
 }
 
 export interface ListOptions {

@@ -47,7 +47,7 @@ export const stats: Command = {
 function tableOf(context: CommandContext, watch: UsageWatch, format: string): string {
   const truncate = !context.flags.bool('no-trunc');
   const rows = watch.containers.map((container) => statsRow(container, truncate));
-  return formatRows({ format, defaultTable: statsTable, headers: statsHeaders }, rows);
+  return formatRows({ format, defaultTable: statsTable(watch.containers), headers: statsHeaders }, rows);
 }
 
 function watchNamed(watch: UsageWatch, names: readonly string[]): () => Promise<void> {

@@ -1,8 +1,9 @@
 /** The live table of `gantry top`: containers, then their processes, the busiest first. Pure: from two answers that follow each other. */
-import type { ContainerUsageAnswer, ProcessUsageAnswer, UsageTableAnswer } from '../../client/usage-table-types.ts';
+import type { ContainerUsageAnswer, GpuUsageAnswer, ProcessUsageAnswer, UsageTableAnswer } from '../../client/usage-table-types.ts';
 import { binarySize } from '../format/size-text.ts';
 import { alignColumns } from '../format/tab-writer.ts';
 import { percent } from '../views/stats-row.ts';
+import { type GpuFigures, gpuMemory, gpuPercent } from './gpu-figures.ts';
 
 interface Measured<T> {
   readonly entry: T;
@@ -16,8 +17,16 @@ export function topTable(before: UsageTableAnswer | null, now: UsageTableAnswer)
   const used = containers.reduce((sum, { cpu }) => sum + cpu, 0);
   const memory = containers.reduce((sum, { entry }) => sum + entry.Memory, 0);
   const summary = `${containers.length} running, ${processes.length} processes, ${percent(used)} of a processor, ${binarySize(memory)} of ${binarySize(now.MemTotal)}`;
+  const holdsSome = now.Containers.some(({ GPUs: gpus }) => gpus !== undefined);
+  const ifGpus = (...cells: readonly string[]): readonly string[] => (holdsSome ? cells : []);
   const containerLines = containers.map(({ entry, cpu }) =>
-    [entry.Name + (entry.Paused ? ' (paused)' : ''), percent(cpu), sizes(entry), String(entry.Processes.length)].join('\t'),
+    [
+      entry.Name + (entry.Paused ? ' (paused)' : ''),
+      percent(cpu),
+      sizes(entry),
+      ...ifGpus(...gpuCells((entry.GPUs ?? []).map(figuresOf))),
+      String(entry.Processes.length),
+    ].join('\t'),
   );
   const processLines = processes
     .sort((a, b) => b.cpu - a.cpu || b.entry.process.Memory - a.entry.process.Memory)
@@ -30,12 +39,13 @@ export function topTable(before: UsageTableAnswer | null, now: UsageTableAnswer)
         percent(cpu),
         binarySize(process.Memory),
         timeText(process.CPU),
+        ...ifGpus(...gpuCells(processFigures(process))),
         process.Name,
       ].join('\t'),
     );
   const tables = [
-    ['CONTAINER\tCPU %\tMEM USAGE / LIMIT\tPIDS', ...containerLines],
-    ['PID\tCONTAINER\tUID\tSTATE\tCPU %\tMEM\tTIME\tCOMMAND', ...processLines],
+    [['CONTAINER', 'CPU %', 'MEM USAGE / LIMIT', ...ifGpus('GPU %', 'GPU MEM'), 'PIDS'].join('\t'), ...containerLines],
+    [['PID', 'CONTAINER', 'UID', 'STATE', 'CPU %', 'MEM', 'TIME', ...ifGpus('GPU %', 'GPU MEM'), 'COMMAND'].join('\t'), ...processLines],
   ];
   return `${summary}\n\n${tables.map((lines) => alignColumns(`${lines.join('\n')}\n`)).join('\n')}`;
 }
@@ -63,6 +73,19 @@ function measureProcesses(before: UsageTableAnswer | null, now: UsageTableAnswer
     const used = process.CPU - (former.get(process.Pid)?.CPU ?? process.CPU);
     return { entry: { container, process }, cpu: passedNs > 0 && used > 0 ? (used / passedNs) * 100 : 0 };
   });
+}
+
+function gpuCells(figures: readonly GpuFigures[]): readonly string[] {
+  return [gpuPercent(figures), gpuMemory(figures)];
+}
+
+function figuresOf({ Utilization, Memory, MemoryTotal }: GpuUsageAnswer): GpuFigures {
+  return { utilization: Utilization, memory: Memory, memoryTotal: MemoryTotal };
+}
+
+function processFigures({ GPUUtilization, GPUMemory }: ProcessUsageAnswer): readonly GpuFigures[] {
+  if (GPUMemory === undefined && GPUUtilization === undefined) return [];
+  return [{ utilization: GPUUtilization ?? null, memory: GPUMemory ?? null, memoryTotal: null }];
 }
 
 function sizes({ Memory, MemoryLimit }: ContainerUsageAnswer): string {

@@ -4,7 +4,7 @@ import type { StatsAnswer } from '../../client/usage-types.ts';
 import { executeTemplate } from '../template/evaluate.ts';
 import { templateFunctions } from '../template/functions.ts';
 import { parseTemplate } from '../template/parser.ts';
-import { statsRow } from '../views/stats-row.ts';
+import { statsRow, statsTable } from '../views/stats-row.ts';
 import { cpuPercent, usageFigures } from './usage-figures.ts';
 
 const cpu = (total: number, system: number, cpus?: number) => ({
@@ -61,4 +61,26 @@ test('statsRow: the texts of Docker, and dashes before the first answer', () => 
     'abcdef012345 web 50.00% 1MiB / 64MiB 1.56% 1.5kB / 10B 1kB / 2kB 3',
   );
   assert.equal(text(statsRow({ name: 'web', latest: null, error: null }, true)), '-- -- -- -- / -- -- -- -- --');
+});
+
+test('statsRow: GPUs of those that hold some; the rows of others are as Docker writes them', () => {
+  const text = (row: ReturnType<typeof statsRow>, template: string) =>
+    executeTemplate(parseTemplate(template, new Set(['json'])), row, templateFunctions);
+  const gpu = { uuid: 'GPU-a', index: 0, memory_used: 2 ** 30, memory_total: 2 ** 33, utilization: 37 };
+  const unknown = { uuid: 'GPU-b', index: null, memory_used: null, memory_total: null, utilization: null };
+  const watched = (gpus?: StatsAnswer['gpu_stats']) => ({
+    name: 'web',
+    latest: gpus === undefined ? answer : { ...answer, gpu_stats: gpus },
+    error: null,
+  });
+  const row = (gpus?: StatsAnswer['gpu_stats']) => statsRow(watched(gpus), true);
+  const figures = '{{.GPUPerc}} {{.GPUMem}}';
+  assert.equal(text(row([gpu]), figures), '37.00% 1GiB / 8GiB');
+  assert.equal(text(row([gpu, unknown]), figures), '37.00% 1GiB / 8GiB');
+  assert.equal(text(row([unknown]), figures), '-- --');
+  assert.equal(text(row(), figures), '-- --');
+  assert.match(text(row([gpu]), '{{json .}}'), /"GPUMem":"1GiB \/ 8GiB","GPUPerc":"37\.00%"/);
+  assert.doesNotMatch(text(row(), '{{json .}}'), /GPU/);
+  assert.doesNotMatch(statsTable([watched()]), /GPU/);
+  assert.match(statsTable([watched(), watched([gpu])]), /MemPerc}}\t{{\.GPUPerc}}\t{{\.GPUMem}}\t{{\.NetIO/);
 });

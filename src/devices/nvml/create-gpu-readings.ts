@@ -87,8 +87,9 @@ class Readings implements GpuReadings {
     // One that was idle too long is on its way out.
     if (this.#leaving !== null) await withPatience(this.#leaving.gone, this.#times.endMs);
     if (this.#closed || this.#leaving !== null) return null;
-    const asked = this.#start(library);
+    let asked: NvmlProcess | null = null;
     try {
+      asked = this.#start(library);
       const answer = await asked.ask(ask, this.#answered ? this.#times.answerMs : this.#times.firstMs);
       this.#succeeded();
       return answer;
@@ -130,11 +131,11 @@ class Readings implements GpuReadings {
   }
 
   /** The questions beside it fail by the same end: it counts once. */
-  #failed(asked: NvmlProcess, library: NvmlLibrary, error: unknown): void {
+  #failed(asked: NvmlProcess | null, library: NvmlLibrary, error: unknown): void {
     if (this.#process !== asked) return;
     this.#process = null;
-    this.#leave(asked);
-    asked.kill();
+    if (asked !== null) this.#leave(asked);
+    asked?.kill();
     const kind = error instanceof NvmlFailure ? error.kind : 'call';
     this.#rest =
       kind === 'library'
