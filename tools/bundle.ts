@@ -22,6 +22,9 @@ const workersBesideUs: Plugin = {
     hook.onResolve({ filter: /\/registry-server\/registry-command\.ts$/ }, ({ kind }) =>
       kind === 'dynamic-import' ? { path: './gantry-registry.cjs', external: true } : undefined,
     );
+    hook.onResolve({ filter: /\/device-tool\/device-command\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './gantry-device.cjs', external: true } : undefined,
+    );
     hook.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
       const { readFile } = await import('node:fs/promises');
       const text = await readFile(path, 'utf8');
@@ -63,6 +66,7 @@ await Promise.all([
   bundle(join(root, 'src/main/main.ts'), 'gantry-main'),
   bundle(join(root, 'src/daemon/daemon.ts'), 'gantryd'),
   bundle(join(root, 'src/daemon/registry-server/registry-command.ts'), 'gantry-registry'),
+  bundle(join(root, 'src/daemon/device-tool/device-command.ts'), 'gantry-device'),
   ...workerEntries(join(root, 'src')).map((entry) => bundle(entry, relative(dirname(entry), entry).replace(/\.ts$/, ''))),
 ]);
 

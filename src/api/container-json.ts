@@ -59,6 +59,15 @@ export function containerInspect(view: ContainerView, context: ContainerJsonCont
     Mounts: view.mounts.map(mountJson),
     Config: configJson(view),
     NetworkSettings: networkSettings(view, context.apiMinor),
+    ...(view.devices === null ? {} : { GrantedDevices: grantedJson(view.devices) }),
+  };
+}
+
+/** Beyond Docker: which devices requests were answered with. */
+function grantedJson({ held, nodes }: NonNullable<ContainerView['devices']>): object {
+  return {
+    Held: held.map(({ device, exclusive }) => ({ Device: device, Exclusive: exclusive })),
+    Nodes: nodes.map(({ hostPath, path, access }) => ({ PathOnHost: hostPath, PathInContainer: path, CgroupPermissions: access })),
   };
 }
 

@@ -355,7 +355,7 @@ export const commandTable: readonly CommandEntry[] = [
   { paths: ['volume prune'], summary: 'Remove unused local volumes', load: async () => (await import('./commands/prune.ts')).volumePrune },
   {
     paths: ['device ls', 'device list'],
-    summary: 'List devices that containers can be given: GPUs that were found, and described ones (beyond Docker)',
+    summary: 'List GPUs and other devices that containers can be given (beyond Docker)',
     load: async () => (await import('./commands/device-ls.ts')).deviceLs,
   },
   {
