@@ -47,9 +47,9 @@ type Inventory = Remembered<[NvidiaOptions['readings']], readonly NvmlGpu[] | nu
 async function look(options: NvidiaOptions, disk: Disk, inventory: Inventory): Promise<GpuLook> {
   const program = options.program ?? installedProgram;
   const [devices, driver] = [new HostTree(options.deviceRoot), new HostTree(options.driverRoot)];
-  const version = await moduleVersion(devices);
-  if (version === null) return { present: false, why: await whyNoDriver(devices) };
-  const procs = await procGpus(devices);
+  const running = (await fromProc(devices)) ?? (await fromNvml(devices, driver, options.readings));
+  if (running === null) return { present: false, why: await whyNoDriver(devices) };
+  const { version, gpus: procs } = running;
   if (procs.length === 0) return { present: false, why: await whyNoGpus(devices, version) };
   const folders = await libraryFolders(driver);
   const [onDisk, sockets, majors, parts] = await Promise.all([
@@ -79,6 +79,29 @@ async function look(options: NvidiaOptions, disk: Disk, inventory: Inventory): P
     gpus: gpus.map(({ gpu }) => gpu),
     problems: problemsOf(facts, control, gpus),
     describe: (capabilities) => describeNvidia(facts, capabilities),
+  };
+}
+
+interface RunningDriver {
+  readonly version: string;
+  readonly gpus: readonly ProcGpu[];
+}
+
+async function fromProc(devices: HostTree): Promise<RunningDriver | null> {
+  const version = await moduleVersion(devices);
+  return version === null ? null : { version, gpus: await procGpus(devices) };
+}
+
+/** Where somebody gave us the nodes but not the module's part of /proc, as sandboxes do. The libraries that they chose are then those that fit. */
+async function fromNvml(devices: HostTree, driver: HostTree, readings: NvidiaOptions['readings']): Promise<RunningDriver | null> {
+  if (!(await devices.exists('/dev/nvidiactl'))) return null;
+  const { versions } = await findLibraries(driver, await libraryFolders(driver), null);
+  const [version] = versions;
+  const known = version === undefined ? null : await readings.inventory();
+  if (version === undefined || known === null || known.length === 0) return null;
+  return {
+    version,
+    gpus: known.map(({ minor, pciAddress, model, uuid }) => ({ minor, pciAddress: pciAddressOf(pciAddress), model, uuid })),
   };
 }
 
