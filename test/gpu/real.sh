@@ -15,11 +15,14 @@ cd "$(dirname "$0")/../.." || exit 2
 checkout=$PWD
 fake=${GANTRY_GPU_ROOT:-}
 passed=0 failed=0 skipped=0
+refused='' # a namespace that this machine does not allow
 
 pass() { passed=$((passed + 1)); echo "PASS  $*"; }
 fail() { failed=$((failed + 1)); echo "FAIL  $*"; }
 skip() { skipped=$((skipped + 1)); echo "SKIP  $*"; }
 note() { echo "      $*"; }
+# No container runs: a failure, unless the machine does not allow any.
+no_containers() { if [ -n "$refused" ]; then skip "$* (this machine refuses namespaces: $refused)"; else fail "$*"; fi; }
 title() { printf '\n== %s\n' "$*"; }
 # Output of a command, as it explains a line above.
 notes() { sed 's/^/      | /' | head -n "${1:-20}"; }
@@ -33,10 +36,11 @@ main() {
   build_programs
   on_the_host
   discovery
-  if start_daemon; then
-    if containers_run; then in_containers; in_builds; else skip "everything in containers: the machine does not run them"; fi
+  if start_daemon && containers_run; then
+    in_containers
+    in_builds
   else
-    skip "everything in containers: the daemon does not run here"
+    skip "everything in containers"
   fi
   title "$passed passed, $failed failed, $skipped skipped"
   [ "$failed" -eq 0 ]
@@ -103,7 +107,9 @@ look_at_the_machine() {
   note "cgroup: $(stat -fc %T /sys/fs/cgroup 2>/dev/null || echo none) at /sys/fs/cgroup; overlay: $(grep -qw overlay /proc/filesystems && echo known || echo 'not in /proc/filesystems')"
   local kind
   for kind in mount pid net uts ipc user; do
-    if limited 20 unshare "--$kind" --fork true 2>"$work/unshare.log"; then note "namespace $kind: allowed"; else note "namespace $kind: refused ($(tail -n 1 "$work/unshare.log"))"; fi
+    if limited 20 unshare "--$kind" --fork true 2>"$work/unshare.log"; then note "namespace $kind: allowed"
+    else note "namespace $kind: refused ($(tail -n 1 "$work/unshare.log"))"; [ "$kind" = user ] || refused=$kind
+    fi
   done
   root=${fake:-/}
   if [ -r "$root/proc/driver/nvidia/version" ]; then note "driver: $(head -n 1 "$root/proc/driver/nvidia/version")"; else note "driver: no $root/proc/driver/nvidia/version"; fi
@@ -155,41 +161,49 @@ on_the_host() {
 
 discovery() {
   title "Discovery"
-  local flags=() out=$work/nvidia.yaml
+  local flags=() out=$work/nvidia.json
   [ -z "$fake" ] || flags=(--device-root "$fake" --driver-root "$fake")
   # Without a daemon.
-  if ! limited 120 "$node" --no-warnings "$program" device generate "${flags[@]}" >"$out" 2>"$work/generate.log"; then
+  if ! limited 120 "$node" --no-warnings "$program" device generate --maker nvidia --format json "${flags[@]}" >"$out" 2>"$work/generate.log"; then
     fail "gantry device generate"; notes <"$work/generate.log"; return
   fi
-  [ -z "${GANTRY_GPU_OUT:-}" ] || cp "$out" "$GANTRY_GPU_OUT/nvidia.yaml"
-  if grep -q '^kind: "\{0,1\}nvidia.com/gpu' "$out"; then pass "gantry device generate: $(wc -l <"$out") lines"; else fail "gantry device generate says no nvidia.com/gpu"; fi
   notes 40 <"$work/generate.log"
-  grep -E '^ *(hostPath|path):' "$out" | sed 's/^ *[a-zA-Z]*: *//; s/"//g' | sort -u >"$work/paths"
-  check_host_paths "$out"
+  [ -z "${GANTRY_GPU_OUT:-}" ] || cp "$out" "$GANTRY_GPU_OUT/nvidia.json"
+  "$node" -e "$facts_of_a_description" "$out" | sort -u >"$work/facts"
+  note "$(grep -c ^name "$work/facts") names, $(grep -c ^node "$work/facts") nodes, $(grep -c ^mount "$work/facts") mounts: $(sed -n 's/^name //p' "$work/facts" | tr '\n' ' ')"
+  if grep -qx 'kind nvidia.com/gpu' "$work/facts"; then pass "gantry device generate"; else fail "gantry device generate describes no nvidia.com/gpu"; fi
+  local path missing=0
+  while read -r path; do [ -e "$path" ] || { missing=$((missing + 1)); note "missing on the host: $path"; }; done < <(sed -n 's/^\(node\|mount\) //p' "$work/facts")
+  if [ "$missing" -eq 0 ]; then pass "every path of the description is there"; else fail "$missing paths of the description are not there"; fi
   local version
   version=$(sed -n 's/^NVRM version:.*  \([0-9][0-9.]*\)  .*/\1/p' "$root/proc/driver/nvidia/version" 2>/dev/null)
-  if grep -q "libcuda\.so\.$version\$" "$work/paths"; then pass "libcuda.so.$version, the version of the kernel module, is in the description"
-  else fail "the description has no libcuda.so.$version"; grep libcuda "$work/paths" | notes
+  if grep -q "^mount .*/libcuda\.so\.$version\$" "$work/facts"; then pass "libcuda.so.$version, the version of the kernel module, is in the description"
+  else fail "the description has no libcuda.so.$version"; grep libcuda "$work/facts" | notes
   fi
+  names_as_nvidia_smi
+}
+
+# kind, and the names and paths of the host that it has, one a line.
+facts_of_a_description='
+  const { kind, devices, containerEdits } = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
+  console.log("kind " + kind);
+  for (const { name } of devices) console.log("name " + name);
+  for (const edits of [containerEdits ?? {}, ...devices.map((device) => device.containerEdits)]) {
+    for (const { path, hostPath } of edits.deviceNodes ?? []) console.log("node " + (hostPath ?? path));
+    for (const { hostPath } of edits.mounts ?? []) console.log("mount " + hostPath);
+  }'
+
+names_as_nvidia_smi() {
   if [ ! -s "$work/smi" ]; then skip "names compared with nvidia-smi -L: it did not run"; return; fi
   local uuid
   while read -r uuid; do
-    if grep -q "$uuid" "$out"; then pass "$uuid is described"; else fail "$uuid, which nvidia-smi knows, is not described"; fi
+    if grep -q "^name $uuid\$" "$work/facts"; then pass "$uuid is described"; else fail "$uuid, which nvidia-smi knows, is not described"; fi
   done < <(grep -oE '(GPU|MIG)-[0-9a-f-]{36}' "$work/smi")
-}
-
-# A device node may be given to a container under another name than it has on the host: only what is read from the host must be there.
-check_host_paths() {
-  local path missing=0
-  while read -r path; do
-    [ -e "$root/${path#/}" ] || [ -e "$path" ] || { missing=$((missing + 1)); note "missing on the host: $path"; }
-  done < <(grep -E '^ *(- )?hostPath:' "$1" | sed 's/^.*hostPath: *//; s/"//g' | sort -u)
-  if [ "$missing" -eq 0 ]; then pass "every hostPath of the description is there"; else fail "$missing hostPaths of the description are not there"; fi
 }
 
 start_daemon() {
   title "The daemon"
-  [ "$(id -u)" -eq 0 ] || { note "containers need root here"; return 1; }
+  [ "$(id -u)" -eq 0 ] || { skip "the daemon: this script's needs root"; return 1; }
   local flags=()
   [ -z "$fake" ] || flags=(--device-root "$fake" --driver-root "$fake")
   if [ "${GANTRY_TEST_RUNTIME:-native}" != native ]; then flags+=(--default-runtime "$GANTRY_TEST_RUNTIME"); fi
@@ -201,13 +215,13 @@ start_daemon() {
     kill -0 "$daemon" 2>/dev/null || break
     sleep 0.2
   done
-  fail "it does not start (try $tries)"; notes 30 <"$work/log"
+  no_containers "it does not start (try $tries)"; notes 30 <"$work/log"
   return 1
 }
 
 containers_run() {
   title "Containers"
-  if gantry run --rm --network none busybox true >"$work/busybox.log" 2>&1; then pass "a container of busybox runs"; else note "a container of busybox does not run here:"; notes <"$work/busybox.log"; return 1; fi
+  if gantry run --rm --network none busybox true >"$work/busybox.log" 2>&1; then pass "a container of busybox runs"; else no_containers "a container of busybox does not run"; notes <"$work/busybox.log"; return 1; fi
   if gantry device ls >"$work/ls.log" 2>&1; then pass "gantry device ls"; else fail "gantry device ls"; fi
   notes <"$work/ls.log"
   gpus=$(grep -oE 'nvidia\.com/gpu=[0-9]+( |$)' "$work/ls.log" | sort -u | wc -l)
@@ -302,11 +316,11 @@ usage() {
   local tries
   for tries in $(seq 100); do gantry logs measured 2>/dev/null | grep -q holding && break; sleep 0.3; done
   note "512 MiB are held after $tries tries; nvidia-smi: $("$smi" --query-compute-apps=pid,used_memory --format=csv,noheader 2>&1 | tr '\n' ';')"
-  gantry stats --no-stream measured >"$work/stats" 2>&1
-  if grep -qiE 'gpu' "$work/stats" && grep -qE '[5-9][0-9]{2}(\.[0-9]+)? ?MiB|[1-9][0-9]*(\.[0-9]+)? ?GiB' "$work/stats"; then pass "gantry stats shows what the container has of the GPU"; else fail "gantry stats does not show what the container has of the GPU"; fi
+  gantry stats --no-stream --format '{{.Name}}: GPU {{.GPUPerc}}, memory {{.GPUMem}}' measured >"$work/stats" 2>&1
+  if grep -qE 'memory ([5-9][0-9]{2}(\.[0-9]+)? ?MiB|[1-9][0-9.]* ?GiB) /' "$work/stats"; then pass "gantry stats shows what the container has of the GPU"; else fail "gantry stats does not show what the container has of the GPU"; fi
   notes <"$work/stats"
-  gantry top measured >"$work/top" 2>&1
-  if grep -qi gpu "$work/top"; then pass "gantry top shows the process's part of the GPU"; else fail "gantry top does not show the process's part of the GPU"; fi
+  gantry top --no-stream >"$work/top" 2>&1
+  if grep -q 'GPU MEM' "$work/top" && grep -qE '([5-9][0-9]{2}(\.[0-9]+)?MiB|[1-9][0-9.]*GiB)( .*)? vector-add' "$work/top"; then pass "gantry top shows the process's part of the GPU"; else fail "gantry top does not show the process's part of the GPU"; fi
   notes <"$work/top"
   gantry rm -f measured >/dev/null 2>&1
 }
