@@ -19,7 +19,7 @@ export interface BuildRequest {
   /** Ask the registry for base images even when they are here. */
   readonly pull: boolean;
   readonly run: RunSettings;
-  /** `network.host`, `security.insecure`, `device`; what a client without entitlements (classic) may always do is the API's to add. */
+  /** `network.host`, `security.insecure`, `device`, `device=NAME`; what a client without entitlements (classic) may always do is the API's to add. */
   readonly entitlements: ReadonlySet<string>;
   readonly outputs: readonly OutputRequest[];
   readonly cacheFrom: readonly CacheLocation[];
@@ -70,6 +70,21 @@ export interface RunSettings {
   readonly cpuQuota: number | null;
   readonly cpus: string | null;
   readonly memoryNodes: string | null;
+  /** GPUs that every RUN gets, beside what it asks for itself. */
+  readonly gpus: readonly GpuRequest[];
+}
+
+/** In Docker's terms, as `--gpus` of `run`: which of them a step gets is decided when it starts. */
+export interface GpuRequest {
+  /** `nvidia`, `amd`, `intel`; '': whichever fits the capabilities. */
+  readonly driver: string;
+  /** -1: all; 0 with `ids`. */
+  readonly count: number;
+  /** Indexes, UUIDs, parts. */
+  readonly ids: readonly string[];
+  /** An OR list of AND lists. */
+  readonly capabilities: readonly (readonly string[])[];
+  readonly options: ReadonlyMap<string, string>;
 }
 
 export interface OutputRequest {

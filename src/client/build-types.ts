@@ -60,6 +60,16 @@ export interface RunSettingsBody {
   readonly cpuQuota: number | null;
   readonly cpus: string | null;
   readonly memoryNodes: string | null;
+  /** Absent: none. */
+  readonly gpus?: readonly GpuRequestBody[];
+}
+
+export interface GpuRequestBody {
+  readonly driver: string;
+  readonly count: number;
+  readonly ids: readonly string[];
+  readonly capabilities: readonly (readonly string[])[];
+  readonly options: Readonly<Record<string, string>>;
 }
 
 export interface OutputBody {

@@ -71,6 +71,7 @@ async function openWorld(root: string, command: Command): Promise<World> {
   cleanup.defer(() => contexts.close());
   const executor = {
     whyNot: () => null,
+    findDevices: async () => [],
     async run(step: StepRequest) {
       const words = step.argv.at(-1) ?? '';
       if (words.startsWith('exit ')) return { exitCode: Number(words.slice(5)), oomKilled: false };

@@ -144,6 +144,7 @@ export function runSettings(exchange: Exchange): RunSettings {
     cpuQuota: positive(exchange, 'cpuquota', -1),
     cpus: cpuList(exchange, 'cpusetcpus'),
     memoryNodes: cpuList(exchange, 'cpusetmems'),
+    gpus: [],
   };
 }
 

@@ -5,6 +5,7 @@ import type {
   BuildRequest,
   CacheLocation,
   ContextLocation,
+  GpuRequest,
   LayerCompression,
   OutputRequest,
   RunSettings,
@@ -112,7 +113,8 @@ function noCache(fields: JsonFields): BuildRequest['noCache'] {
 
 function entitlement(value: unknown, where: string): string {
   const text = textOf(value, where);
-  if (!entitlements.includes(text)) throw new JsonFields({}, where).wrong('', `must be one of ${entitlements.join(', ')}`);
+  if (!entitlements.includes(text) && !/^device=./.test(text))
+    throw new JsonFields({}, where).wrong('', `must be one of ${entitlements.join(', ')} and device=NAME`);
   return text;
 }
 
@@ -137,9 +139,28 @@ function runSettings(fields: JsonFields): RunSettings {
     cpuQuota: fields.wholeOrNull('cpuQuota', -1),
     cpus: fields.textOrNull('cpus'),
     memoryNodes: fields.textOrNull('memoryNodes'),
+    gpus: fields.list('gpus', gpuRequest),
   };
   fields.end();
   return settings;
+}
+
+function gpuRequest(value: unknown, where: string): GpuRequest {
+  const fields = new JsonFields(value, where);
+  const request: GpuRequest = {
+    driver: fields.text('driver'),
+    count: fields.wholeOrNull('count', -1) ?? 0,
+    ids: fields.texts('ids'),
+    capabilities: fields.list('capabilities', texts),
+    options: fields.textMap('options'),
+  };
+  fields.end();
+  return request;
+}
+
+function texts(value: unknown, where: string): readonly string[] {
+  if (!Array.isArray(value)) throw new JsonFields({}, where).wrong('', 'must be a list of texts');
+  return value.map((item) => textOf(item, where));
 }
 
 function extraHost(value: unknown, where: string): string {

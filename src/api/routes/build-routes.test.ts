@@ -231,6 +231,7 @@ describe('POST /build', () => {
       cpuQuota: 50000,
       cpus: '0-1,3',
       memoryNodes: '0',
+      gpus: [],
     });
   });
 

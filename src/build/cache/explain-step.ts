@@ -9,7 +9,7 @@ const sentences: Readonly<Record<string, string>> = {
   instruction: 'the instruction changed',
   devices: 'its devices changed',
   mounts: 'its mounts changed',
-  settings: 'the settings of the build that a RUN sees changed (host names, ulimits, hostname)',
+  settings: 'the settings of the build that a RUN sees changed (host names, ulimits, hostname, GPUs)',
 };
 
 const values: Readonly<Record<string, string>> = {

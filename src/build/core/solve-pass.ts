@@ -142,9 +142,11 @@ function asksItsClient(operation: LayerOperation): boolean {
 
 /** What a RUN can see of the settings. Limits change how long it takes, addresses of hosts whom it talks to. */
 function runEnvironment({ run }: BuildRequest): string {
-  const { network, networkName, hostname, ulimits, extraHosts } = run;
+  const { network, networkName, hostname, ulimits, extraHosts, gpus } = run;
   const hosts = extraHosts.map((entry) => entry.replace(/[:=].*$/, ''));
-  return JSON.stringify({ network, networkName, hostname, ulimits, hosts });
+  // As asked for: which hardware that comes to does not count.
+  const asked = gpus.map(({ options, ...request }) => ({ ...request, options: [...options].sort() }));
+  return JSON.stringify({ network, networkName, hostname, ulimits, hosts, ...(asked.length === 0 ? {} : { gpus: asked }) });
 }
 
 /** The step that came to something else although what it stands on is equal; null: both passes came to the same. */

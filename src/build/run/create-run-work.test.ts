@@ -60,6 +60,7 @@ function fixture(test: TestContext, fakes: Fakes = {}) {
   const requests: StepRequest[] = [];
   const executor: StepExecutor = {
     whyNot: () => fakes.whyNot ?? null,
+    findDevices: async (wanted) => wanted.map((device) => ({ ...device, word: device.name, isOpen: device.name.endsWith('=open') })),
     async run(request, output) {
       requests.push(request);
       for (const text of fakes.print ?? []) output('stdout', Buffer.from(text));
@@ -222,6 +223,17 @@ test('SEC-19 run: without its entitlement nothing of it is begun', async (t) => 
     await allowed.run(runOperation(changes));
     assert.equal(allowed.requests[0]?.network, entitlement === 'network.host' ? 'host' : 'default');
   }
+  const gpu = runOperation({ devices: [{ name: 'a/b=c', required: true }] });
+  const message =
+    'device a/b=c is requested by the build but not allowed: allow it for this build with --allow device, or --allow device=a/b=c';
+  await assert.rejects(fixture(t).run(gpu), { message });
+  for (const allowed of ['device', 'device=a/b=c', 'device=a/b=*']) {
+    const { run, requests } = fixture(t, { entitlements: [allowed] });
+    await run(gpu);
+    assert.equal(requests[0]?.devices[0]?.name, 'a/b=c');
+  }
+  await assert.rejects(fixture(t, { entitlements: ['device=a/b=d'] }).run(gpu), { message });
+  await fixture(t).run(runOperation({ devices: [{ name: 'a/b=open', required: true }] }));
   const none = fixture(t, { settings: { network: 'host' } });
   await none.run(runOperation({ network: 'none' }));
   assert.equal(none.requests[0]?.network, 'none');

@@ -16,7 +16,7 @@ import type { RunOperation } from '../plan/operation.ts';
 import type { Tree } from '../result.ts';
 import type { OutputSink } from '../solve/solver.ts';
 import { CacheFill } from './cache-fill.ts';
-import { requireEntitlements } from './entitlements.ts';
+import { requireDevices, requireEntitlements } from './entitlements.ts';
 import { endFailure, startFailure } from './failure-text.ts';
 import { type RunMounts, runMounts } from './run-mounts.ts';
 import type { RunRequest, RunWork } from './run-work.ts';
@@ -52,13 +52,15 @@ async function runOperation(
 ): Promise<MadeLayer> {
   const { operation, inputs, client, settings, entitlements } = request;
   requireEntitlements(operation, settings, entitlements);
+  const devices = operation.devices.length === 0 ? [] : await options.executor.findDevices(operation.devices);
+  requireDevices(devices, entitlements);
   const why = options.executor.whyNot(operation.platform);
   if (why !== null) throw notImplemented(why);
   const mounts = await runMounts(operation, inputs, client, { ...options, importedMount: request.importedMount }, signal);
   let workspace: Workspace | null = null;
   try {
     workspace = await options.layerWork.workspace(request.parent);
-    const step = stepRequest(operation, settings, request.parent, mounts, workspace, options.layers);
+    const step = stepRequest(operation, devices, settings, request.parent, mounts, workspace, options.layers);
     await runProcess(options.executor, operation, step, mounts.secrets, output, signal);
   } catch (error) {
     await workspace?.discard();
@@ -71,13 +73,14 @@ async function runOperation(
 
 function stepRequest(
   operation: RunOperation,
+  devices: StepRequest['devices'],
   settings: RunSettings,
   parent: Tree,
   { mounts, agentEnvironment, secretEnvironment }: RunMounts,
   { upper, work }: Workspace,
   layers: Pick<LayerStore, 'mountOrder'>,
 ): StepRequest {
-  const { argv, cwd, user, platform, network, security, devices } = operation;
+  const { argv, cwd, user, platform, network, security } = operation;
   return {
     id: randomBytes(32).toString('hex'),
     lowers: layers.mountOrder(parent.layers),

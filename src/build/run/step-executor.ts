@@ -6,16 +6,29 @@ import type { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
 import type { Platform } from '../../oci/platform.ts';
 import type { RunSettings } from '../build-request.ts';
+import type { RunOperation } from '../plan/operation.ts';
 import type { OutputSink } from '../solve/solver.ts';
 
 export interface StepExecutor {
   /** Null: it can run here (its own, or a handler of binfmt_misc is registered); else why not, and what to do. */
   whyNot(platform: Platform): string | null;
+  /** What words of `RUN --device` mean on this machine. Rejects with an `invalid` when something that is required is nothing. */
+  findDevices(wanted: RunOperation['devices']): Promise<readonly FoundDevice[]>;
   /**
    * Resolves when the process has ended and everything it wrote was given to `output`. Rejects with a `StepStartError` or an `invalid` when it cannot be started (its program is
    * missing, its user is unknown); when `signal` aborts, the process is killed first.
    */
   run(request: StepRequest, output: OutputSink, signal: AbortSignal): Promise<StepEnd>;
+}
+
+export interface FoundDevice {
+  /** `/dev/fuse`, `vendor.com/class=name` */
+  readonly name: string;
+  /** As it was asked for; it may have found several. */
+  readonly word: string;
+  readonly required: boolean;
+  /** Nobody's leave is needed for it. */
+  readonly isOpen: boolean;
 }
 
 /** The process could not be started: 127, its program is not there; 126, it cannot be run; 128, anything else. */
@@ -51,6 +64,7 @@ export interface StepRequest {
   readonly platform: Platform;
   readonly network: 'default' | 'none' | 'host';
   readonly security: 'sandbox' | 'insecure';
+  /** As `findDevices` has them. */
   readonly devices: readonly { readonly name: string; readonly required: boolean }[];
   readonly mounts: readonly StepMount[];
   readonly settings: RunSettings;

@@ -1,7 +1,7 @@
 /** The devices of a build step: nodes of this machine by their path, as `--device` of a container, and what the device service grants by name or by request. */
 import { invalid } from '../../base/errors.ts';
 import type { DeviceRequest } from '../../devices/device-request.ts';
-import type { DeviceGrant, Devices } from '../../devices/devices.ts';
+import { type DeviceGrant, type Devices, noGrant } from '../../devices/devices.ts';
 import type { HostConfig } from '../config.ts';
 import { hostDevices } from '../devices.ts';
 import type { Step } from './step.ts';
@@ -21,7 +21,10 @@ export async function grantStepDevices(devices: Devices, step: Step): Promise<De
   );
   const byName: DeviceRequest = { Driver: 'cdi', Count: 0, DeviceIDs: names, Capabilities: null, Options: null };
   const requests = [...(step.settings.deviceRequests ?? []), ...(names.length > 0 ? [byName] : [])];
-  return await devices.grant({ id: step.id, title: 'a build step' }, { requests, environment: step.environment, byRuntime: false });
+  if (requests.length === 0) return noGrant;
+  // Variables say what of the driver comes along, not which devices: who writes a Dockerfile must not give itself any.
+  const environment = step.environment.filter((entry) => !entry.startsWith('NVIDIA_VISIBLE_DEVICES='));
+  return await devices.grant({ id: step.id, title: 'a build step' }, { requests, environment, byRuntime: false });
 }
 
 async function grantable(devices: Devices, wanted: Step['devices']): Promise<readonly string[]> {

@@ -21,7 +21,7 @@ export interface Step {
   readonly user: string;
   readonly network: 'default' | 'none' | 'host';
   readonly security: 'sandbox' | 'insecure';
-  /** Paths (`/dev/fuse`) and names (`vendor.com/class=name`). What is not required and not there is left out. */
+  /** Paths (`/dev/fuse`) and names (`vendor.com/class=name`), as `StepRunner.findDevices` says. What is not required and cannot be given is left out. */
   readonly devices: readonly { readonly name: string; readonly required: boolean }[];
   readonly mounts: readonly StepMount[];
   readonly settings: StepSettings;
@@ -85,7 +85,20 @@ export interface StepEnd {
   readonly oomKilled: boolean;
 }
 
+/** A device of this machine that a RUN asks for. */
+export interface FoundDevice {
+  /** Its path, or its name. */
+  readonly name: string;
+  /** As it was asked for; it may have found several. */
+  readonly word: string;
+  readonly required: boolean;
+  /** Its description leaves it to every build. */
+  readonly isOpen: boolean;
+}
+
 export interface StepRunner {
+  /** What words of `RUN --device` mean here. Rejects with an `invalid` when something that is required is nothing. */
+  findDevices(wanted: Step['devices']): Promise<readonly FoundDevice[]>;
   /**
    * Resolves when the process has ended and all of its output was given to `output`. Rejects with a `StartError` when it could not be started, with an `invalid` for what
    * cannot be asked, and with the signal's reason after the process was killed.

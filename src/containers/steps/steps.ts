@@ -32,7 +32,8 @@ import { hasIpv6Loopback, writeNetworkFiles } from '../network-files.ts';
 import { removeDirectory } from '../remove-directory.ts';
 import { makeScaffold } from '../scaffold.ts';
 import { SIGKILL } from '../signals.ts';
-import type { Step, StepEnd, StepOutput, StepRunner, StepsBeside } from './step.ts';
+import { findStepDevices } from './find-step-devices.ts';
+import type { FoundDevice, Step, StepEnd, StepOutput, StepRunner, StepsBeside } from './step.ts';
 import { grantStepDevices } from './step-devices.ts';
 import { makeStepMounts, type StepMounts } from './step-mounts.ts';
 import { copyOutput } from './step-output.ts';
@@ -90,6 +91,10 @@ export class Steps implements StepRunner, StepsBeside {
 
   serves(socketName: string): boolean {
     return [...this.#running].some((id) => id.startsWith(socketName));
+  }
+
+  findDevices(wanted: Step['devices']): Promise<readonly FoundDevice[]> {
+    return findStepDevices(this.#context.devices, wanted);
   }
 
   async run(step: Step, output: StepOutput, signal: AbortSignal): Promise<StepEnd> {

@@ -185,6 +185,7 @@ function runSettings(options: Attributes): RunSettings {
     cpuQuota: null,
     cpus: null,
     memoryNodes: null,
+    gpus: [],
   };
 }
 

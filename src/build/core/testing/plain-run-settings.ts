@@ -16,4 +16,5 @@ export const plainRunSettings: RunSettings & { readonly network: 'default' } = {
   cpuQuota: null,
   cpus: null,
   memoryNodes: null,
+  gpus: [],
 };

@@ -102,6 +102,8 @@ function queryOf(
 ) {
   const { run, platforms, noCache, pull, squash, target, buildArguments, labels } = request;
   if (platforms.length > 1) throw new CliError("Docker's classic build is for one platform: give --platform once");
+  if (run.gpus !== undefined)
+    throw new CliError("Docker's classic build gives its steps no GPUs: leave out --gpus, or build with gantry's daemon");
   const [platform] = platforms;
   const names = outputs.flatMap(({ body }) => body.names).map((name) => familiarReference(parseReference(name)));
   const caches = cacheFrom.map(({ place }) => {

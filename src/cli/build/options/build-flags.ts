@@ -60,7 +60,8 @@ export const buildFlagGroups: readonly FlagGroup[] = [
     `
       --network string          Network of every RUN: default, none, host, or the name of a network (default "default")
       --add-host list           Line in /etc/hosts: HOST:IP, or HOST:host-gateway
-      --allow list              Let RUN ask for network.host, security.insecure or device
+      --allow list              Let RUN ask for network.host, security.insecure or device; device=NAME: for this one
+      --gpus gpu-request        GPUs that every RUN gets: all, a number, or device=0,… as in run (beyond Docker)
       --shm-size string         Size of /dev/shm
       --ulimit list             NAME=SOFT[:HARD]
       --cgroup-parent string    Parent cgroup

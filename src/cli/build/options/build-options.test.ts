@@ -87,6 +87,11 @@ describe('readBuildOptions', () => {
     });
     assert.deepEqual(request.entitlements, ['network.host']);
     assert.equal(read('--network mine app').request.run.networkName, 'mine');
+    const gpu = { driver: '', count: -1, ids: [], capabilities: [['gpu']], options: {} };
+    assert.deepEqual(read('--gpus all app').request.run.gpus, [gpu]);
+    assert.deepEqual(read('--gpus "device=0,2" app').request.run.gpus, [{ ...gpu, count: 0, ids: ['0', '2'] }]);
+    assert.deepEqual(read('--gpus 1,exclusive app').request.run.gpus, [{ ...gpu, count: 1, options: { exclusive: 'true' } }]);
+    assert.deepEqual(read('--allow device=a/b=c app').request.entitlements, ['device=a/b=c']);
     assert.equal(read('--resource memory=2m app').request.run.memoryBytes, 2 * 1024 * 1024);
   });
 

@@ -1,9 +1,9 @@
-/** What holds for every RUN: network, host names, limits. */
+/** What holds for every RUN: network, host names, limits, GPUs. */
 import { parseByteSize } from '../../../base/byte-size.ts';
-import type { RunSettingsBody } from '../../../client/build-types.ts';
+import type { GpuRequestBody, RunSettingsBody } from '../../../client/build-types.ts';
 import type { FlagValues } from '../../flags/flag-values.ts';
 import { parseByteSizeOrUnlimited } from '../../parse/byte-size.ts';
-import { parseUlimit } from '../../parse/device-options.ts';
+import { type DeviceRequest, parseGpus, parseUlimit } from '../../parse/device-options.ts';
 import { parseExtraHost } from '../../parse/host-options.ts';
 
 export function runSettings(flags: FlagValues): RunSettingsBody {
@@ -12,6 +12,7 @@ export function runSettings(flags: FlagValues): RunSettingsBody {
     flags.parsed(name, parse) ?? fromResource(resources, name, parse);
   const count = (name: string): number | null => (flags.has(name) ? flags.int(name) : fromResource(resources, name, wholeNumber));
   const text = (name: string): string | null => (flags.string(name) || resources.get(name)) ?? null;
+  const gpus = flags.parsedList('gpus', parseGpus);
   return {
     ...(flags.parsed('network', parseNetwork) ?? parseNetwork('default')),
     extraHosts: flags.parsedList('add-host', parseExtraHost),
@@ -26,7 +27,12 @@ export function runSettings(flags: FlagValues): RunSettingsBody {
     cpuQuota: count('cpu-quota'),
     cpus: text('cpuset-cpus'),
     memoryNodes: text('cpuset-mems'),
+    ...(gpus.length === 0 ? {} : { gpus: gpus.map(gpuRequest) }),
   };
+}
+
+function gpuRequest({ Driver, Count, DeviceIDs, Capabilities, Options }: DeviceRequest): GpuRequestBody {
+  return { driver: Driver, count: Count, ids: DeviceIDs ?? [], capabilities: Capabilities ?? [], options: { ...Options } };
 }
 
 function fromResource<T>(resources: ReadonlyMap<string, string>, name: string, parse: (text: string) => T): T | null {
