@@ -1,5 +1,6 @@
 /** Against the fake library (test/devices/fake-nvml.c); needs `cc`. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -171,4 +172,16 @@ test('createGpuReadings: closing waits for no answer', { skip: isBuilt }, async 
 test('createGpuReadings: without a library nothing is started', async () => {
   const readings = createGpuReadings({ driverRoot: '/nowhere', logger: silentLogger });
   assert.deepEqual([await readings.inventory(), await readings.usage()], [null, null]);
+});
+
+test('createGpuReadings: its process dies with the daemon, in the middle of a call too', { skip: isBuilt }, async (t) => {
+  const { root, answers } = driver(t);
+  answers(gpu, 'delay nvmlInit_v2 60000');
+  const script = `import { createGpuReadings } from ${JSON.stringify(new URL('./create-gpu-readings.ts', import.meta.url).href)};
+    const log = () => {};
+    await createGpuReadings({ driverRoot: ${JSON.stringify(root)}, logger: { debug: log, info: log, warn: log, error: log } }).usage();`;
+  const daemon = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], { stdio: 'ignore' });
+  await until('it is asked', () => callers(root).length === 1);
+  daemon.kill('SIGKILL');
+  await until('its process has ended', () => callers(root).length === 0);
 });
