@@ -10,7 +10,7 @@ import { catalogueOf } from './cdi/catalogue.ts';
 import type { CdiSpec } from './cdi/cdi-spec.ts';
 import type { SpecFiles } from './cdi/spec-directories.ts';
 import { discoveryProblems, type ResolveSourced, viewOf } from './device-views.ts';
-import type { DeviceGrant, DeviceHolder, DeviceList, Devices, DeviceView, DeviceWish, HeldDevice } from './devices.ts';
+import type { DeviceGrant, DeviceHolder, DeviceList, DeviceProblem, Devices, DeviceView, DeviceWish, HeldDevice } from './devices.ts';
 import { noGrant } from './devices.ts';
 import { answering, fillWish, type Machine } from './fill-wish.ts';
 import type { GpuMaker, GpuVendor } from './gpu-vendor.ts';
@@ -99,7 +99,7 @@ export class DeviceService implements Devices {
     const devices = await Promise.all(
       [...machine.catalogue.devices.values()].map((device) => viewOf(device, machine, this.#grants, this.#parts.resolve)),
     );
-    return { devices, problems: [...machine.catalogue.problems, ...discoveryProblems(machine)] };
+    return { devices, problems: [...machine.catalogue.problems.map(withoutSource), ...discoveryProblems(machine)] };
   }
 
   async #lookFor({ gpus, names }: WishPlan): Promise<Machine> {
@@ -145,4 +145,9 @@ export class DeviceService implements Devices {
       checkRequirements(requirements, { driver: here.look.driverVersion, cuda: inventory?.[0]?.cudaVersion ?? null });
     }
   }
+}
+
+/** Whoever shows a problem shows its source as well. */
+function withoutSource({ source, text }: DeviceProblem): DeviceProblem {
+  return { source, text: text.startsWith(`${source}: `) ? text.slice(source.length + 2) : text };
 }

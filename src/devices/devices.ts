@@ -64,7 +64,7 @@ export interface HeldDevice {
 
 export interface DeviceList {
   readonly devices: readonly DeviceView[];
-  /** Files that cannot be used, and discovery that found something wrong: one sentence each, naming file and field. */
+  /** Files that cannot be used, and discovery that found something wrong: one sentence each, naming the field. */
   readonly problems: readonly DeviceProblem[];
 }
 
@@ -84,7 +84,9 @@ export interface DeviceView {
   readonly uuid: string | null;
   readonly memoryBytes: number | null;
   /** The device's own part of the description, and the part for all devices of its kind. */
-  readonly description: Pick<CdiSpec, 'cdiVersion' | 'kind' | 'annotations' | 'containerEdits'> & { readonly device: CdiSpec['devices'][number] };
+  readonly description: Pick<CdiSpec, 'cdiVersion' | 'kind' | 'annotations' | 'containerEdits'> & {
+    readonly device: CdiSpec['devices'][number];
+  };
   readonly heldBy: readonly { readonly holder: DeviceHolder; readonly exclusive: boolean }[];
   /** Why it cannot be given to anybody now (a node that vanished, a name described twice); null: it can. */
   readonly problem: string | null;
