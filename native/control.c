@@ -2,11 +2,31 @@
 #include "monitor.h"
 #include "files.h"
 #include "kept.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 static void on_control(struct source *s, uint32_t events);
+
+/* Without a daemon nobody runs what the container waits for. */
+static int go_on(bool wanted) {
+	struct process *init = &monitor.init;
+	if (!init->paused || !init->pid) return EINVAL;
+	init->paused = false;
+	return (wanted ? write(init->report.fd, "", 1) == 1 : kill(init->pid, SIGKILL) == 0) ? 0 : errno;
+}
+
+void tell_paused(void) {
+	struct frame f;
+	if (!monitor.init.paused || !monitor.init.pid) return;
+	if (!monitor.control) go_on(false);
+	if (!monitor.owes) return;
+	monitor.owes = false;
+	frame_begin(&f, MSG_PAUSED, monitor.owed);
+	put_u32(&f, (uint32_t)monitor.init.pid);
+	control_send(&f);
+}
 
 /* --- what we tell --- */
 
@@ -16,6 +36,7 @@ void control_drop(void) {
 	free(monitor.control);
 	monitor.control = NULL;
 	monitor.owes = false;
+	go_on(false);
 }
 
 void control_send(struct frame *f) {
@@ -95,6 +116,7 @@ void send_start_failed(struct frame *f, uint32_t request, const struct failure *
 	put_u32(f, failure->index);
 	put_u32(f, failure->error);
 	put_u32(f, failure->detail);
+	put_text(f, failure->said);
 }
 
 /* --- execs --- */
@@ -187,7 +209,7 @@ static int exec_start(struct cursor *c, uint32_t request, int fd) {
 	e->io.input_ends = e->io.held = true;
 	e->next = monitor.execs;
 	monitor.execs = e;
-	if (stdio_open(&e->io, terminal ? 0 : wants, child)) e->process.failure = (struct failure){PHASE_MONITOR, SETUP_PIPES, (uint32_t)errno, 0};
+	if (stdio_open(&e->io, terminal ? 0 : wants, child)) e->process.failure = (struct failure){PHASE_MONITOR, SETUP_PIPES, (uint32_t)errno, 0, ""};
 	else process_spawn(&e->process, &e->plan, child, monitor.init_pidfd, on_exec_report);
 	e->io.terminal = terminal;
 	for (int i = 0; i < 3; i++)
@@ -245,6 +267,14 @@ static int keep(struct channel *channel, struct cursor *c, bool *replied) {
 	return channel_send(channel, &f) ? 0 : EPIPE;
 }
 
+/* GO_ON is answered when the start is decided. */
+static int answer_pause(struct channel *c, struct cursor *payload, bool *replied) {
+	if (!monitor.init.paused) return EINVAL;
+	monitor.owes = *replied = true;
+	monitor.owed = c->header.request;
+	return go_on(take_u32(payload));
+}
+
 static void on_control(struct source *s, uint32_t events) {
 	struct channel *c = OWNER(s, struct channel, source);
 	if ((events & EPOLLOUT) && !channel_flush(c)) return control_drop();
@@ -252,8 +282,9 @@ static void on_control(struct source *s, uint32_t events) {
 		if (got == CHANNEL_CLOSED) return control_drop();
 		struct cursor payload = channel_payload(c);
 		bool replied = false;
-		int error = c->header.type == MSG_KEEP ? keep(c, &payload, &replied) : run_request(c->header.type, &payload);
+		uint16_t type = c->header.type;
 		uint32_t request = c->header.request;
+		int error = type == MSG_KEEP ? keep(c, &payload, &replied) : type == MSG_GO_ON ? answer_pause(c, &payload, &replied) : run_request(type, &payload);
 		channel_next(c);
 		if (replied ? error : !channel_reply(c, request, payload.bad ? EBADMSG : error)) return control_drop();
 	}

@@ -95,7 +95,7 @@ static uint32_t count_children(void) {
 
 static void refuse(struct connection *c, int error) {
 	struct frame f;
-	if (c->channel.header.type == MSG_START) send_start_failed(&f, c->channel.header.request, &(struct failure){PHASE_MONITOR, SETUP_FORK, (uint32_t)error, 0});
+	if (c->channel.header.type == MSG_START) send_start_failed(&f, c->channel.header.request, &(struct failure){PHASE_MONITOR, SETUP_FORK, (uint32_t)error, 0, ""});
 	else {
 		frame_begin(&f, MSG_ERROR, c->channel.header.request);
 		put_u32(&f, (uint32_t)error);

@@ -30,7 +30,7 @@ static _Noreturn void give_up_start(const struct failure *failure) {
 	/* What a runtime's program said is told with the failure: it is no output of the container. */
 	if (!monitor.io.held) stdio_drain(&monitor.io);
 	close_door();
-	if (*monitor.plan.pid_file) cgroup_kill(&monitor.start.cgroup);
+	cgroup_kill(&monitor.start.cgroup); /* what a runtime's program or a hook has started */
 	for (int i = 0; i < 200 && !cgroup_remove(&monitor.start.cgroup); i++) usleep(2000);
 	monitor.slot->recorded = true;
 	if (monitor.control && monitor.owes) {
@@ -43,7 +43,7 @@ static _Noreturn void give_up_start(const struct failure *failure) {
 }
 
 static _Noreturn void give_up_setup(uint32_t setup_index) {
-	give_up_start(&(struct failure){PHASE_MONITOR, setup_index, (uint32_t)errno, DETAIL_NONE});
+	give_up_start(&(struct failure){PHASE_MONITOR, setup_index, (uint32_t)errno, DETAIL_NONE, ""});
 }
 
 /* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so count from its last parenthesis. */
@@ -89,6 +89,7 @@ static void on_init_report(struct source *s, uint32_t events) {
 	int master;
 	(void)s, (void)events;
 	process_read_report(&monitor.init, &master);
+	tell_paused();
 	if (master >= 0) stdio_set_terminal(&monitor.io, master);
 	init_decided();
 }
@@ -112,7 +113,7 @@ static void tell_log(void) {
 static bool log_is_news(void) {
 	const struct jsonlog *log = &monitor.log;
 	/* Nothing before the answer to START or CONTROL: the first frame back is that answer. */
-	return monitor.control && !monitor.owes && (monitor.told_size != log->size || monitor.told_generation != log->generation || monitor.told_lost != log->lost);
+	return monitor.control && monitor.state != STARTING && (monitor.told_size != log->size || monitor.told_generation != log->generation || monitor.told_lost != log->lost);
 }
 
 static bool tick_again(int64_t after) {

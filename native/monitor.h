@@ -81,6 +81,7 @@ void on_listener(struct source *s, uint32_t events);
 void control_adopt(int fd);
 void control_send(struct frame *f);
 void control_drop(void);
+void tell_paused(void); /* its number may come, from the middle process, after it paused */
 void send_status(uint32_t request);
 void send_exec_exit(const struct exec *e);
 void send_exited(void);

@@ -42,6 +42,7 @@ static bool step_valid(const struct step *s) {
 	case STEP_MOUNT_LAYERS: return s->list[1].count == 0 || s->list[1].count == 2;
 	case STEP_SECCOMP: return s->bytes_length % 8 == 0 && s->bytes_length > 0 && s->bytes_length <= 4096 * 8;
 	case STEP_USER: return s->list[0].count <= 65536;
+	case STEP_HOOK:
 	case STEP_EXEC: return s->list[0].count > 0;
 	default: return true;
 	}

@@ -49,7 +49,9 @@
 	X(FILE_OWNER, 33, "uu") /* uid gid */ \
 	X(OWN_STDIO, 34, "u") /* uid */ \
 	X(ENTER_USER_NAMESPACE, 35, "") /* */ \
-	X(MEMORY_FILE, 36, "sbuuu") /* target content mode uid gid */
+	X(MEMORY_FILE, 36, "sbuuu") /* target content mode uid gid */ \
+	X(CHECKPOINT, 37, "") /* */ \
+	X(HOOK, 38, "sssslluu") /* path directory before after argv env confined timeoutMs */
 
 #define PLAN_CODE(name, code, fields) STEP_##name = code,
 enum { PLAN_STEPS(PLAN_CODE) STEP_LIMIT };

@@ -184,9 +184,10 @@ static struct {
 
 int exec_prepare(const struct step *s) {
 	static char buffer[PATH_MAX];
+	if (setup.hook) s = setup.hook;
 	char **argv = pointers(s->list[0]), **env = pointers(s->list[1]);
 	if (!argv || !env) return -1;
-	const char *file = argv[0];
+	const char *file = setup.hook ? s->text[0] : argv[0];
 	if (!strchr(file, '/')) {
 		setup.detail = DETAIL_NOT_IN_PATH;
 		errno = ENOENT;
@@ -197,7 +198,7 @@ int exec_prepare(const struct step *s) {
 	}
 	setup.detail = DETAIL_NONE;
 	ready.file = file, ready.argv = argv, ready.env = env;
-	return report_exec();
+	return setup.hook ? 0 : report_exec();
 }
 
 int step_exec(const struct step *s) {

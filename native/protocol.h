@@ -19,6 +19,7 @@
  *          ◀──────ATTACHED── monitor    (on each parked stream; then as under ATTACH)
  *          ◀──────STARTED─── monitor    execve has succeeded; the connection is now the monitor's control connection
  *          or START_FAILED              and everything is gone again
+ *          or PAUSED                    at a checkpoint of the plan; GO_ON is answered as START is. Without a daemon it is given up.
  *
  *   All of it is sent at once: one round trip for a start, however many streams it has.
  *
@@ -54,7 +55,9 @@
 #define MSG_PARK 10        /* version, text id, u32 index, u32 ATTACH_* */
 #define MSG_START 11       /* version, see struct start in monitor.h, descriptors to keep, plan */
 #define MSG_STARTED 12     /* u32 pid, u64 start time (clock ticks after boot), u64 time (ns since 1970), u64 log size, kept */
-#define MSG_START_FAILED 13 /* u32 PHASE_*, u32 index, u32 errno, u32 DETAIL_* */
+#define MSG_START_FAILED 13 /* u32 PHASE_*, u32 index, u32 errno, u32 DETAIL_*, text the last words of a hook */
+#define MSG_PAUSED 14      /* u32 pid; answered by GO_ON */
+#define MSG_GO_ON 15       /* u32 1, or 0: give it up */
 
 /* Monitor socket. */
 #define MSG_CONTROL 20     /* version */
@@ -108,6 +111,7 @@
 #define DETAIL_EXECVE 3      /* exec: the file is there, execve refused it */
 #define DETAIL_SUBPATH 4     /* a mount: its subpath cannot be found */
 #define DETAIL_IDMAP 5       /* bind: its owners cannot be mapped */
+#define DETAIL_HOOK 6        /* hook: it failed; errno is its wait status */
 
 /* Exit status of gantry-launcher when another one holds the exec root. */
 #define EXIT_LOCK_HELD 75

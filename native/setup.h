@@ -2,6 +2,7 @@
 #ifndef GANTRY_SETUP_H
 #define GANTRY_SETUP_H
 #include "plan.h"
+#include "spawn.h"
 #include <sys/types.h>
 
 struct setup {
@@ -10,6 +11,9 @@ struct setup {
 	bool filtered; /* a seccomp filter is loaded: no system call beyond what is needed */
 	uint32_t detail;
 	int user_namespace; /* made and not entered yet, else -1 */
+	uid_t owner; /* of files, with a user namespace */
+	const struct step *hook; /* this process is to become it, else NULL */
+	char said[SAID_SIZE]; /* by the last hook */
 	int *trees; /* of `take-tree`, for the binds to come */
 	uint32_t tree_count;
 };
@@ -53,6 +57,10 @@ int step_own_stdio(const struct step *s);
 int step_file_owner(const struct step *s);
 int step_enter_user_namespace(const struct step *s);
 
+/* hooks.c */
+int step_checkpoint(const struct step *s);
+int step_hook(const struct step *s);
+
 /* copyup.c: what is below the directory `from` into the directory `to`. */
 int copy_tree(int from, int to, bool with_mode);
 
@@ -72,6 +80,7 @@ void hide_descriptors(void);
 
 /* spawn.c: messages to the monitor. */
 int report_exec(void);
+int report_pause(void);
 int report_master(int master);
 
 #endif

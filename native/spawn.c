@@ -4,6 +4,7 @@
 #include "protocol.h"
 #include "setup.h"
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { REPORT_PID, REPORT_MASTER, REPORT_EXEC, REPORT_FAIL };
+enum { REPORT_PID, REPORT_MASTER, REPORT_EXEC, REPORT_FAIL, REPORT_PAUSE };
 struct report {
 	uint32_t kind;
 	struct failure failure;
@@ -20,6 +21,7 @@ struct report {
 
 static int report_send(const struct report *r) { return write(setup.report, r, sizeof *r) == sizeof *r ? 0 : -1; }
 int report_exec(void) { return report_send(&(struct report){.kind = REPORT_EXEC}); }
+int report_pause(void) { return report_send(&(struct report){.kind = REPORT_PAUSE}); }
 
 int report_master(int master) {
 	struct report r = {.kind = REPORT_MASTER};
@@ -38,7 +40,10 @@ int report_master(int master) {
 }
 
 static _Noreturn void fail(uint32_t phase, uint32_t index) {
-	report_send(&(struct report){.kind = REPORT_FAIL, .failure = {phase, index, (uint32_t)errno, setup.detail}});
+	struct report r = {.kind = REPORT_FAIL, .failure = {phase, index, (uint32_t)errno, setup.detail, ""}};
+	memcpy(r.failure.said, setup.said, SAID_SIZE);
+	if (setup.hook) dprintf(2, "%s\n", strerror(errno)); /* the child that runs it tells */
+	else report_send(&r);
 	_exit(127);
 }
 
@@ -106,7 +111,7 @@ static _Noreturn void run_middle(const struct plan *plan, int init_pidfd, int cg
 }
 
 static void fail_here(struct process *p, uint32_t phase, uint32_t index) {
-	p->failure = (struct failure){phase, index, (uint32_t)errno, DETAIL_NONE};
+	p->failure = (struct failure){phase, index, (uint32_t)errno, DETAIL_NONE, ""};
 	p->state = PROCESS_FAILED;
 }
 
@@ -137,6 +142,7 @@ void process_spawn(struct process *p, const struct plan *plan, const int stdio[3
 static void take_report(struct process *p, const struct report *r) {
 	if (r->kind == REPORT_PID) p->pid = r->pid;
 	if (r->kind == REPORT_EXEC) p->execing = true;
+	if (r->kind == REPORT_PAUSE) p->paused = true;
 	if (r->kind == REPORT_FAIL) {
 		p->failure = r->failure;
 		p->failed = true;
@@ -153,7 +159,7 @@ static void conclude(struct process *p) {
 	}
 	if (p->pid) waitpid(p->pid, &p->status, 0);
 	p->reaped = true;
-	if (!p->failed) p->failure = (struct failure){PHASE_DIED, 0, (uint32_t)p->status, DETAIL_NONE};
+	if (!p->failed) p->failure = (struct failure){PHASE_DIED, 0, (uint32_t)p->status, DETAIL_NONE, ""};
 	p->state = PROCESS_FAILED;
 }
 

@@ -3,6 +3,7 @@
  *
  *   child ──PID──▶ (from the middle process)  ──MASTER + descriptor──▶  ──EXEC──▶ execve ──end──▶   running
  *                                             ──FAIL phase, index, errno, detail──▶     ──end──▶   failed
+ *                                             ──PAUSE──▶ ◀──one byte──                  goes on; the end instead: failed
  *   an end without EXEC or FAIL: the child was killed in set-up
  *
  * With a pid file in the plan (takeover.c) what runs then is a program of an OCI runtime, which makes the process and ends:
@@ -14,8 +15,10 @@
 #include "loop.h"
 #include "plan.h"
 
+#define SAID_SIZE 1024
 struct failure {
 	uint32_t phase, index, error, detail;
+	char said[SAID_SIZE]; /* the last words of a hook that failed */
 };
 enum process_state { PROCESS_NONE, PROCESS_STARTING, PROCESS_HELPED, PROCESS_RUNNING, PROCESS_FAILED };
 
@@ -23,6 +26,7 @@ struct process {
 	enum process_state state;
 	pid_t pid, middle; /* 0: none (yet) */
 	bool execing, failed, reaped; /* the first two as reported; the state changes when the report has ended */
+	bool paused; /* waits for a byte */
 	int status; /* as waitpid gives it, once reaped */
 	struct failure failure;
 	struct source report;

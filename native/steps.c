@@ -109,6 +109,8 @@ int step_run(const struct step *s) {
 	case STEP_FILE_OWNER: return step_file_owner(s);
 	case STEP_OWN_STDIO: return step_own_stdio(s);
 	case STEP_ENTER_USER_NAMESPACE: return step_enter_user_namespace(s);
+	case STEP_CHECKPOINT: return step_checkpoint(s);
+	case STEP_HOOK: return step_hook(s);
 	}
 	errno = ENOSYS;
 	return -1;

@@ -95,7 +95,7 @@ static bool decide(struct process *p, enum process_state state) {
 }
 
 static bool help_failed(struct process *p, uint32_t phase, int error) {
-	p->failure = (struct failure){phase, p->stage, (uint32_t)error, DETAIL_NONE};
+	p->failure = (struct failure){phase, p->stage, (uint32_t)error, DETAIL_NONE, ""};
 	return decide(p, PROCESS_FAILED);
 }
 

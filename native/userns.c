@@ -96,6 +96,7 @@ int step_own_stdio(const struct step *s) {
 /* Without the fix-up that takes capabilities on files away from whoever is not root there. Ends with `enter-user-namespace`. */
 int step_file_owner(const struct step *s) {
 	if (prctl(PR_SET_SECUREBITS, KERNEL_SECBIT_NO_SETUID_FIXUP, 0, 0, 0)) return -1;
+	setup.owner = (uid_t)s->number[0];
 	syscall(SYS_setfsgid, s->number[1]);
 	syscall(SYS_setfsuid, s->number[0]);
 	bool owns = syscall(SYS_setfsgid, -1) == (long)s->number[1] && syscall(SYS_setfsuid, -1) == (long)s->number[0];

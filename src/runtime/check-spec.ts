@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { invalid, notImplemented } from '../base/errors.ts';
 import type { Mount, NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
+import { checkHooks } from './hooks.ts';
 import { sysctlNamespace } from './sysctl-names.ts';
 import { idRangeOf } from './user-namespace.ts';
 
@@ -10,6 +11,7 @@ export function checkSpec(spec: RuntimeSpec): void {
   if (!hasOwn(spec, 'mount')) throw invalid('A container needs a mount namespace of its own');
   if (spec.hostname !== undefined && !has(spec, 'uts')) throw invalid('A hostname needs a UTS namespace of its own');
   checkPropagation(spec);
+  checkHooks(spec);
   for (const mount of spec.mounts) checkMount(mount);
   for (const name of Object.keys(spec.linux.sysctl ?? {})) checkSysctl(spec, name);
 }

@@ -30,7 +30,14 @@ const v1 = {
 };
 const v2 = { joinFiles: [], v2Directory: '/sys/fs/cgroup/gantry/c', paths: { unified: '/sys/fs/cgroup/gantry/c' } };
 const overlay = { kind: 'overlay', lowerBase: '/l', lowers: ['top', 'init', 'base'], upper: '/u', work: '/w', target: '/t' } as const;
-const context: PlanContext = { id, rootfs: overlay, cgroup: v1, architecture: 'amd64', hasKcore: false };
+const context: PlanContext = {
+  bundle: '/run/gantry/c/x',
+  id,
+  rootfs: overlay,
+  cgroup: v1,
+  architecture: 'amd64',
+  hasKcore: false,
+};
 
 const procMount: Mount = { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] };
 const devMount: Mount = { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] };

@@ -9,12 +9,14 @@
  *   propagation             before the first mount, so that none reaches the host
  *   root, mounts, devices   below the new root, resolved inside it (RESOLVE_IN_ROOT): an image's links lead nowhere
  *   working directory       made before the root may become read-only
+ *   hooks                   of the host: the root is there, and the host's files too
  *   pivot                   the host's tree is gone from here on
  *   terminal                in the container's own devpts
  *   sysctls                 before /proc/sys becomes read-only
  *   read-only, masks        after everything that writes below /proc and /sys
  *   read-only root          after the last mount point was made
  *   limits                  late: a small limit on files or processes must not break the set-up
+ *   hooks                   of the container: each is confined as the process will be
  *   the process             see `process-steps.ts`
  */
 import { existsSync } from 'node:fs';
@@ -33,6 +35,7 @@ import {
 import type { NamespaceType, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { checkExecSpec, checkSpec } from './check-spec.ts';
 import { deviceSteps } from './device-steps.ts';
+import { checkpointSteps, createContainerSteps, startContainerSteps } from './hooks.ts';
 import { type CgroupView, mountSteps, takenBinds, takeTreeStep } from './mount-steps.ts';
 import type { Join, Plan, PlannedStep, Step } from './plan.ts';
 import { limitSteps, processSteps, terminalStep } from './process-steps.ts';
@@ -45,13 +48,15 @@ export interface PlanContext {
   /** Names the session keyring. */
   readonly id: string;
   readonly rootfs: Rootfs;
+  /** Where the `config.json` for hooks lies. */
+  readonly bundle: string;
   readonly cgroup: CgroupView;
   readonly architecture: Architecture;
   /** Whether the kernel has /proc/kcore, which /dev/core points to. */
   readonly hasKcore?: boolean;
 }
 
-export type ExecPlanContext = Pick<PlanContext, 'id' | 'cgroup' | 'architecture'>;
+export type ExecPlanContext = Omit<PlanContext, 'rootfs' | 'bundle' | 'hasKcore'>;
 
 const overlayOptions = 'redirect_dir=off,metacopy=off,index=off';
 const kernelHasKcore = existsSync('/proc/kcore');
@@ -74,6 +79,8 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
       ...takenBinds(spec.mounts).map(takeTreeStep),
       ...rootSteps(spec, context.rootfs, range),
       ...shiftOwners([...mountedSteps(spec, context), ...workingDirectorySteps(spec)], range),
+      ...checkpointSteps(spec),
+      ...createContainerSteps(spec, context),
       planned({ op: 'pivot' }, "the host's tree goes out of reach", "make the container's root the root directory"),
       ...(spec.process.terminal === true ? [terminalStep(spec.process, true)] : []),
       ...sysctlSteps(spec),
@@ -85,6 +92,7 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
         : []),
       ...limitSteps(spec),
       ...(range === null ? [] : enterUserNamespace(range, spec.process.user.uid, spec)),
+      ...startContainerSteps(spec, context),
       ...processSteps(spec, context),
     ],
   };

@@ -19,6 +19,7 @@ import { type CgroupPlacement, createCgroup, killCgroup, placementBeside, proces
 import { readProcessFacts } from '../linux/process-facts.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
+import { ContainerHooks } from './container-hooks.ts';
 import { type Adoption, LateContainer, type LateFacts } from './late-container.ts';
 import { Launcher } from './launcher.ts';
 import { askOnce, asStdioStream, connectSocket, isNobodyThere } from './monitor-connection.ts';
@@ -52,13 +53,15 @@ export interface Compiler {
   explain?(failure: StartFailure, directory: string, exec: string | null): Promise<StartError | null>;
   /** What `execPlan` left for the start alone may go. */
   execSettled?(directory: string, exec: string): Promise<void>;
+  /** Of a program that runs the hooks of its containers itself: whether it did not come to those of the end. */
+  readonly owesPoststop?: (directory: string, id: string) => boolean;
   /** The run is over, and whatever made it may have left something outside of `directory`. */
   ended?(cgroupsPath: string): Promise<void>;
 }
 
 const architecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const ourCompiler: Compiler = {
-  plan: ({ id, spec, rootfs }, cgroup) => compilePlan(spec, { id, rootfs, cgroup, architecture }),
+  plan: ({ id, spec, rootfs }, cgroup, bundle) => compilePlan(spec, { id, rootfs, bundle, cgroup, architecture }),
   execPlan: (id, _exec, spec, cgroup) => compileExecPlan(spec, { id, cgroup, architecture }),
 };
 
@@ -84,12 +87,14 @@ export class NativeRuntime implements Runtime {
   readonly launcher: Launcher;
   readonly #options: NativeRuntimeOptions;
   readonly #compiler: Compiler;
+  readonly #hooks: ContainerHooks;
   readonly #running = new Map<ContainerId, NativeContainer>();
 
   constructor(options: NativeRuntimeOptions) {
     this.#options = options;
     this.name = options.name ?? 'native';
     this.#compiler = options.compile ?? ourCompiler;
+    this.#hooks = new ContainerHooks(options.logger, this.#compiler.owesPoststop ?? null);
     this.launcher =
       options.launcher ??
       new Launcher({
@@ -116,7 +121,10 @@ export class NativeRuntime implements Runtime {
     const cgroup = await this.#createCgroup(request.spec);
     try {
       const plan = await this.#compiler.plan(request, cgroup, this.#directory(request.id));
-      return await this.#startPlan(request, plan, cgroup);
+      await this.#hooks.remember(request, this.#directory(request.id));
+      const container = await this.#startPlan(request, plan, cgroup);
+      await this.#hooks.afterStart(this.#directory(request.id), container.pid);
+      return container;
     } catch (thrown) {
       await this.#removeTraces(request, cgroup, thrown);
       throw thrown;
@@ -127,7 +135,7 @@ export class NativeRuntime implements Runtime {
     const known = this.#running.get(id);
     if (known !== undefined) return known;
     const silence = Promise.withResolvers<void>();
-    const adoption = this.#adopt(id, cgroupsPath, () => silence.resolve());
+    const adoption = this.#adopt(id, cgroupsPath, () => silence.resolve()).then((found) => this.#catchUpHooks(id, found));
     // A monitor that was stopped, or hangs, must not keep the daemon from its other containers.
     return await Promise.race([adoption, silence.promise.then(() => this.#lateContainer(id, cgroupsPath, kept, adoption))]);
   }
@@ -135,6 +143,13 @@ export class NativeRuntime implements Runtime {
   #lateContainer(id: ContainerId, cgroupsPath: string | null, kept: KeptByMonitor, adoption: Promise<Adoption>): LateContainer {
     const { forget } = this.#host(id, cgroupsPath);
     return new LateContainer({ ...lateFacts(id, cgroupsPath, kept), forget }, adoption);
+  }
+
+  /** Those that a daemon did not come to before it died. */
+  async #catchUpHooks(id: ContainerId, found: RunningContainer | ExitStatus | 'lost'): Promise<RunningContainer | ExitStatus | 'lost'> {
+    if (found !== 'lost' && 'pid' in found) this.#hooks.catchUp(this.#directory(id), found.pid);
+    else await this.#hooks.afterEnd(this.#directory(id));
+    return found;
   }
 
   async #adopt(id: ContainerId, cgroupsPath: string | null, onSilence: () => void): Promise<Adoption> {
@@ -148,6 +163,7 @@ export class NativeRuntime implements Runtime {
   async close(): Promise<void> {
     for (const container of this.#running.values()) container.close();
     this.#running.clear();
+    this.#hooks.close();
     await this.launcher.close();
   }
 
@@ -158,13 +174,26 @@ export class NativeRuntime implements Runtime {
       const [control, ...streams] = sockets as [Socket, ...Socket[]];
       const payload = this.#encodeStart(request, plan, cgroup);
       const attached = request.attachments.map((attachment, index) => park(streams[index] as Socket, request.id, index, attachment));
-      const [reply] = await Promise.all([askOnce(control, message.start, payload), ...attached]);
+      const [first] = await Promise.all([askOnce(control, message.start, payload), ...attached]);
+      const reply = first.type === message.paused ? await this.#passCheckpoint(request, control, first.payload.u32()) : first;
       if (reply.type !== message.started) throw await this.#startFailed(reply, request.id, plan);
       return this.#makeContainer(request.id, request.spec.linux.cgroupsPath ?? null, control, reply, streams);
     } catch (thrown) {
       for (const socket of sockets) socket.destroy();
       throw thrown;
     }
+  }
+
+  /** The container's process waits until the hooks of the host have run, and ends when one of them fails. */
+  async #passCheckpoint({ id, spec }: StartRequest, control: Socket, pid: number): Promise<Frame> {
+    const answer = (go: boolean) => askOnce(control, message.goOn, new PayloadWriter().u32(go ? 1 : 0).finish());
+    try {
+      await this.#hooks.beforeStart(id, spec, this.#directory(id), pid);
+    } catch (thrown) {
+      await answer(false).catch(() => {});
+      throw thrown;
+    }
+    return await answer(true);
   }
 
   #makeContainer(
@@ -224,6 +253,7 @@ export class NativeRuntime implements Runtime {
       forget: async () => {
         this.#running.delete(id);
         if (cgroupsPath !== null) await this.#compiler.ended?.(cgroupsPath);
+        await this.#hooks.afterEnd(this.#directory(id));
         await rm(this.#directory(id), { recursive: true, force: true });
       },
     };
@@ -343,6 +373,7 @@ export class NativeRuntime implements Runtime {
     if (isUnavailable(cause)) await this.launcher.awaitGone(id).catch(() => {});
     for (const directory of cgroup.directories) await rmdir(directory).catch(() => {});
     if (spec.linux.cgroupsPath !== undefined) await this.#compiler.ended?.(spec.linux.cgroupsPath);
+    await this.#hooks.afterEnd(this.#directory(id));
     await rm(this.#directory(id), { recursive: true, force: true });
   }
 

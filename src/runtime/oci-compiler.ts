@@ -2,11 +2,14 @@
  * How containers of an OCI runtime (runc, crun and their like) are made: writes the bundle into the container's runtime directory and compiles the plans that call
  * the program. Everything else (stdio, log, exit, kill, adoption) is the monitor's, as with the native runtime.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerId } from '../base/brand.ts';
 import { removeNamedCgroups } from '../linux/named-hierarchies.ts';
+import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { checkExecSpec, checkSpec } from './check-spec.ts';
+import { hookPoints, hooksAt, patienceMsOf } from './hooks.ts';
 import type { Compiler } from './native-runtime.ts';
 import { jsonText, ociBundle, ociProcess } from './oci-config.ts';
 import { ociStartError } from './oci-failure.ts';
@@ -40,6 +43,9 @@ export function ociCompiler(program: OciProgram, execRoot: string): Compiler {
     await mkdir(join(execRoot, 't'), { recursive: true, mode: 0o700 });
     return join(execRoot, 't', id.slice(0, 16));
   };
+  /** Hooks run within calls of the program. */
+  const patienceWith = (spec: RuntimeSpec): number =>
+    program.patienceMs + hooksAt(spec, ...hookPoints).reduce((sum, { hook }) => sum + patienceMsOf(hook), 0);
   return {
     async plan({ id, spec, rootfs }, _cgroup, directory) {
       checkSpec(spec);
@@ -50,7 +56,8 @@ export function ociCompiler(program: OciProgram, execRoot: string): Compiler {
       const bundle = ociBundle(spec, rootfs.kind === 'overlay' ? rootfs.target : rootfs.path, staging);
       await writeFile(programFile(directory), JSON.stringify(program), { mode: 0o600 });
       await writeFile(join(directory, 'config.json'), bundle.config, { mode: 0o600 });
-      return ociCreatePlan(spec, rootfs, bundle, placesOf(id, directory), await consoleOf(id, spec.process.terminal));
+      const places = { ...placesOf(id, directory), patienceMs: patienceWith(spec) };
+      return ociCreatePlan(spec, rootfs, bundle, places, await consoleOf(id, spec.process.terminal));
     },
     async execPlan(id, exec, spec, _cgroup, directory) {
       checkExecSpec(spec);
@@ -61,6 +68,8 @@ export function ociCompiler(program: OciProgram, execRoot: string): Compiler {
       const { process, pidFile, log } = ociPaths(directory, exec);
       await Promise.all([process, pidFile, log].map((path) => rm(path, { force: true })));
     },
+    // `delete` removes it after it has run them.
+    owesPoststop: (directory, id) => existsSync(join(ociPaths(directory).state, id)),
     ended: removeNamedCgroups,
     explain: (failure, directory, exec) =>
       ociStartError(failure, { name: program.name, program: program.path, directory, patienceMs: program.patienceMs, exec }),

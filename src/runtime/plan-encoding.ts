@@ -58,6 +58,18 @@ export const stepLayouts: { readonly [Op in Step['op']]: Layout<Extract<Step, { 
   'own-stdio': [34, ['uid', 'u']],
   'enter-user-namespace': [35],
   'memory-file': [36, ['target', 's'], ['content', 'b'], ['mode', 'u'], ['uid', 'u'], ['gid', 'u']],
+  checkpoint: [37],
+  hook: [
+    38,
+    ['path', 's'],
+    ['directory', 's'],
+    ['before', 's'],
+    ['after', 's'],
+    ['argv', 'l'],
+    ['env', 'l'],
+    ['confined', 'u'],
+    ['timeoutMs', 'u'],
+  ],
 };
 
 export function encodePlan(plan: Plan): Buffer {

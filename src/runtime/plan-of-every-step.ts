@@ -58,6 +58,18 @@ const steps: readonly Step[] = [
   { op: 'file-owner', uid: 524288, gid: 524288 },
   { op: 'own-stdio', uid: 525288 },
   { op: 'enter-user-namespace' },
+  { op: 'checkpoint' },
+  {
+    op: 'hook',
+    path: '/usr/bin/hook',
+    directory: '/run/gantry/c/x',
+    before: '{"pid":',
+    after: '}',
+    argv: ['hook', 'create'],
+    env: ['A=B'],
+    confined: true,
+    timeoutMs: 1000,
+  },
   { op: 'exec', argv: ['sh', '-c', 'true'], env: ['PATH=/bin', 'EMPTY='], path: '/bin' },
 ];
 

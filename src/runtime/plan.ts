@@ -214,6 +214,24 @@ export type Step =
   /** fchown of 0, 1 and 2, the null device excepted. */
   | { readonly op: 'own-stdio'; readonly uid: number }
   | { readonly op: 'enter-user-namespace' }
+  /** Tells the daemon (PAUSED) and waits for its GO_ON; without a daemon the start is given up. Not in an exec. */
+  | { readonly op: 'checkpoint' }
+  /**
+   * fork, setsid, exec of `path` with `argv` and `env` in `directory`; stdin is `before`, our pid, `after`. It must end with 0 within `timeoutMs`, else its group is
+   * killed and the step fails; its last words come with the failure. `confined`: the child carries out the rest of the plan first, up to the exec, so that it is what
+   * the process will be. A descendant that left the group is killed too where the container has a PID namespace of its own.
+   */
+  | {
+      readonly op: 'hook';
+      readonly path: string;
+      readonly directory: string;
+      readonly before: string;
+      readonly after: string;
+      readonly argv: readonly string[];
+      readonly env: readonly string[];
+      readonly confined: boolean;
+      readonly timeoutMs: number;
+    }
   /** sched_setscheduler, ioprio and the like come with their issues. */
   /**
    * close_range(3, ~0, CLOEXEC) and execve. A name without "/" is looked up in `path` (the PATH of the process), as execvp does it, without a shell fallback.

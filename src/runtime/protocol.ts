@@ -8,6 +8,7 @@
  *
  *   <exec-root>/launcher.sock          HELLO ▶ HELLO_OK, then AWAIT_GONE ▶ OK, DRAIN ▶ OK        the standing connection
  *     n times PARK, once START  ▶      ATTACHED on each of the n; STARTED or START_FAILED       one round trip for a start
+ *                                      PAUSED at a checkpoint, then GO_ON ▶ STARTED or START_FAILED
  *   <exec-root>/m/<16 hex digits>      CONTROL ▶ STATUS, then requests ▶ OK or ERROR; LOG, EXEC_EXIT, EXITED come as events
  *                                      KEEP ▶ KEPT or ERROR
  *                                      ATTACH ▶ ATTACHED, EXEC ▶ EXEC_STARTED or START_FAILED; raw stdio from there
@@ -32,6 +33,8 @@ export const message = {
   start: 11,
   started: 12,
   startFailed: 13,
+  paused: 14,
+  goOn: 15,
   control: 20,
   status: 21,
   kill: 22,
@@ -60,7 +63,7 @@ export const stdinMode = { null: 0, once: 1, open: 2 } as const;
  */
 export const phase = { monitor: 0, before: 1, join: 2, clone: 3, step: 4, died: 5, program: 6, takeover: 7 } as const;
 export const setup = { fork: 0, plan: 1, socket: 2, log: 3, pipes: 4, cgroup: 5, keep: 6 } as const;
-export const detail = { none: 0, notInPath: 1, lookup: 2, execve: 3, subpath: 4, idmap: 5 } as const;
+export const detail = { none: 0, notInPath: 1, lookup: 2, execve: 3, subpath: 4, idmap: 5, hook: 6 } as const;
 /** Exit status of gantry-launcher when another one holds the exec root. */
 export const exitLockHeld = 75;
 
@@ -77,6 +80,11 @@ export class PayloadReader {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+  }
+
+  /** A monitor of an older version says less. */
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length;
   }
 
   u32(): number {

@@ -4,14 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerId } from '../base/brand.ts';
 import type { KeptDescriptor } from '../linux/kept-descriptor.ts';
 import { openProcess, takeDescriptor } from '../linux/pidfd.ts';
-import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import type { Hook, HookPoint, Hooks, RuntimeSpec } from '../oci/runtime-spec.ts';
 import type {
   AttachRequest,
   ExitStatus,
@@ -45,6 +47,7 @@ export interface SpecChanges {
   readonly env?: readonly string[];
   readonly memoryLimitBytes?: number;
   readonly consoleSize?: { readonly height: number; readonly width: number };
+  readonly hooks?: Hooks;
 }
 
 interface Launch extends SpecChanges {
@@ -114,6 +117,18 @@ async function readUntil(stream: StdioStream, text: string): Promise<string> {
 function known(exit: ExitStatus | 'lost'): ExitStatus {
   assert.notEqual(exit, 'lost');
   return exit as ExitStatus;
+}
+
+function commandLines(): readonly string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      } catch {
+        return '';
+      }
+    });
 }
 
 function openDescriptors(): number {
@@ -568,6 +583,169 @@ export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>):
       closeSync(file);
       await container.kill(9, 'init');
       await finish(container);
+    });
+
+    describe('hooks', () => {
+      const directory = mkdtempSync(join(tmpdir(), 'gantry-hooks-'));
+      after(() => rmSync(directory, { recursive: true }));
+      let count = 0;
+
+      /** A program of the host, for all points but `startContainer`. */
+      function program(script: string, rest: Partial<Hook> = {}): Hook {
+        const path = join(directory, `hook-${++count}`);
+        writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+        return { path, ...rest };
+      }
+
+      const inside = (script: string, rest: Partial<Hook> = {}): Hook => ({ path: '/bin/sh', args: ['sh', '-c', script], ...rest });
+
+      function newFile(): { file: string; lines: () => readonly string[] } {
+        const file = join(directory, `file-${++count}`);
+        writeFileSync(file, '');
+        return {
+          file,
+          lines: () =>
+            readFileSync(file, 'utf8')
+              .split('\n')
+              .filter((line) => line !== ''),
+        };
+      }
+
+      async function failingStart(hooks: Hooks, launch: Launch = {}): Promise<string> {
+        const attempt = request(['sleep', '1000'], { ...launch, hooks });
+        const failure = await fixture.runtime.start(attempt).then(
+          () => assert.fail('it was started'),
+          (thrown: unknown) => thrown,
+        );
+        assert.ok(failure instanceof StartError, String(failure));
+        assert.equal(await fixture.runtime.adopt(attempt.id), 'lost');
+        return failure.message;
+      }
+
+      it('each at its point, in order, with the state on stdin, in the namespaces of its point', async () => {
+        const { file, lines } = newFile();
+        const note = (point: HookPoint): Hook =>
+          program(`state=$(cat); echo "$0 $@ $(readlink /proc/self/ns/uts) $(readlink /proc/self/ns/mnt) $state" >> ${file}`, {
+            args: ['named', point],
+            env: ['PATH=/usr/bin:/bin'],
+          });
+        const points = ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'] as const;
+        const hooks = {
+          ...Object.fromEntries(points.map((point) => [point, [note(point)]])),
+          startContainer: [inside('cat > /dev/state')],
+        };
+        const container = await start(['sh', '-c', 'cat /dev/state; read x'], { hooks, attach: everything, stdin: 'open' });
+        const stream = container.attached[0] as StdioStream;
+        const started = JSON.parse((await readUntil(stream, '}')).slice(8)) as Record<string, unknown>;
+        assert.deepEqual([started.id, started.status, started.pid], [container.id, 'created', 1]);
+        const namespaceOf = (pid: string | number, type: string): string => readlinkSync(`/proc/${pid}/ns/${type}`);
+        const [ownMounts, hostUts] = [namespaceOf(container.pid, 'mnt'), namespaceOf('self', 'uts')];
+        stream.write('\n');
+        await finish(container);
+        const entries = lines().map((line) => {
+          const [, point, uts, mnt, text] = /^\S+ (\w+) (\S+) (\S+) (.*)$/.exec(line) ?? [];
+          return { point, uts, mnt, state: JSON.parse(text ?? '') as Record<string, unknown> };
+        });
+        assert.deepEqual(
+          entries.map(({ point, state }) => [point, point === 'poststart' || state.status, state.pid, state.id]),
+          [
+            ['prestart', 'creating', container.pid, container.id],
+            ['createRuntime', 'creating', container.pid, container.id],
+            ['createContainer', 'creating', 1, container.id],
+            // `created` by runc.
+            ['poststart', true, container.pid, container.id],
+            ['poststop', 'stopped', undefined, container.id],
+          ],
+        );
+        for (const { point, uts, mnt } of entries) {
+          if (point === 'createContainer') assert.equal(mnt, ownMounts);
+          else assert.equal(uts, hostUts, `${point}`);
+        }
+      });
+
+      it('the bundle tells where the root is, and createContainer finds it there', async () => {
+        const find = `bundle=$(sed 's/.*"bundle":"\\([^"]*\\)".*/\\1/'); root=$(sed 's/.*"root":{"path":"\\([^"]*\\)".*/\\1/' "$bundle/config.json"); test -x "$root/bin/busybox" && echo "made by a hook" > "$root/dev/made"`;
+        const { out } = await runSh('cat /dev/made', { hooks: { createContainer: [program(find, { env: ['PATH=/usr/bin:/bin'] })] } });
+        assert.equal(out, 'made by a hook\n');
+      });
+
+      it('the environment is what is given: nothing of the container, nothing of ours', async () => {
+        const { file, lines } = newFile();
+        const show = `tr '\\0' '\\n' < /proc/self/environ >> ${file}`;
+        const all = (point: HookPoint): Hooks => ({ [point]: [program(show), program(show, { env: ['ONLY=this', 'EMPTY='] })] });
+        const hooks = { ...all('createRuntime'), ...all('createContainer'), ...all('poststop') };
+        const { out } = await runSh('cat /dev/seen', {
+          env: ['PATH=/bin', 'LD_PRELOAD=/evil.so', 'ONLY=image'],
+          hooks: { ...hooks, startContainer: [inside('/bin/env > /dev/seen', { env: ['ONLY=inside'] })] },
+        });
+        // The last is what busybox's shell makes of none.
+        const ofShell = /^(PWD|OLDPWD|SHLVL|_)=|^PATH=\/sbin:/;
+        const given = [...lines(), ...out.split('\n')].filter((line) => line !== '' && !ofShell.test(line));
+        assert.deepEqual(given, ['ONLY=this', 'EMPTY=', 'ONLY=this', 'EMPTY=', 'ONLY=this', 'EMPTY=', 'ONLY=inside']);
+      });
+
+      it('startContainer is confined as the process is', async () => {
+        const { out } = await runSh('cat /dev/seen; grep -E "^(CapEff|Seccomp)" /proc/self/status; ls /proc/self/fd', {
+          hooks: { startContainer: [inside('grep -E "^(CapEff|Seccomp)" /proc/self/status > /dev/seen; ls /proc/self/fd >> /dev/seen')] },
+        });
+        const lines = out.split('\n');
+        // The redirection of the hook's `ls` is descriptor 1; both have a directory open.
+        assert.deepEqual(lines.filter((line) => /^CapEff/.test(line)).length, 2);
+        assert.equal(new Set(lines.filter((line) => /^(CapEff|Seccomp:)/.test(line))).size, 2);
+      });
+
+      it('one that fails before the start fails it, the rest is not run but poststop, and nothing is left', async () => {
+        // runc 1.1 starts the container and ends it with 1 when one of `startContainer` fails.
+        const last = fixture.runtime.name === 'native' ? (['startContainer'] as const) : [];
+        for (const point of ['prestart', 'createRuntime', 'createContainer', ...last] as const) {
+          const { file, lines } = newFile();
+          const failing = point === 'startContainer' ? inside('echo "went wrong" >&2; exit 3') : program('echo "went wrong" >&2; exit 3');
+          const message = await failingStart({
+            [point]: [failing],
+            poststart: [program(`echo poststart >> ${file}`)],
+            poststop: [program(`echo poststop >> ${file}`)],
+          });
+          assert.match(message, /went wrong/);
+          assert.match(message, /status:? 3/);
+          assert.deepEqual(lines(), ['poststop'], point);
+        }
+      });
+
+      it('one that is not there, and one that hangs: killed with what it started', async () => {
+        for (const point of ['createRuntime', 'createContainer'] as const) {
+          assert.match(await failingStart({ [point]: [{ path: '/no/such/hook' }] }), /no such file|ENOENT/i);
+          // runc 1.1 kills the hook alone, and waits for what it has started.
+          const script = fixture.runtime.name === 'native' ? 'sleep 1000 & sleep 1000' : 'exec sleep 1000';
+          const hung = program(`echo hanging >&2; ${script}`, { timeout: 1 });
+          assert.match(
+            await failingStart({ [point]: [hung] }),
+            /did not end within 1 s and was killed: hanging|ran past specified timeout/,
+          );
+          assert.equal(commandLines().filter((line) => line.includes(hung.path)).length, 0);
+        }
+      });
+
+      it('poststart and poststop: a failure changes nothing', async () => {
+        const { exit } = await runSh('exit 4', { hooks: { poststop: [program('exit 1')] } });
+        assert.equal(exit.code, 4);
+      });
+
+      it('poststop is run by the daemon that learns of the end', async () => {
+        const { file, lines } = newFile();
+        const id = newContainerId();
+        const hooks = { poststop: [program(`echo "$(cat)" >> ${file}`)] };
+        await fixture.runtime.start(request(['sh', '-c', 'sleep 0.1; exit 24'], { hooks }, id));
+        const runtime = await fixture.restart();
+        await delay(300);
+        const exit = await runtime.adopt(id);
+        assert.ok(exit !== 'lost' && 'code' in exit);
+        assert.deepEqual(
+          lines().map((line) => (JSON.parse(line) as { status: string }).status),
+          ['stopped'],
+        );
+        await runtime.adopt(id);
+        assert.equal(lines().length, 1, 'once');
+      });
     });
 
     it('memory limit: the OOM killer is reported', async (context) => {

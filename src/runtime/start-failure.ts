@@ -1,7 +1,8 @@
 /** START_FAILED as the `StartError` a person reads, with the texts that Docker's clients look for ("executable file not found", "permission denied", ...). */
 import { constants } from 'node:os';
 import { mountOfPath } from '../linux/mount-of-path.ts';
-import type { Plan, PlannedStep } from './plan.ts';
+import { hookEndText } from './hooks.ts';
+import type { Plan, PlannedStep, Step } from './plan.ts';
 import { detail, type PayloadReader, phase, setup } from './protocol.ts';
 import { StartError } from './runtime.ts';
 
@@ -10,7 +11,11 @@ export interface StartFailure {
   readonly index: number;
   readonly errno: number;
   readonly detail: number;
+  /** The last words of a hook that failed. */
+  readonly said?: string;
 }
+
+type HookStep = Extract<Step, { op: 'hook' }>;
 
 /** Where an exec or start comes to people: Docker's prefix, which some clients cut off at known places. */
 export type StartKind = 'container' | 'exec';
@@ -34,17 +39,24 @@ const texts: Readonly<Record<string, string>> = {
 };
 
 export function readStartFailure(payload: PayloadReader): StartFailure {
-  return { phase: payload.u32(), index: payload.u32(), errno: payload.u32(), detail: payload.u32() };
+  const [failedPhase, index, errno, failedDetail] = [payload.u32(), payload.u32(), payload.u32(), payload.u32()];
+  return { phase: failedPhase, index, errno, detail: failedDetail, said: payload.isAtEnd ? '' : payload.text() };
 }
 
 export function startError(failure: StartFailure, plan: Plan, kind: StartKind): StartError {
   const step = failingStep(failure, plan);
-  const details = { ...failure, ...(step === null ? {} : { step: step.step.op }) };
+  const { said: _said, ...numbers } = failure;
+  const details = { ...numbers, ...(step === null ? {} : { step: step.step.op }) };
   if (step?.step.op === 'exec') {
     const { text, exitCode } = execFailure(failure, step.step.argv[0] ?? '');
     return new StartError(`${prefixes[kind]}${text}: unknown`, exitCode, { details });
   }
   return new StartError(`${prefixes[kind]}${describe(failure, plan, step)}: unknown`, 128, { details });
+}
+
+/** A start that failed by no step of the plan. */
+export function startProblem(text: string, kind: StartKind, cause: unknown): StartError {
+  return new StartError(`${prefixes[kind]}${text}: unknown`, 128, { cause });
 }
 
 function failingStep(failure: StartFailure, plan: Plan): PlannedStep | null {
@@ -88,7 +100,18 @@ function describeStep(failure: StartFailure, { step, failure: text }: PlannedSte
   }
   if (failure.detail === detail.idmap && step.op === 'bind')
     return `cannot map the owners of ${step.source}: ${whyNoIdmap(step.source, errno)}`;
+  if (step.op === 'hook') return `cannot ${text}: ${hookFailureText(failure, step, errno)}`;
   return `cannot ${text}: ${errno}`;
+}
+
+function hookFailureText({ detail: which, errno: status, said = '' }: StartFailure, { timeoutMs }: HookStep, errno: string): string {
+  if (which !== detail.hook) return errno === 'ETIMEDOUT' ? hookEndText('timeout', timeoutMs, said) : errno;
+  const signal = status & 0x7f;
+  return hookEndText(
+    signal === 0 ? { code: (status >> 8) & 0xff, signal: null } : { code: null, signal: `signal ${signal}` },
+    timeoutMs,
+    said,
+  );
 }
 
 /** The kernel says EINVAL for a file system that cannot, and for a mapping with overlaps. */

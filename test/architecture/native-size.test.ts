@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const native = join(import.meta.dirname, '../../native');
-const maxLines = 4600;
+const maxLines = 4750;
 const maxFileLines = 420;
 
 test('native: within its number of lines, as a whole and in each file', () => {

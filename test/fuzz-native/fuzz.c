@@ -36,7 +36,7 @@ static void touch_step(const struct step *s) {
 	for (int i = 0; i < 5; i++)
 		if (s->text[i]) touch_text(s->text[i]);
 	for (int i = 0; i < 6; i++) sink += s->number[i];
-	if (s->code == STEP_OVERLAY || s->code == STEP_MOUNT_LAYERS || s->code == STEP_EXEC) {
+	if (s->code == STEP_OVERLAY || s->code == STEP_MOUNT_LAYERS || s->code == STEP_EXEC || s->code == STEP_HOOK) {
 		for (int l = 0; l < 2; l++) {
 			struct cursor c = list_cursor(s->list[l]);
 			for (uint32_t i = 0; i < s->list[l].count; i++) touch_text(take_text(&c));

@@ -128,7 +128,7 @@ const mounts: readonly Mount[] = [
 const capabilities = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETUID', 'CAP_SETPCAP', 'CAP_MKNOD'];
 
 export function busyboxSpec(cgroupsPath: string, args: readonly string[], changes: SpecChanges): RuntimeSpec {
-  const { terminal = false, cwd = '/', env = ['PATH=/bin'], memoryLimitBytes, consoleSize } = changes;
+  const { terminal = false, cwd = '/', env = ['PATH=/bin'], memoryLimitBytes, consoleSize, hooks } = changes;
   return {
     ociVersion: '1.2.0',
     process: {
@@ -141,6 +141,7 @@ export function busyboxSpec(cgroupsPath: string, args: readonly string[], change
       capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
     },
     root: { path: '/' },
+    ...(hooks === undefined ? {} : { hooks }),
     hostname: 'busybox',
     mounts,
     linux: {
