@@ -10,14 +10,13 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand } from '../harness/command.ts';
-import { type FakeDriver, makeFakeDriver } from '../harness/fake-driver.ts';
 import { type GantryDaemon, startGantry } from '../harness/gantry.ts';
 import { programEntry } from '../harness/program.ts';
+import { makeComputingDriver } from './computing-driver.ts';
 import { offlineCuda } from './offline-cuda.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 const example = fileURLToPath(new URL('../../examples/deep-learning', import.meta.url));
-const fakeCuda = fileURLToPath(new URL('../gpu/fake-libcuda.c', import.meta.url));
 const endless = ['--epochs', '1000000'] as const;
 
 suite('examples/deep-learning', { skip, timeout: 900_000 }, () => {
@@ -27,7 +26,7 @@ suite('examples/deep-learning', { skip, timeout: 900_000 }, () => {
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'gantry-example-'));
     const base = await offlineCuda();
-    const driver = await driverThatComputes(join(directory, 'machine'));
+    const driver = await makeComputingDriver(join(directory, 'machine'));
     daemon = await startGantry({ flags: ['--device-root', driver.root, '--driver-root', driver.root] });
     await gantry('import', base, 'nvidia/cuda:12.1-cudnn8-runtime-ubuntu22.04');
     await gantry('build', '--network', 'none', '-t', 'my-dl-image', example);
@@ -138,17 +137,6 @@ suite('examples/deep-learning', { skip, timeout: 900_000 }, () => {
     return result.stdout;
   }
 });
-
-/** The fake machine, with a libcuda that does what it is told. */
-async function driverThatComputes(directory: string): Promise<FakeDriver> {
-  const driver = makeFakeDriver(directory);
-  const library = driver.libraries.find(({ path, soname }) => soname === 'libcuda.so.1' && !path.includes('i386'));
-  assert.ok(library !== undefined, 'the fake machine has no libcuda');
-  const flags = ['-std=c11', '-D_GNU_SOURCE', '-O2', '-shared', '-fPIC', '-Wall', '-Wextra', '-Werror', '-Wl,-soname,libcuda.so.1'];
-  const compiled = await runCommand(['cc', ...flags, '-o', join(driver.root, library.path), fakeCuda, '-lm']);
-  assert.equal(compiled.status, 0, compiled.stderr);
-  return driver;
-}
 
 /** Once it is that far. */
 async function epochOf(address: string, atLeast: number): Promise<number> {
