@@ -7,6 +7,7 @@ import type { LoaderLibrary } from './merged-loader-cache.ts';
 
 /** Of one directory that is mounted as a whole. */
 const mostFiles = 8192;
+const readAtOnce = 64;
 const libraryName = /^(lib|ld-).*\.so(\.|$)/;
 
 interface PlacedFile {
@@ -19,7 +20,12 @@ interface PlacedFile {
 export async function loaderLibraries(edits: Pick<DeviceEdits, 'mounts' | 'links' | 'loaderDirectories'>): Promise<LoaderLibrary[]> {
   const folders = new Set(edits.loaderDirectories.map((folder) => resolve(folder)));
   const files = await placedFiles(edits.mounts, folders);
-  const found = (await Promise.all(files.map(libraryOf))).filter((library) => library !== null);
+  const found: LoaderLibrary[] = [];
+  // Each reading holds a descriptor.
+  for (let at = 0; at < files.length; at += readAtOnce) {
+    const some = await Promise.all(files.slice(at, at + readAtOnce).map(libraryOf));
+    found.push(...some.filter((library) => library !== null));
+  }
   const places = new Map(found.map((library) => [library.path, library]));
   addLinks(
     places,

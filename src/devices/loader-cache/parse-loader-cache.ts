@@ -12,11 +12,11 @@ import {
 } from './loader-cache.ts';
 
 /** Of a file; that of a big distribution with everything installed has some hundred kilobytes. */
-export const largestLoaderCache = 8 * 1024 * 1024;
-const mostEntries = 65_536;
+export const largestLoaderCache = 2 * 1024 * 1024;
+const mostEntries = 16_384;
 const longestText = 4096;
 /** Entries may share and overlap texts, so that a small file can mean much. */
-const mostText = 16 * 1024 * 1024;
+const mostText = 4 * 1024 * 1024;
 
 /** `invalid` when it is none, with what is wrong. */
 export function parseLoaderCache(bytes: Uint8Array): LoaderCacheEntry[] {

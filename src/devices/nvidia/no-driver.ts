@@ -1,6 +1,6 @@
 /** Why there is no NVIDIA GPU to be had: what was looked for, what was found instead, and what to do. */
 import type { HostTree } from '../host-tree.ts';
-import { pciDisplays } from '../pci-displays.ts';
+import { type PciDisplay, pciDisplays } from '../pci-displays.ts';
 
 const vendorTool = 'write a description of it to /etc/cdi with NVIDIA Container Toolkit';
 
@@ -20,6 +20,8 @@ export async function whyNoDriver(devices: HostTree): Promise<string> {
   if (first.driver === 'nouveau') {
     return `${which} ${has} the driver nouveau, which cannot be used for this: install NVIDIA's driver and restart the machine`;
   }
+  if (first.driver === 'nvidia')
+    return `${which} ${has} the driver nvidia, but there is no ${module}: say where the machine's /proc is with --device-root`;
   if (first.driver === 'vfio-pci')
     return `${which} ${has} the driver vfio-pci, which keeps GPUs for virtual machines: give them back to the driver nvidia`;
   return `${which} ${has} no driver (there is no ${module}): install NVIDIA's driver, or load it with modprobe nvidia`;
@@ -27,15 +29,16 @@ export async function whyNoDriver(devices: HostTree): Promise<string> {
 
 /** The module is loaded, but it serves none. */
 export async function whyNoGpus(devices: HostTree, version: string): Promise<string> {
-  const gpus = await pciDisplays(devices, '0x10de');
-  const other = gpus.find(({ driver }) => driver !== 'nvidia');
-  const found =
-    gpus.length === 0
-      ? 'no NVIDIA GPU is on the PCI bus'
-      : other === undefined
-        ? 'it refuses those there are'
-        : `${other.address} has the driver ${other.driver}`;
+  const found = refusal(await pciDisplays(devices, '0x10de'));
   return `the NVIDIA driver ${version} is loaded, but it has no GPU: ${found}; see what it says with dmesg | grep NVRM`;
+}
+
+function refusal(gpus: readonly PciDisplay[]): string {
+  const other = gpus.find(({ driver }) => driver !== 'nvidia');
+  if (gpus.length === 0) return 'no NVIDIA GPU is on the PCI bus';
+  return other === undefined
+    ? 'it refuses those there are'
+    : `${other.address} has ${other.driver === '' ? 'no driver' : `the driver ${other.driver}`}`;
 }
 
 const isTegra = async (devices: HostTree): Promise<boolean> =>
