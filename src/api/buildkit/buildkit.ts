@@ -14,13 +14,15 @@ import { createSessions, type SessionAnnouncement } from './session/session.ts';
 import { bridgeMethods } from './solve/bridge-service.ts';
 import { controlMethods } from './solve/control-service.ts';
 import { Jobs } from './solve/jobs.ts';
-import type { WorkerFacts } from './solve/worker.ts';
+import type { WorkerDevice, WorkerFacts } from './solve/worker.ts';
 import { createUploads } from './version2/uploads.ts';
 import { buildVersion2 } from './version2/version2-build.ts';
 
 export interface BuildKitOptions {
   readonly builder: Builder;
   readonly worker: () => WorkerFacts;
+  /** Never rejects, and keeps nobody waiting long. */
+  readonly devices: () => Promise<readonly WorkerDevice[]>;
   readonly dataRoot: string;
   /** Output that waits for a client lies here. */
   readonly scratchDirectory: string;

@@ -2,13 +2,15 @@
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { invalid } from '../../base/errors.ts';
+import { annotationsOf, isOpenDevice } from '../../containers/steps/find-step-devices.ts';
 import { type BuildKit, createBuildKit } from '../buildkit/buildkit.ts';
 import type { SessionAnnouncement } from '../buildkit/session/session.ts';
+import type { WorkerDevice } from '../buildkit/solve/worker.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route-table.ts';
 import type { BuildServices } from './build-routes.ts';
 
-export function buildKitOf({ builder, events, logger, networks, system }: BuildServices): BuildKit {
+export function buildKitOf({ builder, devices, events, logger, networks, system }: BuildServices): BuildKit {
   return createBuildKit({
     builder,
     dataRoot: system.dataRoot,
@@ -18,10 +20,24 @@ export function buildKitOf({ builder, events, logger, networks, system }: BuildS
       architecture: system.architecture,
       hostGateway: networks.hostGateway.find((address) => address.includes('.')) ?? networks.hostGateway[0] ?? null,
     }),
+    devices: () => devicesOfBuilds(devices),
     pruned: (reclaimedBytes) =>
       events.publish({ type: 'builder', action: 'prune', id: '', attributes: { reclaimed: String(reclaimedBytes) } }),
     logger,
   });
+}
+
+const devicePatienceMs = 1000;
+
+/** None when they cannot be looked at, or not soon: a client asks before each build, and few want devices. */
+async function devicesOfBuilds(devices: BuildServices['devices']): Promise<readonly WorkerDevice[]> {
+  const { promise: late, resolve } = Promise.withResolvers<readonly WorkerDevice[]>();
+  const timer = setTimeout(() => resolve([]), devicePatienceMs);
+  const listed = devices.list().then(
+    (list) => list.devices.map((view) => ({ name: view.name, isOpen: isOpenDevice(view), annotations: annotationsOf(view) })),
+    () => [],
+  );
+  return await Promise.race([listed, late]).finally(() => clearTimeout(timer));
 }
 
 export function buildKitRoutes(buildKit: BuildKit): readonly Route[] {

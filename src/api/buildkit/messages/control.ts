@@ -102,11 +102,14 @@ export type StatusMessage = MessageOf<typeof StatusResponse>;
 const PlatformMessage = message({ architecture: text(1), os: text(2), variant: text(3) });
 const BuildkitVersion = message({ package: text(1), version: text(2), revision: text(3) });
 
+const CdiDevice = message({ name: text(1), autoAllow: bool(2), annotations: map(3, text) });
+
 export const WorkerRecord = message({
   id: text(1),
   labels: map(2, text),
   platforms: partialList(3, PlatformMessage),
   version: nested(5, BuildkitVersion),
+  cdiDevices: partialList(6, CdiDevice),
 });
 
 export const ListWorkersRequest = message({ filter: repeated(text(1)) });

@@ -24,19 +24,20 @@ import type { Entry } from './exporters.ts';
 import type { Job, Jobs } from './jobs.ts';
 import { hasDefinition } from './result-definition.ts';
 import { runSolve, type SolveServices } from './run-solve.ts';
-import { type WorkerFacts, workerRecord, workerVersion } from './worker.ts';
+import { type WorkerDevice, type WorkerFacts, workerRecord, workerVersion } from './worker.ts';
 
 export interface ControlServices extends SolveServices {
   readonly jobs: Jobs;
   readonly worker: () => WorkerFacts;
+  readonly devices: () => Promise<readonly WorkerDevice[]>;
   readonly dataRoot: string;
   readonly pruned: (reclaimedBytes: number) => void;
 }
 
 export function controlMethods(services: ControlServices): GrpcMethods {
-  const { builder, dataRoot, jobs, pruned, worker } = services;
+  const { builder, dataRoot, devices, jobs, pruned, worker } = services;
   const methods = {
-    ListWorkers: unary(ListWorkersRequest, ListWorkersResponse, async () => ({ records: [workerRecord(worker())] })),
+    ListWorkers: unary(ListWorkersRequest, ListWorkersResponse, async () => ({ records: [workerRecord(worker(), await devices())] })),
     Info: unary(Empty, InfoResponse, async () => ({ version: workerVersion(worker()) })),
     Solve: unary(ControlSolveRequest, ControlSolveResponse, (request, call) => solve(request, call, services)),
     Status: serverStream(StatusRequest, StatusResponse, async ({ ref }, { signal }, send) => {

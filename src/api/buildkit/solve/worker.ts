@@ -13,10 +13,18 @@ export interface WorkerFacts {
   readonly hostGateway: string | null;
 }
 
+/** What `RUN --device` can ask for. */
+export interface WorkerDevice {
+  /** `vendor.com/class=name` */
+  readonly name: string;
+  readonly isOpen: boolean;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 /** As dockerd's. */
 const workerId = 'moby';
 
-export function workerRecord(facts: WorkerFacts): Partial<MessageOf<typeof WorkerRecord>> {
+export function workerRecord(facts: WorkerFacts, devices: readonly WorkerDevice[] = []): Partial<MessageOf<typeof WorkerRecord>> {
   const { architecture, hostGateway } = facts;
   const architectures = architecture === 'amd64' ? ['amd64', '386'] : [architecture];
   return {
@@ -27,6 +35,11 @@ export function workerRecord(facts: WorkerFacts): Partial<MessageOf<typeof Worke
     ]),
     platforms: architectures.map((each) => ({ os: 'linux', architecture: each })),
     version: workerVersion(facts),
+    cdiDevices: devices.map(({ name, isOpen, annotations }) => ({
+      name,
+      autoAllow: isOpen,
+      annotations: new Map(Object.entries(annotations)),
+    })),
   };
 }
 
