@@ -37,7 +37,9 @@ export async function deviceContent(edits: DeviceEdits, tree: ScaffoldTree): Pro
   const links = edits.links.filter(({ path }) => !isInDev(path));
   const found = hasGlibc(tree.stack) ? await loaderLibraries(edits) : [];
   if (found.length === 0) return { points, links, files: [], problem: null };
-  const { libraries, links: sonames } = withSonameLinks(found, edits);
+  const sonames = sonameLinks(found, edits);
+  // The cache names links, also those that lead to these.
+  const libraries = sonames.length === 0 ? found : await loaderLibraries({ ...edits, links: [...edits.links, ...sonames] });
   const { content, problem } = loaderCache(tree.stack, libraries);
   const files = [{ path: cachePath, content }, ...loaderConfiguration(tree.stack, edits)];
   return { points, links: [...links, ...sonames], files, problem };
@@ -45,27 +47,19 @@ export async function deviceContent(edits: DeviceEdits, tree: ScaffoldTree): Pro
 
 /**
  * Beside each library a link of the name that programs ask for, unless something is mounted or linked there already, or the whole directory is mounted; of two libraries the
- * first has it. The cache then names the link.
+ * first has it.
  */
-function withSonameLinks(libraries: readonly LoaderLibrary[], { mounts, links }: DeviceEdits): LinkedLibraries {
-  const directories = mounts.filter(({ kind }) => kind === 'directory').map(({ containerPath }) => posix.normalize(containerPath));
+function sonameLinks(libraries: readonly LoaderLibrary[], { mounts, links }: DeviceEdits): readonly DeviceLink[] {
+  const directories = mounts.filter(({ kind }) => kind === 'directory').map(({ containerPath }) => containerPath);
   const taken = new Set([...mounts.map(({ containerPath }) => containerPath), ...links.map(({ path }) => path)]);
-  const made: DeviceLink[] = [];
-  const placed = libraries.map((library) => {
-    const directory = posix.dirname(library.path);
-    const path = posix.join(directory, library.soname);
+  return libraries.flatMap(({ path, soname }) => {
+    const directory = posix.dirname(path);
+    const link = posix.join(directory, soname);
     const isMounted = directories.some((mounted) => directory === mounted || directory.startsWith(`${mounted}/`));
-    if (path === library.path || isMounted || taken.has(path)) return library;
-    taken.add(path);
-    made.push({ path, target: posix.basename(library.path) });
-    return { ...library, path };
+    if (link === path || isMounted || taken.has(link)) return [];
+    taken.add(link);
+    return [{ path: link, target: posix.basename(path) }];
   });
-  return { libraries: placed, links: made };
-}
-
-interface LinkedLibraries {
-  readonly libraries: readonly LoaderLibrary[];
-  readonly links: readonly DeviceLink[];
 }
 
 // --- the loader of the image ---

@@ -74,7 +74,7 @@ test('makeScaffold SEC-19: links are followed inside the root, dangling ones too
   writeFileSync(join(image, 'file'), '');
   assert.throws(() => make('/loop/x'), /cannot mount on \/loop\/x: too many levels of symbolic links/);
   rmSync(join(image, '../scaffold'), { recursive: true });
-  assert.throws(() => make('/file/x'), /\/"file" is not a directory|\/file is not a directory/);
+  assert.throws(() => make('/file/x'), /"\/file" is not a directory/);
   rmSync(join(image, '../scaffold'), { recursive: true });
   assert.throws(() => make('/file'), /cannot mount a directory on \/file: it is not a directory there/);
   rmSync(join(image, '../scaffold'), { recursive: true });

@@ -152,7 +152,7 @@ class PlaceFinder {
 
 function requireDirectory({ stats }: Found, trail: Trail, target: string): void {
   if (stats.isDirectory()) return;
-  throw invalid(`cannot mount on ${target}: /${trail.map(({ name }) => printableName(name)).join('/')} is not a directory`);
+  throw invalid(`cannot mount on ${target}: ${printableName(`/${trail.map(({ name }) => name).join('/')}`)} is not a directory`);
 }
 
 function isBelow(components: readonly string[], other: readonly string[]): boolean {
