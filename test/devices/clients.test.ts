@@ -52,8 +52,8 @@ suite('GPUs through real clients', { skip, timeout: 180_000 }, () => {
     );
 
   async function docker(...options: readonly string[]): Promise<string> {
-    const line = ['docker', 'run', '--rm', '--network', 'none', ...options, 'busybox', ...look];
-    const { status, stdout, stderr } = await runCommand(line, { env: environment() });
+    const line = ['run', '--rm', '--network', 'none', ...options, 'busybox', ...look];
+    const { status, stdout, stderr } = await runCommand(['docker', ...line], { env: environment() });
     assert.equal(status, 0, `${options.join(' ')}: ${stderr}`);
     return stdout;
   }

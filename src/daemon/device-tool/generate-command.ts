@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import { errorText, invalid } from '../../base/errors.ts';
+import { errorText, hasErrnoCode, invalid } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import { amdVendor } from '../../devices/amd/amd-vendor.ts';
 import { printCdiSpec } from '../../devices/cdi/print-cdi-spec.ts';
@@ -77,17 +77,25 @@ function discovery(flags: ToolFlags): Pick<Devices, 'describe' | 'list'> & Async
   };
 }
 
-/** Whoever watches the directory finds the old file or the whole new one. */
+/** Whoever watches the directory finds the old file or the whole new one. `/etc/cdi` is made; a longer path that is not there is a mistake. */
 async function writeWhole(path: string, content: string): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}.new`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     await using file = await open(temporary, 'wx', 0o644);
     await file.writeFile(content);
     await file.sync();
     await rename(temporary, path);
   } catch (thrown) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw invalid(`the description cannot be written to ${path}: ${errorText(thrown)}`, { cause: thrown });
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o755);
+  } catch (thrown) {
+    if (!hasErrnoCode(thrown, 'EEXIST')) throw thrown;
   }
 }
