@@ -1,6 +1,6 @@
 /** On fake machines without device nodes (no root is needed); with nodes and whole descriptions: test/devices/nvidia-description.test.ts. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -196,7 +196,7 @@ test('nvidiaVendor: CUDA without nvidia-uvm is a problem that is told', async ()
 
 test('nvidiaVendor: libraries are found in folders that no loader cache lists, and those of another version are left alone', async () => {
   const fake = fakeDriver({ without: ['loader-cache'] });
-  const lib = join(fake.root, 'usr/lib', process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu');
+  const lib = libraryFolder(fake);
   renameSync(join(lib, `libcuda.so.${fake.driverVersion}`), join(fake.root, 'usr/lib/libcuda.so.580.159.04'));
   writeFileSync(join(lib, 'libcuda.so.470.1'), 'old');
   const mounts = (await presentLook(vendorOf(fake))).describe(new Set(['compute'])).containerEdits?.mounts ?? [];
@@ -232,3 +232,61 @@ test('nvidiaVendor: in a sandbox that hides the part of /proc, NVML says which G
   );
   assert.equal((await vendorOf(fake).look()).present, false);
 });
+
+test('nvidiaVendor: a driver below /usr/local/nvidia, whose programs are put into the search path', async () => {
+  const fake = fakeDriver({ without: ['loader-cache', 'graphics'] });
+  mkdirSync(join(fake.root, 'usr/local/nvidia'), { recursive: true });
+  renameSync(libraryFolder(fake), join(fake.root, 'usr/local/nvidia/lib64'));
+  renameSync(join(fake.root, 'usr/bin'), join(fake.root, 'usr/local/nvidia/bin'));
+  const { containerEdits } = (await presentLook(vendorOf(fake))).describe(null);
+  const mounts = new Map(
+    (containerEdits?.mounts ?? []).map(({ hostPath, containerPath }) => [containerPath, hostPath.replace(fake.root, '')]),
+  );
+  assert.equal(mounts.get('/usr/local/nvidia/lib64/libcuda.so.580.159.04'), '/usr/local/nvidia/lib64/libcuda.so.580.159.04');
+  assert.equal(mounts.get('/usr/bin/nvidia-smi'), '/usr/local/nvidia/bin/nvidia-smi');
+  assert.deepEqual(containerEdits?.hooks?.at(-1)?.args?.slice(3), ['update-ldcache', '--folder', '/usr/local/nvidia/lib64']);
+});
+
+test("nvidiaVendor: Debian's alternatives, whose links are absolute, lead to the true files", async () => {
+  const fake = fakeDriver({ without: ['graphics'] });
+  const lib = libraryFolder(fake);
+  const place = lib.replace(fake.root, '');
+  mkdirSync(join(lib, 'nvidia/current'), { recursive: true });
+  mkdirSync(join(fake.root, 'etc/alternatives'), { recursive: true });
+  for (const name of ['libcuda.so.580.159.04', 'libcuda.so.1', 'libcuda.so'])
+    renameSync(join(lib, name), join(lib, 'nvidia/current', name));
+  symlinkSync('/etc/alternatives/nvidia--libcuda.so.1', join(lib, 'libcuda.so.1'));
+  symlinkSync(`${place}/nvidia/current/libcuda.so.1`, join(fake.root, 'etc/alternatives/nvidia--libcuda.so.1'));
+  const { containerEdits } = (await presentLook(vendorOf(fake))).describe(new Set(['compute']));
+  const cuda = (containerEdits?.mounts ?? []).filter(({ containerPath }) => containerPath.includes('libcuda.so'));
+  assert.deepEqual(
+    cuda.map(({ hostPath, containerPath }) => [hostPath.replace(fake.root, ''), containerPath]),
+    [[`${place}/nvidia/current/libcuda.so.580.159.04`, `${place}/nvidia/current/libcuda.so.580.159.04`]],
+  );
+});
+
+test('nvidiaVendor: a GPU that the administrator excluded is none', async () => {
+  const fake = fakeDriver({ gpus: 2 });
+  const file = join(fake.root, 'proc/driver/nvidia/gpus/0000:01:00.0/information');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('GPU Excluded:\t No', 'GPU Excluded:\t Yes'));
+  const look = await presentLook(vendorOf(fake));
+  assert.deepEqual(
+    look.gpus.map(({ index, pciAddress }) => [index, pciAddress]),
+    [[0, '0000:02:00.0']],
+  );
+  assert.deepEqual(nodesOf(look.describe(new Set(['compute'])), '0'), ['/dev/nvidia1']);
+});
+
+test('nvidiaVendor: the module is loaded and serves nothing', async () => {
+  const fake = fakeDriver({});
+  rmSync(join(fake.root, 'proc/driver/nvidia/gpus'), { recursive: true });
+  const look = await vendorOf(fake).look();
+  assert.match(
+    look.present ? '' : look.why,
+    /^the NVIDIA driver 580\.159\.04 is loaded, but it has no GPU: it refuses those there are; .*dmesg/,
+  );
+});
+
+function libraryFolder({ root }: FakeDriver): string {
+  return join(root, 'usr/lib', process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu');
+}
