@@ -51,6 +51,8 @@ export interface PlanContext {
   /** Where the `config.json` for hooks lies. */
   readonly bundle: string;
   readonly cgroup: CgroupView;
+  /** `tasks` files of its Intel RDT group; default: none. */
+  readonly resctrl?: readonly string[];
   readonly architecture: Architecture;
   /** Whether the kernel has /proc/kcore, which /dev/core points to. */
   readonly hasKcore?: boolean;
@@ -65,7 +67,7 @@ export function compilePlan(spec: RuntimeSpec, context: PlanContext): Plan {
   checkSpec(spec);
   const joins = namespaceJoins(spec);
   const range = idRangeOf(spec.linux);
-  const early = [...cgroupJoins(context.cgroup), oomScoreStep(spec)];
+  const early = [...cgroupJoins(context.cgroup), ...resctrlJoins(context), oomScoreStep(spec)];
   return {
     // A user namespace is entered last, by a step of its own.
     cloneFlags: newNamespaces(spec) & ~(CLONE_NEWCGROUP | CLONE_NEWUSER),
@@ -107,7 +109,7 @@ export function compileExecPlan(spec: RuntimeSpec, context: ExecPlanContext): Pl
   return {
     cloneFlags: 0,
     cgroup2: context.cgroup.v2Directory,
-    before: [...cgroupJoins(context.cgroup), oomScoreStep(spec), ...atHost],
+    before: [...cgroupJoins(context.cgroup), ...resctrlJoins(context), oomScoreStep(spec), ...atHost],
     joins: [{ kind: 'init', nstypes: types.reduce((all, flag) => all | flag, 0) }],
     steps: [
       ...(range === null ? [] : [becomeRoot]),
@@ -166,6 +168,16 @@ function networkSteps(spec: RuntimeSpec): PlannedStep[] {
 function cgroupJoins(cgroup: CgroupView): PlannedStep[] {
   return cgroup.joinFiles.map((path) =>
     planned({ op: 'write-file', path, data: '0', optional: false }, 'limits hold from the first instruction', `join the cgroup ${path}`),
+  );
+}
+
+function resctrlJoins({ resctrl = [] }: Pick<PlanContext, 'resctrl'>): PlannedStep[] {
+  return resctrl.map((path) =>
+    planned(
+      { op: 'write-file', path, data: '0', optional: false },
+      'its share of cache and memory bandwidth',
+      `join the Intel RDT group ${path}`,
+    ),
   );
 }
 

@@ -17,6 +17,7 @@ import { EngineError, errorText, hasErrnoCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type CgroupPlacement, createCgroup, killCgroup, placementBeside, processesOfCgroup } from '../linux/cgroups.ts';
 import { readProcessFacts } from '../linux/process-facts.ts';
+import { resctrlRoot } from '../linux/resctrl.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
 import { ContainerHooks } from './container-hooks.ts';
@@ -27,6 +28,7 @@ import { attachFlags, type ContainerHost, dateOf, NativeContainer, readKept, req
 import type { Plan } from './plan.ts';
 import { encodePlan, hasTerminal } from './plan-encoding.ts';
 import { encodeFrame, type Frame, maxAttachments, message, PayloadWriter, phase, protocolVersion, setup, stdinMode } from './protocol.ts';
+import { leaveResctrlPlace, resctrlJoinFiles, takeResctrlPlace } from './resctrl-place.ts';
 import type { AttachRequest, ExitStatus, KeptByMonitor, RunningContainer, Runtime, StartError, StartRequest } from './runtime.ts';
 import type { Architecture } from './seccomp/syscall-table.ts';
 import { readStartFailure, type StartFailure, startError } from './start-failure.ts';
@@ -38,6 +40,8 @@ export interface NativeRuntimeOptions {
   /** `tasks` files of the launcher's own control groups. */
   readonly launcherCgroupFiles?: readonly string[];
   readonly logger?: Logger;
+  /** Where resctrl is mounted; default: /sys/fs/resctrl. */
+  readonly resctrlRoot?: string;
   /** Instead of the native one. */
   readonly compile?: Compiler;
   readonly name?: string;
@@ -60,10 +64,12 @@ export interface Compiler {
 }
 
 const architecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
-const ourCompiler: Compiler = {
-  plan: ({ id, spec, rootfs }, cgroup, bundle) => compilePlan(spec, { id, rootfs, bundle, cgroup, architecture }),
-  execPlan: (id, _exec, spec, cgroup) => compileExecPlan(spec, { id, cgroup, architecture }),
-};
+const ourCompiler = (resctrl: string): Compiler => ({
+  plan: async ({ id, spec, rootfs }, cgroup, bundle) =>
+    compilePlan(spec, { id, rootfs, bundle, cgroup, resctrl: await takeResctrlPlace(id, spec, bundle, resctrl), architecture }),
+  execPlan: async (id, _exec, spec, cgroup, directory) =>
+    compileExecPlan(spec, { id, cgroup, resctrl: await resctrlJoinFiles(directory), architecture }),
+});
 
 const noCgroup: CgroupPlacement = {
   paths: {},
@@ -93,7 +99,7 @@ export class NativeRuntime implements Runtime {
   constructor(options: NativeRuntimeOptions) {
     this.#options = options;
     this.name = options.name ?? 'native';
-    this.#compiler = options.compile ?? ourCompiler;
+    this.#compiler = options.compile ?? ourCompiler(options.resctrlRoot ?? resctrlRoot);
     this.#hooks = new ContainerHooks(options.logger, this.#compiler.owesPoststop ?? null);
     this.launcher =
       options.launcher ??
@@ -145,10 +151,16 @@ export class NativeRuntime implements Runtime {
     return new LateContainer({ ...lateFacts(id, cgroupsPath, kept), forget }, adoption);
   }
 
+  /** What is owed to a run that is over; once, whoever asks. */
+  async #settleEnd(id: ContainerId): Promise<void> {
+    await this.#hooks.afterEnd(this.#directory(id));
+    await leaveResctrlPlace(this.#directory(id));
+  }
+
   /** Those that a daemon did not come to before it died. */
   async #catchUpHooks(id: ContainerId, found: RunningContainer | ExitStatus | 'lost'): Promise<RunningContainer | ExitStatus | 'lost'> {
     if (found !== 'lost' && 'pid' in found) this.#hooks.catchUp(this.#directory(id), found.pid);
-    else await this.#hooks.afterEnd(this.#directory(id));
+    else await this.#settleEnd(id);
     return found;
   }
 
@@ -253,7 +265,7 @@ export class NativeRuntime implements Runtime {
       forget: async () => {
         this.#running.delete(id);
         if (cgroupsPath !== null) await this.#compiler.ended?.(cgroupsPath);
-        await this.#hooks.afterEnd(this.#directory(id));
+        await this.#settleEnd(id);
         await rm(this.#directory(id), { recursive: true, force: true });
       },
     };
@@ -373,7 +385,7 @@ export class NativeRuntime implements Runtime {
     if (isUnavailable(cause)) await this.launcher.awaitGone(id).catch(() => {});
     for (const directory of cgroup.directories) await rmdir(directory).catch(() => {});
     if (spec.linux.cgroupsPath !== undefined) await this.#compiler.ended?.(spec.linux.cgroupsPath);
-    await this.#hooks.afterEnd(this.#directory(id));
+    await this.#settleEnd(id);
     await rm(this.#directory(id), { recursive: true, force: true });
   }
 

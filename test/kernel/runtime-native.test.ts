@@ -1,6 +1,6 @@
 /** The native runtime passes the runtimes' contract suite, and what only it promises: monitors and launchers that die. Needs root and busybox. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,6 +14,35 @@ const missing = whyNoNativeRuntime();
 if (missing !== null) it('runtime native', { skip: missing }, () => {});
 else {
   runtimeSuite('native', () => openNativeFixture());
+
+  it('native runtime: a group of Intel RDT is joined by the process and by execs, and goes at the end', async () => {
+    await using fixture = await openNativeFixture();
+    const resctrlRoot = join(fixture.directory, 'resctrl');
+    mkdirSync(join(resctrlRoot, 'info/L3'), { recursive: true });
+    mkdirSync(join(resctrlRoot, 'gold'));
+    for (const [name, text] of [
+      ['schemata', 'L3:0=f\n'],
+      ['tasks', ''],
+    ] as const)
+      writeFileSync(join(resctrlRoot, 'gold', name), text);
+    const runtime = new NativeRuntime({ execRoot: join(fixture.directory, 'run'), launcherPath, resctrlRoot });
+    const id = newContainerId();
+    const spec = fixture.spec(id, ['sleep', '1000']);
+    const request = { id, spec, rootfs: fixture.rootfs(), log: null, stdin: 'null', attachments: [] } as const;
+    const withRdt = (closID: string) => ({ ...request, spec: { ...spec, linux: { ...spec.linux, intelRdt: { closID } } } });
+    await assert.rejects(runtime.start(withRdt('silver')), /no Intel RDT class "silver"/);
+    const container = await runtime.start(withRdt('gold'));
+    assert.equal(readFileSync(join(resctrlRoot, 'gold/tasks'), 'utf8'), '0');
+    writeFileSync(join(resctrlRoot, 'gold/tasks'), '');
+    const exec = await container.exec({ id: newContainerId(), spec, stdin: false, stdout: false, stderr: false });
+    assert.equal(readFileSync(join(resctrlRoot, 'gold/tasks'), 'utf8'), '0');
+    assert.ok(exec.pid > 1);
+    await container.kill(9, 'init');
+    await container.exited;
+    await container.release();
+    assert.ok(existsSync(join(resctrlRoot, 'gold')), 'it was there before');
+    await runtime.close();
+  });
 
   describe('native runtime: what dies', { timeout: 60_000 }, () => {
     it('a monitor that dies: the launcher kills the container and records 137', async () => {
