@@ -113,6 +113,19 @@ test('createGpuReadings: the process ends when nobody asks, and another one answ
   assert.deepEqual(warnings, []);
 });
 
+test('createGpuReadings: one that was ended while nobody asked is replaced', { skip: isBuilt }, async (t) => {
+  const { root, readings, answers, warnings } = driver(t);
+  answers(gpu);
+  await readings.usage();
+  const [pid = 0] = callers(root);
+  process.kill(pid, 'SIGKILL');
+  // A child that has not been reaped keeps its number.
+  await until('it has ended', () => !existsSync(`/proc/${pid}`));
+  await delay(20);
+  assert.equal((await readings.usage())?.length, 1);
+  assert.deepEqual(warnings, []);
+});
+
 test('createGpuReadings: a library that cannot be loaded is asked again when it is another file', { skip: isBuilt }, async (t) => {
   const { library, readings, answers, warnings } = driver(t);
   answers(gpu);

@@ -82,7 +82,8 @@ class Readings implements GpuReadings {
   }
 
   async #ask<A extends NvmlAsk>(ask: A): Promise<NvmlAnswers[A] | null> {
-    const library = await findNvmlLibrary(this.#driverRoot);
+    const known = this.#process?.hasEnded === false ? this.#process.library : null;
+    const library = known ?? (await findNvmlLibrary(this.#driverRoot));
     if (library === null || this.#rests(library)) return null;
     // One that was idle too long is on its way out.
     if (this.#leaving !== null) await withPatience(this.#leaving.gone, this.#times.endMs);
@@ -104,11 +105,12 @@ class Readings implements GpuReadings {
     return this.#rest.kind === 'library' ? this.#rest.stamp === stamp : performance.now() < this.#rest.restUntil;
   }
 
-  #start({ path }: NvmlLibrary): NvmlProcess {
+  #start(library: NvmlLibrary): NvmlProcess {
     if (this.#idle !== null) clearTimeout(this.#idle);
     this.#idle = null;
-    if (this.#process === null) {
-      this.#process = new NvmlProcess(path);
+    // Somebody may have ended it while nothing was asked.
+    if (this.#process === null || this.#process.hasEnded) {
+      this.#process = new NvmlProcess(library);
       this.#answered = false;
     }
     return this.#process;

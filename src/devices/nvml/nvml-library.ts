@@ -1,4 +1,4 @@
-/** Where libnvidia-ml.so.1 is, for the programs that the driver root serves: the loader's cache there says it, or one of the folders where drivers put it. */
+/** Where libnvidia-ml.so.1 is, for the programs that the driver root serves: in one of the folders where drivers put it, or where the loader's cache there says. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LibraryMachine, libraryFlags } from '../loader-cache/loader-cache.ts';
@@ -24,8 +24,16 @@ const folders = [
 
 /** Null: there is none. */
 export async function findNvmlLibrary(driverRoot: string): Promise<NvmlLibrary | null> {
-  const cached = await fromLoaderCache(driverRoot);
-  for (const path of [...cached, ...folders.map((folder) => `${folder}/${soname}`)]) {
+  return (
+    (await firstOf(
+      driverRoot,
+      folders.map((folder) => `${folder}/${soname}`),
+    )) ?? (await firstOf(driverRoot, await fromLoaderCache(driverRoot)))
+  );
+}
+
+async function firstOf(driverRoot: string, paths: readonly string[]): Promise<NvmlLibrary | null> {
+  for (const path of paths) {
     const found = await libraryAt(join(driverRoot, path));
     if (found !== null) return found;
   }

@@ -9,6 +9,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { errorText } from '../../base/errors.ts';
 import { withPatience } from '../../base/patience.ts';
+import type { NvmlLibrary } from './nvml-library.ts';
 import type { NvmlAnswers, NvmlAsk, NvmlQuestion, NvmlReply } from './nvml-protocol.ts';
 
 /** Why there is no answer. */
@@ -28,19 +29,22 @@ interface Open {
 }
 
 export class NvmlProcess {
+  readonly library: NvmlLibrary;
   /** It has ended and was reaped. */
   readonly gone: Promise<void>;
   readonly #child: ChildProcess;
   readonly #open = new Map<number, Open>();
   #lastId = 0;
+  #hasEnded = false;
 
-  constructor(library: string) {
+  constructor(library: NvmlLibrary) {
+    this.library = library;
     const options = {
       env: {},
       execArgv: ['--no-warnings', '--max-old-space-size=64'],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'] as const,
     };
-    this.#child = fork(new URL('./nvml-worker.ts', import.meta.url), [library, String(process.pid)], {
+    this.#child = fork(new URL('./nvml-worker.ts', import.meta.url), [library.path, String(process.pid)], {
       ...options,
       stdio: [...options.stdio],
     });
@@ -48,14 +52,20 @@ export class NvmlProcess {
     this.gone = gone.promise;
     this.#child.on('message', (reply: NvmlReply) => this.#settle(reply));
     this.#child.on('error', (error) => {
+      this.#hasEnded ||= this.#child.pid === undefined;
       this.#failAll(new NvmlFailure('ended', `the process that asks it: ${errorText(error)}`));
       if (this.#child.pid === undefined) gone.resolve();
     });
     this.#child.on('exit', (code, signal) => {
+      this.#hasEnded = true;
       this.#failAll(new NvmlFailure('ended', `the process that asked it ended with ${signal ?? `status ${code}`}`));
       gone.resolve();
     });
     this.#keepAlive(false);
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   async ask<A extends NvmlAsk>(ask: A, patienceMs: number): Promise<NvmlAnswers[A]> {
