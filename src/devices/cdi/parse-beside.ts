@@ -17,7 +17,7 @@ export async function parseBeside(text: string, file: string): Promise<CdiSpec> 
 
 function parseInThread(text: string, file: string): Promise<CdiSpec> {
   const { promise, resolve, reject } = Promise.withResolvers<CdiSpec>();
-  const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
+  const worker = new Worker(new URL('./cdi-spec-worker.ts', import.meta.url), {
     workerData: { text, file },
     resourceLimits: { maxOldGenerationSizeMb: maximumMegabytes },
   });

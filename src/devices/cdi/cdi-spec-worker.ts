@@ -4,7 +4,6 @@ import { errorText } from '../../base/errors.ts';
 import { parseCdiSpec } from './parse-cdi-spec.ts';
 
 const { text, file } = workerData as { readonly text: string; readonly file: string };
-// No await at the top: the bundle of a worker is CommonJS.
 parseCdiSpec(text, file).then(
   (spec) => parentPort?.postMessage({ spec }),
   (error: unknown) => parentPort?.postMessage({ problem: errorText(error) }),
