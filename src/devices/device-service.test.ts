@@ -121,6 +121,7 @@ test('grant: GPUs by number, what the driver brings, what the container is told,
 test('grant: two requests of one wish get different GPUs', async () => {
   const both = await grant(service(), 'a', [request({ Count: 1 }), request({ Count: 1, Options: { exclusive: '' } })]);
   assert.deepEqual(both.nodes, ['/dev/0', '/dev/1']);
+  assert.equal(both.env.at(-1), 'NVIDIA_VISIBLE_DEVICES=0,1');
   assert.deepEqual(
     both.held.map(({ exclusive }) => exclusive),
     [false, true],
@@ -213,6 +214,15 @@ test('grant: an image that needs a newer driver is told so', async () => {
   assert.deepEqual(devices.holders(), []);
   assert.equal((await needs('12.4', 'NVIDIA_DISABLE_REQUIRE=1')).nodes.length, 1);
   assert.equal((await needs('12.1')).nodes.length, 1);
+});
+
+test('grant by the environment: where there is no driver, how to go without is told', async () => {
+  const devices = service({ vendors: [vendor('nvidia', 0)], gpusFromEnvironment: true });
+  await assert.rejects(
+    grant(devices, 'a', [], ['NVIDIA_VISIBLE_DEVICES=all']),
+    /could not select device driver "nvidia" with capabilities: \[\[gpu\]\]: no nvidia driver is loaded; NVIDIA_VISIBLE_DEVICES .* --env NVIDIA_VISIBLE_DEVICES=void/,
+  );
+  assert.deepEqual(await grant(devices, 'a', [], ['NVIDIA_VISIBLE_DEVICES=void']), { env: [], nodes: [], held: [] });
 });
 
 test('list and inspect: everything that can be named, who has it, and what is wrong', async () => {

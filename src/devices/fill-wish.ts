@@ -10,7 +10,7 @@ import type { GpuMaker } from './gpu-vendor.ts';
 import { type Chooser, chooseGpus, heldText } from './grants/choose-gpus.ts';
 import type { Grants } from './grants/grants.ts';
 import type { MakerHere, MakerState } from './makers.ts';
-import { driverCapabilities, visibleVariable } from './requests/gpu-environment.ts';
+import { driverCapabilities, joinVariables, visibleVariable } from './requests/gpu-environment.ts';
 import { couldNotSelect } from './requests/match-driver.ts';
 import type { GpuWish, NameWish, WishPlan } from './requests/plan-wish.ts';
 
@@ -40,14 +40,19 @@ export function fillWish(plan: WishPlan, machine: Machine, grants: Grants, holde
   );
   return {
     held: [...taken.values()].map(({ unit, exclusive }) => ({ device: unit.key, exclusive })),
-    edits: [...gpus.flatMap(({ edits }) => edits), ...named],
-    variables: gpus.flatMap(({ variables }) => variables),
+    edits: eachOnce([...gpus.flatMap(({ edits }) => edits), ...named]),
+    variables: joinVariables(gpus.flatMap(({ variables }) => variables)),
   };
+}
+
+/** What is asked for in two ways is done once: hooks, above all. */
+function eachOnce(parts: readonly SourcedEdits[]): readonly SourcedEdits[] {
+  return [...new Map(parts.toReversed().map((part) => [part.edits, part])).values()].reverse();
 }
 
 /** The maker that answers a wish: the first that is here. Throws Docker's words when none is. */
 export function answering(
-  { makers: matched, request }: GpuWish,
+  { makers: matched, request, remedy }: GpuWish,
   { makers }: Machine,
 ): { readonly here: MakerHere; readonly capabilities: readonly string[] } {
   const reasons: string[] = [];
@@ -57,7 +62,7 @@ export function answering(
     if (state.pool !== null) return { here: state, capabilities };
     reasons.push(state.why);
   }
-  throw couldNotSelect(request, reasons.join('; '));
+  throw couldNotSelect(request, [...reasons, ...(remedy === null ? [] : [remedy])].join('; '));
 }
 
 /** By key. */

@@ -34,6 +34,12 @@ test('poolOfDescription: names of the same nodes are one GPU, pairs are parts, a
   assert.equal(unitsNamed(pool, '1:1'), null);
 });
 
-test('poolOfDescription: a description without indexes has nothing to choose from', () => {
-  assert.equal(poolOfDescription('nvidia', { kind: 'nvidia.com/gpu', devices: [device('all', '/dev/nvidia0')] }), null);
+test('poolOfDescription: without indexes by what names there are, at last by all', () => {
+  const names = (...given: readonly string[]) =>
+    poolOfDescription('nvidia', { kind: 'nvidia.com/gpu', devices: given.map((name) => device(name, `/dev/${name}`)) })?.gpus.map(
+      ({ name }) => name,
+    );
+  assert.deepEqual(names('GPU-aa', 'GPU-bb', 'MIG-cc', 'all'), ['GPU-aa', 'GPU-bb']);
+  assert.deepEqual(names('all'), ['all']);
+  assert.equal(names(), undefined);
 });

@@ -72,18 +72,26 @@ function unitOf(kind: string, facts: UnitFacts, parts: readonly UnitFacts[]): Gp
 }
 
 /**
- * Of a description in a file, where discovery found nothing. Which of its names mean one GPU is told by their device nodes; `0:1` is a part of `0`. Null: it names
- * no GPU by its index.
+ * Of a description in a file, where discovery found nothing. Which of its names mean one GPU is told by their device nodes; `0:1` is a part of `0`. One that names no
+ * indexes has its other names for GPUs, and one that has nothing but `all` (as on Windows' Linux subsystem) has one. Null: it describes none.
  */
 export function poolOfDescription(maker: GpuMaker, { kind, devices }: Pick<CdiSpec, 'kind' | 'devices'>): GpuPool | null {
   const named = devices.filter(({ name }) => name !== allName);
-  const indexed = named.filter(({ name }) => /^\d+$/.test(name)).sort((one, other) => Number(one.name) - Number(other.name));
-  if (indexed.length === 0) return null;
-  const gpus = indexed.map((gpu) => {
+  const whole = firstFilled(
+    named.filter(({ name }) => /^\d+$/.test(name)).sort((one, other) => Number(one.name) - Number(other.name)),
+    named.filter(({ name }) => !name.startsWith('MIG-')),
+    devices.filter(({ name }) => name === allName),
+  );
+  if (whole.length === 0) return null;
+  const gpus = whole.map((gpu) => {
     const parts = named.filter(({ name }) => name.startsWith(`${gpu.name}:`)).map((part) => describedFacts('part', part, named));
     return unitOf(kind, describedFacts('GPU', gpu, named), parts);
   });
   return { maker, kind, gpus };
+}
+
+function firstFilled(...lists: readonly (readonly CdiDevice[])[]): readonly CdiDevice[] {
+  return lists.find((list) => list.length > 0) ?? [];
 }
 
 function describedFacts(what: string, device: CdiDevice, all: readonly CdiDevice[]): UnitFacts {

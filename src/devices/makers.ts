@@ -1,6 +1,5 @@
 /** What is there of one maker: the GPUs that discovery finds, else those that are described in files. */
-import { type Catalogue, catalogueOf, editsOf, type SourcedEdits } from './cdi/catalogue.ts';
-import type { CdiSpec } from './cdi/cdi-spec.ts';
+import { type Catalogue, catalogueOf, type DescribedDevice, editsOf, type SourcedEdits } from './cdi/catalogue.ts';
 import { type GpuPool, type GpuUnit, poolOfDescription, poolOfGpus } from './gpu-pool.ts';
 import type { GpuLook, GpuMaker, GpuVendor } from './gpu-vendor.ts';
 
@@ -36,7 +35,7 @@ export async function lookAtMaker({ maker, kind, ...vendor }: GpuVendor, files: 
     edits(units, capabilities) {
       const spec = look.describe(capabilities);
       const discovered = catalogueOf([], { files: [], problems: [] }, [spec]);
-      return editsOfUnits(discovered, kind, units, spec);
+      return editsOfUnits(discovered, kind, units, { file: null, spec });
     },
   };
 }
@@ -45,13 +44,19 @@ function describedMaker(maker: GpuMaker, kind: string, files: Catalogue): MakerH
   const devices = [...files.devices.values()].filter(({ spec, problem }) => spec.kind === kind && problem === null);
   const pool = poolOfDescription(maker, { kind, devices: devices.map(({ device }) => device) });
   if (pool === null) return null;
-  return { maker, pool, look: null, edits: (units) => editsOfUnits(files, kind, units, devices[0]?.spec ?? null) };
+  return { maker, pool, look: null, edits: (units) => editsOfUnits(files, kind, units, devices[0] ?? null) };
 }
 
-function editsOfUnits(catalogue: Catalogue, kind: string, units: readonly GpuUnit[], spec: CdiSpec | null): readonly SourcedEdits[] {
+/** `common`: whose edits for all devices are what there is of no GPU. */
+function editsOfUnits(
+  catalogue: Catalogue,
+  kind: string,
+  units: readonly GpuUnit[],
+  common: Pick<DescribedDevice, 'file' | 'spec'> | null,
+): readonly SourcedEdits[] {
   const names = units.flatMap((unit) => describedNames(catalogue, kind, unit));
   if (names.length > 0) return editsOf(catalogue, names);
-  return spec?.containerEdits === undefined ? [] : [{ file: null, kind, edits: spec.containerEdits }];
+  return common?.spec.containerEdits === undefined ? [] : [{ file: common.file, kind, edits: common.spec.containerEdits }];
 }
 
 /** The name for people, where a description has it; a divided GPU may be described by its parts alone. */

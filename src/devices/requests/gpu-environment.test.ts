@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { driverCapabilities, environmentOf, nvidiaCapabilities, visibleVariable } from './gpu-environment.ts';
+import { driverCapabilities, environmentOf, joinVariables, nvidiaCapabilities, visibleVariable } from './gpu-environment.ts';
 
 const capabilities = (asked: readonly string[], ...variables: readonly string[]) => {
   const { chosen, variables: told } = driverCapabilities(asked, environmentOf(variables));
@@ -28,4 +28,10 @@ test('visibleVariable: what was asked, and for a number what was chosen', () => 
   assert.deepEqual(visibleVariable('nvidia', { kind: 'nothing' }, []), ['NVIDIA_VISIBLE_DEVICES=void']);
   assert.deepEqual(visibleVariable('nvidia', { kind: 'driver' }, []), ['NVIDIA_VISIBLE_DEVICES=none']);
   assert.deepEqual(visibleVariable('intel', { kind: 'all' }, []), []);
+});
+
+test('joinVariables: of several requests one list', () => {
+  assert.deepEqual(joinVariables(['V=1', 'C=compute', 'V=0,1', 'C=video', 'V=none']), ['V=1,0', 'C=compute,video']);
+  assert.deepEqual(joinVariables(['V=void', 'V=all', 'V=2']), ['V=all']);
+  assert.deepEqual([...joinVariables(['V=void', 'V=none']), ...joinVariables(['V=void'])], ['V=none', 'V=void']);
 });

@@ -35,11 +35,19 @@ export function environmentOf(variables: readonly string[]): Environment {
   );
 }
 
+export interface GpusOfEnvironment {
+  readonly maker: GpuMaker;
+  readonly which: WhichGpus;
+  /** `NVIDIA_VISIBLE_DEVICES` */
+  readonly variable: string;
+}
+
 /** The maker whose variable asks for GPUs; null: none does. */
-export function gpusOfEnvironment(environment: Environment): { readonly maker: GpuMaker; readonly which: WhichGpus } | null {
+export function gpusOfEnvironment(environment: Environment): GpusOfEnvironment | null {
   for (const maker of ['nvidia', 'amd'] as const) {
-    const which = whichOfIds((environment.get(visibleVariables[maker] ?? '') ?? '').split(','));
-    if (which.kind !== 'nothing') return { maker, which };
+    const variable = visibleVariables[maker] ?? '';
+    const which = whichOfIds((environment.get(variable) ?? '').split(','));
+    if (which.kind !== 'nothing') return { maker, which, variable };
   }
   return null;
 }
@@ -58,6 +66,20 @@ export function visibleVariable(maker: GpuMaker, which: WhichGpus, names: readon
   const variable = visibleVariables[maker];
   if (variable === null) return [];
   return [`${variable}=${visibleText(which, names)}`];
+}
+
+/** Of several requests: a variable is a list of what each of them got. */
+export function joinVariables(variables: readonly string[]): readonly string[] {
+  const lists = Map.groupBy(variables, (variable) => variable.slice(0, variable.indexOf('=')));
+  return [...lists].map(([name, of]) => `${name}=${joinLists(of.map((variable) => variable.slice(name.length + 1)))}`);
+}
+
+function joinLists(texts: readonly string[]): string {
+  const items = new Set(texts.flatMap((text) => text.split(',')));
+  if (items.has('all')) return 'all';
+  const named = [...items].filter((item) => item !== 'none' && item !== 'void');
+  if (named.length > 0) return named.join(',');
+  return items.has('none') ? 'none' : 'void';
 }
 
 function visibleText(which: WhichGpus, names: readonly string[]): string {

@@ -21,6 +21,8 @@ export interface GpuWish {
   readonly makers: readonly MatchedMaker[];
   readonly which: WhichGpus;
   readonly exclusive: boolean;
+  /** What else can be done when none of the makers is here; null: nothing that the person did not say. */
+  readonly remedy: string | null;
 }
 
 export interface NameWish {
@@ -49,7 +51,7 @@ export function planWish({ requests, environment: variables, byRuntime }: Device
 function gpuWish(request: DeviceRequest): GpuWish {
   const ids = request.DeviceIDs ?? [];
   if (request.Count !== 0 && ids.length > 0) throw invalid('cannot set both Count and DeviceIDs on device request');
-  return { request, makers: matchMakers(request), which: whichOf(request.Count, ids), exclusive: isExclusive(request) };
+  return { request, makers: matchMakers(request), which: whichOf(request.Count, ids), exclusive: isExclusive(request), remedy: null };
 }
 
 function whichOf(count: number, ids: readonly string[]): WhichGpus {
@@ -74,9 +76,10 @@ function namesOf(request: DeviceRequest): readonly NameWish[] {
 function wishOfEnvironment(environment: Environment): readonly GpuWish[] {
   const asked = gpusOfEnvironment(environment);
   if (asked === null) return [];
-  const { maker, which } = asked;
+  const { maker, which, variable } = asked;
+  const remedy = `${variable} of the image or the container asks for GPUs: start it with --env ${variable}=void to go without`;
   const request = { Driver: maker, Count: 0, DeviceIDs: null, Capabilities: [['gpu']], Options: null };
-  return [{ request, makers: [{ maker, capabilities: ['gpu'] }], which, exclusive: false }];
+  return [{ request, makers: [{ maker, capabilities: ['gpu'] }], which, exclusive: false, remedy }];
 }
 
 /** Options are the driver's own and Docker passes all on, so that unknown ones are let be; but one that is misspelt would give a device to others. */
