@@ -22,7 +22,7 @@ export const createFlags: FlagSpecs = defineFlags(`
       --cpus decimal                     Number of CPUs
       --cpuset-cpus string               CPUs in which to allow execution (0-3, 0,1)
       --cpuset-mems string               Memory nodes in which to allow execution (0-3, 0,1)
-      --device list                      Add a host device to the container
+      --device list                      Add a host device to the container: a file of /dev, or vendor.com/class=name (see gantry device ls)
       --device-cgroup-rule list          Add a rule to the cgroup's list of allowed devices
       --device-read-bps list             Limit read rate (bytes per second) from a device
       --device-read-iops list            Limit read rate (IO per second) from a device
@@ -38,7 +38,7 @@ export const createFlags: FlagSpecs = defineFlags(`
   -e, --env list                         Set environment variables
       --env-file list                    Read in a file of environment variables
       --expose list                      Expose a port or a range of ports
-      --gpus gpu-request                 GPU devices to add to the container ('all' to pass all GPUs)
+      --gpus gpu-request                 GPU devices to add to the container ('all' to pass all GPUs; '1,exclusive': to nobody else, beyond Docker)
       --group-add list                   Add additional groups to join
       --health-cmd string                Command to run to check health
       --health-interval duration         Time between running the check (ms|s|m|h)
