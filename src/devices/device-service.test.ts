@@ -137,6 +137,16 @@ test('grant: the first maker that is here; none: Docker’s words and why', asyn
   );
 });
 
+test('grant: GPUs that only want their driver are not stood in for by those of another maker, unless these are asked for', async () => {
+  const idle: GpuVendor = {
+    ...vendor('nvidia', 0),
+    look: async () => ({ present: false, why: 'the GPU has no driver', lacksDriver: true }),
+  };
+  const devices = service({ vendors: [idle, vendor('intel', 1)] });
+  await assert.rejects(grant(devices, 'a', [request({ Count: -1 })]), /capabilities: \[\[gpu\]\]: the GPU has no driver$/);
+  assert.equal((await grant(devices, 'a', [request({ Count: -1, Driver: 'intel' })])).nodes.length, 1);
+});
+
 test('grant: without a driver that discovery finds, a description in a file will do', async () => {
   const devices = service({ vendors: [vendor('nvidia', 0)], files: files(describe('nvidia.com/gpu', ['0', '1', 'all'], null)) });
   const { nodes, held, env } = await grant(devices, 'a', [request({ Count: 1, Options: { exclusive: 'true' } })]);

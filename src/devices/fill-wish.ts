@@ -50,7 +50,7 @@ function eachOnce(parts: readonly SourcedEdits[]): readonly SourcedEdits[] {
   return [...new Map(parts.toReversed().map((part) => [part.edits, part])).values()].reverse();
 }
 
-/** The maker that answers a wish: the first that is here. Throws Docker's words when none is. */
+/** The maker that answers a wish: the first that is here, or would be with its driver. Throws Docker's words when there is none. */
 export function answering(
   { makers: matched, request, remedy }: GpuWish,
   { makers }: Machine,
@@ -61,6 +61,7 @@ export function answering(
     if (state === undefined) continue;
     if (state.pool !== null) return { here: state, capabilities };
     reasons.push(state.why);
+    if (state.lacksDriver) break;
   }
   throw couldNotSelect(request, [...reasons, ...(remedy === null ? [] : [remedy])].join('; '));
 }

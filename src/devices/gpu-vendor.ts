@@ -13,7 +13,8 @@ export interface GpuVendor {
 
 export type GpuLook =
   /** `why` is a sentence for people: what was looked for and where, and what to do. */
-  | { readonly present: false; readonly why: string }
+  /** `lacksDriver`: GPUs of this maker are here and only want their driver, so that nobody is given those of another maker instead. */
+  | { readonly present: false; readonly why: string; readonly lacksDriver?: true }
   | {
       readonly present: true;
       readonly driverVersion: string;

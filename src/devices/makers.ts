@@ -20,6 +20,7 @@ export interface MakerAbsent {
   readonly pool: null;
   readonly look: null;
   readonly why: string;
+  readonly lacksDriver: boolean;
 }
 
 export type MakerState = MakerHere | MakerAbsent;
@@ -27,7 +28,8 @@ export type MakerState = MakerHere | MakerAbsent;
 /** `files`: what is described in files alone. */
 export async function lookAtMaker({ maker, kind, ...vendor }: GpuVendor, files: Catalogue): Promise<MakerState> {
   const look = await vendor.look();
-  if (!look.present) return describedMaker(maker, kind, files) ?? { maker, pool: null, look: null, why: look.why };
+  if (!look.present)
+    return describedMaker(maker, kind, files) ?? { maker, pool: null, look: null, why: look.why, lacksDriver: look.lacksDriver === true };
   return {
     maker,
     look,

@@ -27,6 +27,11 @@ export async function whyNoDriver(devices: HostTree): Promise<string> {
   return `${which} ${has} no driver (there is no ${module}): install NVIDIA's driver, or load it with modprobe nvidia`;
 }
 
+/** There is a GPU that was not given away to a virtual machine. */
+export async function lacksDriver(devices: HostTree): Promise<boolean> {
+  return (await pciDisplays(devices, '0x10de')).some(({ driver }) => driver !== 'vfio-pci');
+}
+
 /** The module is loaded, but it serves none. */
 export async function whyNoGpus(devices: HostTree, version: string): Promise<string> {
   const found = refusal(await pciDisplays(devices, '0x10de'));

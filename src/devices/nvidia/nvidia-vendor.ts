@@ -13,7 +13,7 @@ import { type DriverFile, findFiles, findSockets, programFolders } from './drive
 import { type FoundLibraries, findLibraries, libraryFolders } from './driver-libraries.ts';
 import { type ControlNodes, capabilityNode, controlNodes, gpuNode } from './driver-nodes.ts';
 import { type MigPart, migParts } from './mig-parts.ts';
-import { whyNoDriver, whyNoGpus } from './no-driver.ts';
+import { lacksDriver, whyNoDriver, whyNoGpus } from './no-driver.ts';
 import { moduleVersion, type NodeMajors, nodeMajors, type ProcGpu, pciAddressOf, procGpus } from './proc-facts.ts';
 
 export interface NvidiaOptions {
@@ -48,9 +48,9 @@ async function look(options: NvidiaOptions, disk: Disk, inventory: Inventory): P
   const program = options.program ?? installedProgram;
   const [devices, driver] = [new HostTree(options.deviceRoot), new HostTree(options.driverRoot)];
   const running = (await fromProc(devices)) ?? (await fromNvml(devices, driver, options.readings));
-  if (running === null) return { present: false, why: await whyNoDriver(devices) };
+  if (running === null) return await absent(devices, await whyNoDriver(devices));
   const { version, gpus: procs } = running;
-  if (procs.length === 0) return { present: false, why: await whyNoGpus(devices, version) };
+  if (procs.length === 0) return await absent(devices, await whyNoGpus(devices, version));
   const folders = await libraryFolders(driver);
   const [onDisk, sockets, majors, parts] = await Promise.all([
     fingerprint(driver, folders, version).then(async (key) => await disk(key, driver, folders, version)),
@@ -103,6 +103,10 @@ async function fromNvml(devices: HostTree, driver: HostTree, readings: NvidiaOpt
     version,
     gpus: known.map(({ minor, pciAddress, model, uuid }) => ({ minor, pciAddress: pciAddressOf(pciAddress), model, uuid })),
   };
+}
+
+async function absent(devices: HostTree, why: string): Promise<GpuLook> {
+  return { present: false, why, ...((await lacksDriver(devices)) ? { lacksDriver: true } : {}) };
 }
 
 interface FoundGpu {
