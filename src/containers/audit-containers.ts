@@ -12,6 +12,7 @@ import { killCgroup } from '../linux/cgroups.ts';
 import { childCgroups } from '../linux/child-cgroups.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
+import { removeDeviceLayer } from './container-devices.ts';
 import { namesInDirectory } from './names-in-directory.ts';
 import { removeDirectory } from './remove-directory.ts';
 
@@ -77,7 +78,8 @@ async function directories(context: ContainerContext): Promise<readonly Finding[
     if (!idPattern.test(name)) found.push({ kind: 'file', what: path, why: 'it is no container: remove it by hand', repair: null });
     else if (isNobodys(context, name)) found.push(strayDirectory(context, name, path));
   }
-  for (const container of context.registry.all()) if (isSettled(container)) found.push(...(await missingDirectory(container)));
+  for (const container of context.registry.all())
+    if (isSettled(container)) found.push(...(await missingDirectory(container)), ...(await strayDevices(container)));
   return found;
 }
 
@@ -90,12 +92,7 @@ function strayDirectory(context: ContainerContext, id: string, path: string): Fi
 
 async function missingDirectory(container: Container): Promise<readonly Finding[]> {
   const path = container.paths.directory;
-  try {
-    await access(path);
-    return [];
-  } catch (error) {
-    if (!hasErrnoCode(error, 'ENOENT')) throw error;
-  }
+  if (await exists(path)) return [];
   const run = () => inLane(container, async () => void (await mkdir(path, { recursive: true, mode: 0o700 })));
   return [
     {
@@ -105,6 +102,25 @@ async function missingDirectory(container: Container): Promise<readonly Finding[
       repair: { does: 'makes it anew, empty', run },
     },
   ];
+}
+
+/** What devices lay over the image of a container is there while it runs. */
+async function strayDevices(container: Container): Promise<readonly Finding[]> {
+  const path = container.paths.devices;
+  if (isRunning(container) || !(await exists(path))) return [];
+  const run = () => inLane(container, async () => (isRunning(container) ? undefined : await removeDeviceLayer(container)));
+  const why = `container ${container.name} does not run: it has no devices`;
+  return [{ kind: 'directory', what: path, why, repair: { does: 'removes it', run } }];
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (hasErrnoCode(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 async function cgroups(context: ContainerContext): Promise<readonly Finding[]> {

@@ -1,7 +1,7 @@
 /**
  * The devices of one run of a container, from its start to its end:
  *
- *   grantDevices ──▶ layer below what it writes, record stored ──▶ the process runs ──▶ end: free for others, layer removed
+ *   grantDevices ──▶ record stored, layer below what it writes ──▶ the process runs ──▶ end: free for others, layer removed
  *        └ refused: the start fails                                        └ next daemon: adoptDevices, by the record
  *
  * Stored before the process is there: whoever finds it running after a crash knows what it has. Between two runs, also while a restart policy waits, it holds nothing.
@@ -54,7 +54,7 @@ export async function prepareDevices(
   covered: readonly string[],
 ): Promise<PreparedDevices> {
   if (held.length === 0 && edits === noGrant.edits) return nothingPrepared;
-  await removeLayer(container);
+  await removeDeviceLayer(container);
   const hasLayer = needsLayer(edits);
   const { nodes, env, additionalGids } = edits;
   container.devices = {
@@ -64,9 +64,8 @@ export async function prepareDevices(
     additionalGids,
     hasLayer,
   };
-  const prepared = hasLayer ? await makeLayer(context, container, edits, covered) : { edits, layer: null };
   await context.records.update(container.record);
-  return prepared;
+  return hasLayer ? await makeLayer(context, container, edits, covered) : { edits, layer: null };
 }
 
 async function makeLayer(
@@ -91,19 +90,19 @@ async function makeLayer(
 
 /** At the end of a run, and after a start that failed. Never fails: the process is gone, whatever the disk says. */
 export async function releaseDevices(context: ContainerContext, container: Container): Promise<void> {
-  const { devices } = container;
   context.devices.release(container.id);
-  container.devices = null;
-  if (devices?.hasLayer !== true) return;
-  await removeLayer(container).catch((error) => {
+  if (container.devices === null) return;
+  await removeDeviceLayer(container).catch((error) => {
     context.logger.warn(
       { container: container.id, error: errorText(error) },
       'cannot remove what devices laid over the image of a container',
     );
   });
+  container.devices = null;
 }
 
-async function removeLayer({ paths }: Container): Promise<void> {
+/** Of one that does not run. */
+export async function removeDeviceLayer({ paths }: Pick<Container, 'paths'>): Promise<void> {
   await removeDirectory(paths.devices);
 }
 

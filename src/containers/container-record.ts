@@ -70,7 +70,7 @@ export interface StoredState {
   readonly health?: Health;
   /** While it runs: what its monitor keeps, for a daemon that finds a monitor which does not answer. */
   readonly kept?: KeptByMonitor;
-  /** From before its process starts until its end: what it has been granted. */
+  /** From before its process starts: what it has been granted. With an end: what may not have been cleared away yet. */
   readonly devices?: GivenDevices;
 }
 

@@ -43,7 +43,7 @@ export class Container {
   restarts: RestartHistory;
   /** Null: nothing checks it. Of the last run while it does not run. */
   health: Health | null;
-  /** What its run has been granted, from before the process is there until the end; null: nothing. */
+  /** What its run has been granted, from before the process is there until all of it is given back; null: nothing. */
   devices: GivenDevices | null;
   #record: ContainerRecord;
 
@@ -69,7 +69,7 @@ export class Container {
     const health = this.health === null ? {} : { health: this.storedEnd === null ? this.health : endedHealth(this.health) };
     const removal = this.state.status === 'removing' && this.state.volumes ? { removesVolumes: true as const } : {};
     const kept = this.state.status === 'running' && this.state.process.kept.pid > 0 ? { kept: this.state.process.kept } : {};
-    const devices = this.devices === null || this.storedEnd !== null ? {} : { devices: this.devices };
+    const devices = this.devices === null ? {} : { devices: this.devices };
     return { ...this.#record, state: { ...storedRun(status, last), restarts: this.restarts, ...health, ...removal, ...kept, ...devices } };
   }
 
