@@ -37,6 +37,9 @@ describe('readDaemonOptions', () => {
     assert.ok(read('--storage-driver', 'overlay2', '--firewall-backend', 'nftables'));
     assert.throws(() => read('--storage-driver', 'zfs'), /--storage-driver zfs is not supported yet \(only overlay2 is\)/);
     assert.throws(() => read('--metrics-addr', 'x:5000'), /--metrics-addr x:5000 is not supported yet/);
+    assert.ok(read('--feature', 'cdi=true'));
+    const features = settings.find(({ flag }) => flag === 'feature');
+    assert.deepEqual(features?.fromJson?.({ cdi: true, buildkit: true }, ''), ['cdi=true', 'buildkit=true']);
   });
 
   it('knows --help and --version', () => {

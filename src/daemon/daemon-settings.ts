@@ -2,7 +2,7 @@
  * What can be told to the daemon: one table for the flags (named as dockerd's) and the keys of the configuration file (dockerd's too). A setting of dockerd
  * that is not built is in the table with what brings it, so that it is refused by name instead of being ignored; any other name is unknown.
  */
-import { notImplemented } from '../base/errors.ts';
+import { invalid, notImplemented } from '../base/errors.ts';
 import { buildSettings } from './build-options.ts';
 import { deviceSettings } from './device-options.ts';
 import { logOptionTable } from './log-options.ts';
@@ -18,6 +18,12 @@ const never = 'Gantry has nothing like it';
 
 function unbuilt(flag: string, kind: SettingKind, why: string, accepted: readonly string[] = [], key: string | null = flag): Setting {
   return { flag, key, kind, help: '', unbuilt: { accepted, why } };
+}
+
+/** `{"cdi": true}` is `cdi=true`. */
+function featuresFromJson(value: unknown, name: string): readonly string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${name} must be an object`);
+  return Object.entries(value).map(([feature, on]) => `${feature}=${String(on)}`);
 }
 
 export const settings: readonly Setting[] = [
@@ -86,7 +92,10 @@ export const settings: readonly Setting[] = [
   unbuilt('raw-logs', 'switch', 'use --log-format', ['false']),
   unbuilt('network-control-plane-mtu', 'number', never),
   unbuilt('node-generic-resource', 'list', never, [], 'node-generic-resources'),
-  unbuilt('feature', 'list', never, ['cdi', 'cdi=true', '{"cdi":true}'], 'features'),
+  {
+    ...unbuilt('feature', 'list', never, ['cdi', 'cdi=true', 'buildkit', 'buildkit=true', 'containerd-snapshotter=false'], 'features'),
+    fromJson: featuresFromJson,
+  },
   unbuilt('allow-direct-routing', 'switch', 'use com.docker.network.bridge.trusted_host_interfaces or gateway mode routed of a network', [
     'false',
   ]),
