@@ -1,6 +1,6 @@
 /**
- * Reads descriptions without holding up the event loop: small ones here, larger ones (YAML of a megabyte takes seconds) each in a thread of its own, whose time and memory are
- * bounded, because anybody may have written the file.
+ * Reads descriptions without holding up the event loop: small ones here, larger ones (YAML of a megabyte takes seconds) each in a thread of its own, one after
+ * the other, whose time and memory are bounded, because anybody may have written the file.
  */
 import { Worker } from 'node:worker_threads';
 import { EngineError, errorText, invalid } from '../../base/errors.ts';
@@ -12,8 +12,13 @@ const patienceMs = 60_000;
 const maximumMegabytes = 1024;
 
 export async function parseBeside(text: string, file: string): Promise<CdiSpec> {
-  return text.length <= smallCharacters ? await parseCdiSpec(text, file) : await parseInThread(text, file);
+  if (text.length <= smallCharacters) return await parseCdiSpec(text, file);
+  const read = lastThread.then(() => parseInThread(text, file));
+  lastThread = read.catch(() => {});
+  return await read;
 }
+
+let lastThread: Promise<unknown> = Promise.resolve();
 
 function parseInThread(text: string, file: string): Promise<CdiSpec> {
   const { promise, resolve, reject } = Promise.withResolvers<CdiSpec>();

@@ -95,7 +95,7 @@ containerEdits: ~
       ['[1, 2]: 3', /a key is not a word/],
       ['just words', /must be an object with cdiVersion, kind, annotations, devices and containerEdits, not "just words"/],
       ['[]', /must be an object .* not a list/],
-      [`a: ${'['.repeat(5000)}`, /./],
+      [`a: ${'['.repeat(50_000)}`, /x\.yaml: it is nested too deeply at line 1/],
       [laughs(), /alias/],
       [' '.repeat(maximumSpecBytes + 1), /larger than 4 MiB/],
     ];

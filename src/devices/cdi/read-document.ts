@@ -22,7 +22,7 @@ export async function readDocument(text: string, file: string): Promise<unknown>
 /** What the parser of YAML says with a picture of the line is kept to its sentence. */
 function problemOf(error: unknown): string {
   const [sentence = ''] = errorText(error).split('\n');
-  return sentence.replace(/:$/, '');
+  return sentence.replace(/:$/, '').replace('Maximum call stack size exceeded', 'it is nested too deeply');
 }
 
 /** Undefined: it is no JSON, but may be YAML that starts with a brace. */
