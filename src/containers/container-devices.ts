@@ -81,10 +81,10 @@ async function makeLayer(
     stack: layerStackOf(base, [paths.upper, ...lowers]),
     image: layerStackOf(base, lowersOfImage(context, record.layers).lowers),
   };
-  const content = await deviceContent(edits, tree);
+  const content = await deviceContent(edits, tree, covered);
   if (content.problem !== null) context.logger.warn({ container: container.id }, content.problem);
   const layer = deviceLayerOf(container);
-  makeScaffold(layer, tree, { ...content, covered });
+  makeScaffold(layer, tree, content);
   return { edits: { ...edits, mounts: [...edits.mounts, ...linksInDev(paths.devices, edits)] }, layer: relative(base, layer) };
 }
 

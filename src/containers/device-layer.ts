@@ -31,18 +31,20 @@ export function needsLayer(edits: DeviceEdits): boolean {
   return edits.mounts.some(({ containerPath }) => !isInDev(containerPath)) || edits.links.length > 0 || edits.loaderDirectories.length > 0;
 }
 
-/** Links below /dev are not in it: `linksInDev`. */
-export async function deviceContent(edits: DeviceEdits, tree: ScaffoldTree): Promise<DeviceContent> {
-  const points = edits.mounts.map(({ containerPath, kind }): MountPoint => ({ target: containerPath, kind }));
-  const links = edits.links.filter(({ path }) => !isInDev(path));
+/** Links below /dev are not in it: `linksInDev`. `covered`: where others mount; below that are no links of ours, and the cache names the libraries themselves. */
+export async function deviceContent(all: DeviceEdits, tree: ScaffoldTree, covered: readonly string[]): Promise<DeviceContent> {
+  const isCovered = (path: string): boolean => covered.some((mounted) => path.startsWith(`${mounted}/`));
+  const points = all.mounts.map(({ containerPath, kind }): MountPoint => ({ target: containerPath, kind }));
+  const edits = { ...all, links: all.links.filter(({ path }) => !isInDev(path) && !isCovered(path)) };
+  const { links } = edits;
   const found = hasGlibc(tree.stack) ? await loaderLibraries(edits) : [];
-  if (found.length === 0) return { points, links, files: [], problem: null };
-  const sonames = sonameLinks(found, edits);
+  if (found.length === 0) return { points, links, files: [], covered, problem: null };
+  const sonames = sonameLinks(found, edits).filter(({ path }) => !isCovered(path));
   // The cache names links, also those that lead to these.
   const libraries = sonames.length === 0 ? found : await loaderLibraries({ ...edits, links: [...edits.links, ...sonames] });
   const { content, problem } = loaderCache(tree.stack, libraries);
   const files = [{ path: cachePath, content }, ...loaderConfiguration(tree.stack, edits)];
-  return { points, links: [...links, ...sonames], files, problem };
+  return { points, links: [...links, ...sonames], files, covered, problem };
 }
 
 /**

@@ -194,7 +194,13 @@ export class Steps implements StepRunner, StepsBeside {
     const scaffold = join(paths.directory, 'scaffold');
     const seen = [initLayer, ...lowers];
     const tree = { stack: layerStackOf(base, seen), image: layerStackOf(base, lowers) };
-    const content = needsLayer(edits) ? await deviceContent(edits, tree) : null;
+    const content = needsLayer(edits)
+      ? await deviceContent(
+          edits,
+          tree,
+          step.mounts.map(({ target }) => target),
+        )
+      : null;
     makeScaffold(scaffold, tree, { ...content, points: [...points, ...(content?.points ?? [])] });
     const text = (path: string) => readFileInLayers(base, lowers, path, maxUserFileBytes)?.toString() ?? null;
     return {
