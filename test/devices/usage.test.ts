@@ -72,6 +72,16 @@ function nvmlProcesses(): readonly string[] {
   });
 }
 
+/** The child of a shell, once it is the program that it was started as. */
+async function sleeperOf(shell: string): Promise<string> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const [child = ''] = readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ');
+    if (child !== '' && readFileSync(`/proc/${child}/comm`, 'utf8') === 'sleep\n') return child;
+    await delay(20);
+  }
+  throw new Error(`no process sleeps below ${shell}`);
+}
+
 interface GpuStats {
   readonly gpu_stats?: readonly { readonly uuid: string; readonly memory_used: number | null; readonly utilization: number | null }[];
 }
@@ -84,7 +94,7 @@ test('stats and top: GPUs of the containers that hold some', async () => {
 
   await docker('run', '-d', '--gpus', 'all', '--name', 'train', 'busybox', 'sh', '-c', 'sleep 1000 & wait');
   const pid = await docker('inspect', '-f', '{{.State.Pid}}', 'train');
-  const [child = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  const child = await sleeperOf(pid);
   const mebibyte = 2 ** 20;
   answers(
     `process gpu=0 pid=${pid} memory=${1024 * mebibyte} util=30`,
