@@ -2,6 +2,7 @@
 import { conflict, invalid } from '../../base/errors.ts';
 import { everyUnit, type GpuPool, type GpuUnit, type HoldableUnit, makerNames, unitsNamed } from '../gpu-pool.ts';
 import type { WhichGpus } from '../requests/gpu-environment.ts';
+import { quoted } from '../requests/quoted.ts';
 import type { Grants, HeldBy } from './grants.ts';
 
 /** Whoever asks, and what was chosen for it before. */
@@ -89,8 +90,8 @@ function unitOfPrefix(pool: GpuPool, id: string): GpuUnit {
   const [only, another] = found;
   if (only !== undefined && another === undefined) return only;
   if (only !== undefined)
-    throw invalid(`the GPU "${id}" is ambiguous: it may be ${found.map(({ label }) => label).join(' or ')}. Give more of the UUID`);
-  throw invalid(`there is no GPU "${id}": ${noSuchPart(pool, id) ?? whatThereIs(pool)}`);
+    throw invalid(`the GPU ${quoted(id)} is ambiguous: it may be ${found.map(({ label }) => label).join(' or ')}. Give more of the UUID`);
+  throw invalid(`there is no GPU ${quoted(id)}: ${noSuchPart(pool, id) ?? whatThereIs(pool)}`);
 }
 
 /** Of `0:1` when there is a GPU 0. */

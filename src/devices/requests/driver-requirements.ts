@@ -4,6 +4,7 @@
  */
 import { invalid } from '../../base/errors.ts';
 import type { Environment } from './gpu-environment.ts';
+import { quoted } from './quoted.ts';
 
 /** Of this machine; null: not known. */
 export interface DriverFacts {
@@ -11,6 +12,7 @@ export interface DriverFacts {
   readonly cuda: string | null;
 }
 
+const longestCondition = 80;
 const prefix = 'NVIDIA_REQUIRE_';
 /** Of another kind of machine (Tegra), which the vendor's own tools leave out too. */
 const otherMachines = 'NVIDIA_REQUIRE_JETPACK';
@@ -31,7 +33,7 @@ export function checkRequirements(requirements: readonly (readonly [name: string
     if (alternatives.some((term) => mayHold(term, name, facts))) continue;
     const here = facts.cuda === null ? `the driver ${facts.driver}` : `the driver ${facts.driver}, which offers CUDA ${facts.cuda}`;
     throw invalid(
-      `unsatisfied condition: ${needed(alternatives)} (the image says ${name}=${shortened(text)}), but this machine has ${here}. ` +
+      `unsatisfied condition: ${needed(alternatives)} (the image says ${name}=${quoted(text)}), but this machine has ${here}. ` +
         `Update the NVIDIA driver, use an image for an older CUDA, or set ${disable}=1 to try it anyway`,
       { details: { name, driver: facts.driver, cuda: facts.cuda } },
     );
@@ -62,7 +64,7 @@ function conditionHolds(condition: string, name: string, facts: DriverFacts): bo
 
 function malformed(name: string, condition: string) {
   return invalid(
-    `${name} has the condition ${JSON.stringify(condition)}, which is none: write cuda>=12.1 or driver>=535, or set ${disable}=1 to leave it out`,
+    `${name} has the condition ${quoted(condition)}, which is none: write cuda>=12.1 or driver>=535, or set ${disable}=1 to leave it out`,
   );
 }
 
@@ -95,9 +97,6 @@ export function compareVersions(one: string, other: string): number {
 
 /** The first alternative is what the image is made for; the others are exceptions. */
 function needed(alternatives: readonly string[]): string {
-  return (alternatives[0] ?? '').replaceAll(',', ' and ');
-}
-
-function shortened(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  const [first = ''] = alternatives;
+  return first.length > longestCondition ? `${first.slice(0, longestCondition)}…` : first.replaceAll(',', ' and ');
 }

@@ -4,6 +4,7 @@
  */
 import { invalid } from '../../base/errors.ts';
 import type { GpuMaker } from '../gpu-vendor.ts';
+import { quoted } from './quoted.ts';
 
 /** `driver`: no GPU, but the libraries and programs. */
 export type WhichGpus =
@@ -114,7 +115,7 @@ export function driverCapabilities(asked: readonly string[], environment: Enviro
   const unknown = texts.find((text) => text !== 'all' && !nvidiaCapabilities.includes(text));
   if (unknown !== undefined) {
     throw invalid(
-      `the variable ${capabilitiesVariable} names ${JSON.stringify(unknown)}, which is no part of the NVIDIA driver: it may name all, or ${nvidiaCapabilities.join(', ')}. ` +
+      `the variable ${capabilitiesVariable} names ${quoted(unknown)}, which is no part of the NVIDIA driver: it may name all, or ${nvidiaCapabilities.join(', ')}. ` +
         `Say it with --env ${capabilitiesVariable}=…, or with --gpus 'all,"capabilities=…"'`,
     );
   }

@@ -7,6 +7,7 @@ import type { DeviceWish } from '../devices.ts';
 import { kindOfMaker } from '../gpu-pool.ts';
 import { type Environment, environmentOf, gpusOfEnvironment, type WhichGpus, whichOfIds } from './gpu-environment.ts';
 import { type MatchedMaker, makers, matchMakers } from './match-driver.ts';
+import { quoted } from './quoted.ts';
 
 export interface WishPlan {
   readonly gpus: readonly GpuWish[];
@@ -66,7 +67,7 @@ function namesOf(request: DeviceRequest): readonly NameWish[] {
     const name = parseDeviceName(text);
     if (name === null) {
       throw invalid(
-        `CDI device injection failed: ${JSON.stringify(text)} is no name of a device: it is written vendor.com/class=name. gantry device ls shows those there are`,
+        `CDI device injection failed: ${quoted(text)} is no name of a device: it is written vendor.com/class=name. gantry device ls shows those there are`,
       );
     }
     return { name: text, kind: `${name.vendor}/${name.class}`, exclusive };
@@ -86,7 +87,7 @@ function wishOfEnvironment(environment: Environment): readonly GpuWish[] {
 function isExclusive({ Options: options }: DeviceRequest): boolean {
   for (const name of Object.keys(options ?? {})) {
     if (name !== exclusiveOption && nearest(name.toLowerCase(), [exclusiveOption]) !== null) {
-      throw invalid(`unknown option "${name}" of a device request: did you mean "${exclusiveOption}"?`);
+      throw invalid(`unknown option ${quoted(name)} of a device request: did you mean "${exclusiveOption}"?`);
     }
   }
   const text = options?.[exclusiveOption];
