@@ -263,6 +263,19 @@ test('list and inspect: everything that can be named, who has it, and what is wr
   await assert.rejects(devices.inspect('nvidia.com/gpu=9'), /no such device: nvidia.com\/gpu=9: did you mean nvidia.com\/gpu=0\?/);
 });
 
+test('a look that fails is a problem of that maker alone', async () => {
+  const broken: GpuVendor = { ...vendor('amd', 1), look: () => Promise.reject(new Error('EIO: i/o error')) };
+  const devices = service({ vendors: [vendor('nvidia', 1), broken] });
+  const { devices: found, problems } = await devices.list();
+  assert.equal(found.length, 3);
+  assert.deepEqual(problems, [{ source: 'amd discovery', text: 'EIO: i/o error' }]);
+  assert.equal((await grant(devices, 'a', [request({ Count: 1 })])).nodes.length, 1);
+  await assert.rejects(
+    grant(devices, 'a', [request({ Count: 1, Driver: 'amd' })]),
+    /could not select device driver "amd" .*: EIO: i\/o error/,
+  );
+});
+
 test('a driver that cannot work is told, and hides no other device', async () => {
   const camera: CdiSpec = {
     cdiVersion: '1.0.0',

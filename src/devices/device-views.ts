@@ -43,8 +43,10 @@ async function problemOf({ file, spec, device }: DescribedDevice, resolve: Resol
 }
 
 export function discoveryProblems({ makers, undescribed }: Machine): readonly DeviceProblem[] {
-  return [...makers.values()].flatMap(({ maker, look, pool }) => {
-    const fatal = pool === null ? undefined : undescribed.get(pool.kind);
+  return [...makers.values()].flatMap((state) => {
+    const { maker, look, pool } = state;
+    if (pool === null) return state.failed ? [{ source: `${maker} discovery`, text: state.why }] : [];
+    const fatal = undescribed.get(pool.kind);
     const texts = [...(look?.problems ?? []), ...(fatal === undefined ? [] : [errorText(fatal)])];
     return texts.map((text) => ({ source: `${maker} discovery`, text }));
   });

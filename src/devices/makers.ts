@@ -1,4 +1,5 @@
 /** What is there of one maker: the GPUs that discovery finds, else those that are described in files. */
+import { errorText } from '../base/errors.ts';
 import { type Catalogue, catalogueOf, type DescribedDevice, editsOf, type SourcedEdits } from './cdi/catalogue.ts';
 import { type GpuPool, type GpuUnit, poolOfDescription, poolOfGpus } from './gpu-pool.ts';
 import type { GpuLook, GpuMaker, GpuVendor } from './gpu-vendor.ts';
@@ -21,15 +22,22 @@ export interface MakerAbsent {
   readonly look: null;
   readonly why: string;
   readonly lacksDriver: boolean;
+  /** Looking itself failed: a problem of this maker alone. */
+  readonly failed: boolean;
 }
 
 export type MakerState = MakerHere | MakerAbsent;
 
 /** `files`: what is described in files alone. */
-export async function lookAtMaker({ maker, kind, ...vendor }: GpuVendor, files: Catalogue): Promise<MakerState> {
-  const look = await vendor.look();
-  if (!look.present)
-    return describedMaker(maker, kind, files) ?? { maker, pool: null, look: null, why: look.why, lacksDriver: look.lacksDriver === true };
+export async function lookAtMaker(vendor: GpuVendor, files: Catalogue): Promise<MakerState> {
+  const { maker, kind } = vendor;
+  let look: GpuLook;
+  try {
+    look = await vendor.look();
+  } catch (error) {
+    return { maker, pool: null, look: null, why: errorText(error), lacksDriver: true, failed: true };
+  }
+  if (!look.present) return describedMaker(maker, kind, files) ?? absent(maker, look);
   return {
     maker,
     look,
@@ -40,6 +48,10 @@ export async function lookAtMaker({ maker, kind, ...vendor }: GpuVendor, files: 
       return editsOfUnits(discovered, kind, units, { file: null, spec });
     },
   };
+}
+
+function absent(maker: GpuMaker, { why, lacksDriver = false }: Exclude<GpuLook, Found>): MakerAbsent {
+  return { maker, pool: null, look: null, why, lacksDriver, failed: false };
 }
 
 function describedMaker(maker: GpuMaker, kind: string, files: Catalogue): MakerHere | null {
