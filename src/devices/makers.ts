@@ -50,8 +50,8 @@ export async function lookAtMaker(vendor: GpuVendor, files: Catalogue): Promise<
   };
 }
 
-function absent(maker: GpuMaker, { why, lacksDriver = false }: Exclude<GpuLook, Found>): MakerAbsent {
-  return { maker, pool: null, look: null, why, lacksDriver, failed: false };
+function absent(maker: GpuMaker, { why, lacksDriver }: Exclude<GpuLook, Found>): MakerAbsent {
+  return { maker, pool: null, look: null, why, lacksDriver: lacksDriver === true, failed: false };
 }
 
 function describedMaker(maker: GpuMaker, kind: string, files: Catalogue): MakerHere | null {
