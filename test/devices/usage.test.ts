@@ -115,10 +115,10 @@ test('stats and top: GPUs of the containers that hold some', async () => {
   ]);
   assert.deepEqual(rows.split('\n').sort(), ['train 42.00% 1.5GiB / 159.3GiB', 'web -- --']);
   assert.match(table, /^CONTAINER ID +NAME +CPU % +MEM USAGE \/ LIMIT +MEM % +GPU % +GPU MEM +NET I\/O +BLOCK I\/O +PIDS\n/);
-  assert.match(top, /\ntrain +\S+% +.* 42\.00% +1\.5GiB \/ 159\.3GiB +2\n/);
-  assert.match(top, new RegExp(`\\n${pid} +train .* 30\\.00% +1GiB +sh\\n`));
-  assert.match(top, new RegExp(`\\n${child} +train .* 12\\.00% +512MiB +sleep\\n`));
-  assert.match(top, /\nweb +.* -- +-- +1\n/);
+  assert.match(top, /^train +\S+% +.* 42\.00% +1\.5GiB \/ 159\.3GiB +2$/m);
+  assert.match(top, new RegExp(`^${pid} +train .* 30\\.00% +1GiB +sh$`, 'm'));
+  assert.match(top, new RegExp(`^${child} +train .* 12\\.00% +512MiB +sleep$`, 'm'));
+  assert.match(top, /^web +.* -- +-- +1$/m);
   assert.match(dockerTable, /^CONTAINER ID +NAME +CPU % +MEM USAGE \/ LIMIT +MEM % +NET I\/O +BLOCK I\/O +PIDS\n/);
 });
 
