@@ -38,10 +38,15 @@ export function openNetworkNamespace(pid: number): number {
   return openAt(AT_FDCWD, `/proc/${pid}/ns/net`, O_RDONLY);
 }
 
+/** Of this thread; not the caller's to close. */
+export function homeNamespace(): number {
+  home ??= currentNetworkNamespace();
+  return home;
+}
+
 /** Whether it is the namespace of this thread. */
 export function isHomeNamespace(namespace: number): boolean {
-  home ??= currentNetworkNamespace();
-  return fstatSync(namespace).ino === fstatSync(home).ino;
+  return fstatSync(namespace).ino === fstatSync(homeNamespace()).ino;
 }
 
 function currentNetworkNamespace(): number {

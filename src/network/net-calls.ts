@@ -29,6 +29,8 @@ export interface NetCalls {
    * another endpoint.
    */
   changePorts(sandboxId: string, add: readonly PortSpec[], remove: readonly PortResult[]): Promise<SandboxResult>;
+  /** Moves interfaces of the host into the sandbox; `removeSandbox` brings them back. */
+  lendDevices(sandboxId: string, devices: readonly NetDeviceWish[]): Promise<readonly LentDevice[]>;
   setNames(endpointId: string, names: readonly string[]): Promise<void>;
   /** Once, at the start: the desired state of the whole. What else is ours in the kernel (links, set elements, conntrack) is removed. */
   restore(state: RestoreState): Promise<readonly RestoreOutcome[]>;
@@ -171,6 +173,22 @@ export interface EndpointAddress {
   readonly isDefaultGateway: boolean;
 }
 
+export interface NetDeviceWish {
+  readonly hostInterfaceName: string;
+  /** In the container. */
+  readonly name: string;
+}
+
+/** What it was on the host. */
+export interface LentDevice extends NetDeviceWish {
+  /** In the container; 0: it was about to be moved. */
+  readonly index: number;
+  readonly up: boolean;
+  /** Index of its bridge; 0: none. */
+  readonly master: number;
+  readonly addresses: readonly { readonly index: number; readonly address: string; readonly prefix: number; readonly scope: number }[];
+}
+
 /** Endpoint ids; null: no default route of that family. */
 export interface DefaultGateways {
   readonly v4: string | null;
@@ -227,11 +245,14 @@ export interface RestoreState {
   readonly bridges: readonly BridgeSpec[];
   readonly parents: readonly ParentSpec[];
   readonly sandboxes: readonly RestoredSandbox[];
+  /** Of containers that run no more. */
+  readonly reclaimed?: readonly LentDevice[];
 }
 
 export interface RestoredSandbox {
   readonly spec: SandboxSpec;
   readonly ports: readonly PortResult[];
+  readonly lent?: readonly LentDevice[];
   /** Init of the container: `/proc/PID/ns/net`. */
   readonly pid: number;
   readonly kept: { readonly pid: number; readonly descriptors: readonly KeptDescriptor[] };

@@ -34,6 +34,7 @@ const callNames: Readonly<Record<keyof NetCalls, true>> = {
   addEndpoint: true,
   removeEndpoint: true,
   changePorts: true,
+  lendDevices: true,
   setNames: true,
   restore: true,
   describe: true,

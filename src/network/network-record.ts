@@ -1,7 +1,7 @@
 /** What is stored of a network, and of the containers that are connected to some; JSON in the metadata database. */
 import type { ContainerId } from '../base/brand.ts';
 import type { Database, Statement } from '../store/database.ts';
-import type { EndpointSpec, PortResult, PortSpec } from './net-calls.ts';
+import type { EndpointSpec, LentDevice, PortResult, PortSpec } from './net-calls.ts';
 import type { DnsWishes, EndpointState, NetworkView } from './networks.ts';
 import type { WishedPort } from './port-wishes.ts';
 
@@ -56,6 +56,8 @@ export interface SandboxRecord {
   readonly published: readonly PortResult[];
   /** In the order of their interfaces. */
   readonly endpoints: readonly EndpointRecord[];
+  /** Interfaces of the host that it has. */
+  readonly lent?: readonly LentDevice[];
 }
 
 export interface EndpointRecord {

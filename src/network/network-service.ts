@@ -15,6 +15,7 @@ import { ContainerLanes } from './container-lanes.ts';
 import { createNetwork } from './create-network.ts';
 import { namelessNetwork, predefinedId } from './default-bridge.ts';
 import type { NetNotice, NetSettings } from './net-calls.ts';
+import { lendNetDevices } from './net-devices.ts';
 import type { LiveSandbox, NetworkContext } from './network-context.ts';
 import { listMatcher } from './network-filters.ts';
 import { readNetworks } from './network-record.ts';
@@ -89,6 +90,7 @@ export async function createNetworks(options: NetworkServiceOptions): Promise<Ne
     connect: async (container, endpoint) => sandboxOf(await connectContainer(context, container, endpoint)),
     disconnect: async (container, network) => sandboxOf(await disconnectContainer(context, container, network)),
     changePorts: async (container, change) => sandboxOf(await changeContainerPorts(context, container, change)),
+    lendDevices: (container, devices) => lendNetDevices(context, container, devices),
     rename: (container, name) => renameContainer(context, container, name),
     restore: (running) => restoreNetworks(context, storedBridge, running),
     publishedPorts: () => publishedPorts(context.registry, context.sandboxes.values()),

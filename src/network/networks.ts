@@ -40,6 +40,11 @@ export interface Networks {
   disconnect(container: ContainerId, network: string): Promise<Sandbox>;
   /** Beyond Docker: ports of a running container. `remove` names container port and protocol, or one binding of it. */
   changePorts(container: ContainerId, change: PortChange): Promise<Sandbox>;
+  /**
+   * Moves interfaces of the host into the namespace of an attached container that has not started yet; `detach` brings them back as they were. All or nothing.
+   * `not-found` and `conflict` name the interface. Without a namespace of its own: `refuseNetDevices` in net-devices.ts.
+   */
+  lendDevices(container: ContainerId, devices: readonly NetDevice[]): Promise<void>;
   /** After a rename: DNS answers the new name. */
   rename(container: ContainerId, name: string): Promise<void>;
   restore(running: readonly RestoredContainer[]): Promise<void>;
@@ -181,6 +186,12 @@ export interface EndpointState {
   readonly interfaceName: string;
   /** Every name that DNS answers for it, in Docker's order: container name, aliases, short id, hostname. Empty on the default bridge. */
   readonly dnsNames: readonly string[];
+}
+
+export interface NetDevice {
+  readonly hostInterfaceName: string;
+  /** In the container. */
+  readonly name: string;
 }
 
 export interface PortBinding {

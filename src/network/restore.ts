@@ -43,6 +43,7 @@ export async function restoreNetworks(
     bridges: networksOf(context, 'bridge').map(bridgeSpecOf),
     parents: [...networksOf(context, 'macvlan'), ...networksOf(context, 'ipvlan')].map(parentSpecOf),
     sandboxes: sandboxes.filter((sandbox) => sandbox !== null),
+    reclaimed: dead.flatMap(({ lent = [] }) => lent),
   });
   for (const record of alive) {
     const outcome = outcomes.find(({ id }) => id === record.containerId);
@@ -152,6 +153,7 @@ async function restoredSandbox(
       ports: record.ports,
     },
     ports: record.published,
+    lent: record.lent ?? [],
     pid: container.pid,
     kept: container.kept,
   };

@@ -8,6 +8,7 @@ import { conflict, EngineError, notFound } from '../../base/errors.ts';
 import type {
   EndpointRequest,
   EndpointState,
+  NetDevice,
   Networks,
   NetworkView,
   PortChange,
@@ -113,6 +114,10 @@ export class FakeNetworks implements Networks {
     for (const key of Object.keys(change.remove)) delete ports[key];
     for (const [key, list] of Object.entries(change.add)) ports[key] = list.map(({ HostIp, HostPort }) => binding(HostIp, HostPort));
     return this.#keep({ ...sandbox, ports });
+  }
+
+  async lendDevices(container: ContainerId, devices: readonly NetDevice[]): Promise<void> {
+    if (devices.length > 0) await this.#enter(`lend ${container} ${devices.map(({ name }) => name).join(' ')}`);
   }
 
   async rename(container: ContainerId, name: string): Promise<void> {

@@ -119,10 +119,12 @@ export function newLink(kind: LinkKind, settings: NewLink): BatchMessage {
   return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, payload: writer.finish() };
 }
 
-export function changeLink(link: LinkReference, settings: LinkSettings): BatchMessage {
+/** `namespace`: a descriptor of the one that it moves to. */
+export function changeLink(link: LinkReference, settings: LinkSettings & { readonly namespace?: number }): BatchMessage {
   const writer = referTo(link, settings.up);
   if (settings.name !== undefined) writer.text(IFLA_IFNAME, settings.name);
   writeSettings(writer, settings);
+  if (settings.namespace !== undefined) writer.u32(IFLA_NET_NS_FD, settings.namespace);
   if (settings.alias !== undefined) writer.bytes(IFLA_IFALIAS, Buffer.from(settings.alias));
   if (settings.ipv6LinkLocal === false) {
     writer.nested(IFLA_AF_SPEC, (families) =>

@@ -9,7 +9,9 @@ import type {
   DnsSpec,
   EndpointSpec,
   HostSubnet,
+  LentDevice,
   NetCalls,
+  NetDeviceWish,
   NetFacts,
   NetSettings,
   NetSurvey,
@@ -154,6 +156,12 @@ export class FakeNetCalls implements NetCalls {
       throw thrown;
     }
     return this.#result(id);
+  }
+
+  async lendDevices(id: string, devices: readonly NetDeviceWish[]): Promise<readonly LentDevice[]> {
+    this.#called('lendDevices');
+    this.#sandbox(id);
+    return devices.map((device) => ({ ...device, index: this.host.nextIndex(), up: true, master: 0, addresses: [] }));
   }
 
   async setNames(endpointId: string, names: readonly string[]): Promise<void> {

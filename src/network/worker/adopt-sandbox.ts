@@ -24,7 +24,16 @@ export async function adoptSandbox(parts: NetParts, restored: RestoredSandbox, h
     const fd = openContainerNamespace(restored.pid);
     undo('closing a network namespace', () => closeDescriptor(fd));
     const links = findLinks(parts, restored, fd, hostLinks);
-    const sandbox: Sandbox = { id: spec.id, name: spec.name, fd, links, gateways: gatewaysOf(links.values()), dns: null, ports: [] };
+    const sandbox: Sandbox = {
+      id: spec.id,
+      name: spec.name,
+      fd,
+      links,
+      gateways: gatewaysOf(links.values()),
+      dns: null,
+      ports: [],
+      lent: restored.lent ?? [],
+    };
     const kept = takeKept(parts, restored);
     const [udp, tcp] = [take(kept, 'dns-udp'), take(kept, 'dns-tcp')];
     await adoptDns(parts, sandbox, restored, udp, tcp, undo);

@@ -22,7 +22,7 @@ export async function createSandbox(parts: NetParts, spec: SandboxSpec): Promise
     parts.flows.settle(addressesOf(links.values()));
     const gateways = gatewaysOf(links.values());
     changeDefaultRoutes(namespace, links, noGateways, gateways);
-    const sandbox: Sandbox = { id: spec.id, name: spec.name, fd: namespace.fd, links, gateways, dns: null, ports: [] };
+    const sandbox: Sandbox = { id: spec.id, name: spec.name, fd: namespace.fd, links, gateways, dns: null, ports: [], lent: [] };
     if (spec.dns !== null) await changeDns(parts, sandbox, spec.dns, undo);
     for (const link of links.values()) addTraces(parts, spec.id, link, undo);
     publishPorts(parts, sandbox, spec.ports, undo);

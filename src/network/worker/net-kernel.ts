@@ -17,6 +17,7 @@ import { createSandbox } from './create-sandbox.ts';
 import { openFormerFlows } from './former-flows.ts';
 import { openHostNetwork, ownerOfLink } from './host-network.ts';
 import { listHostSubnets } from './host-subnets.ts';
+import { lendDevices } from './lent-devices.ts';
 import { openNamespacePool } from './namespace-pool.ts';
 import { knownSandbox, type NetParts, resultOf, type Sandbox } from './net-parts.ts';
 import { openParents } from './parents.ts';
@@ -73,6 +74,7 @@ export function createNetKernel(tell: (notice: NetNotice) => void): NetKernel {
       await changePorts(parts(), sandbox, add, remove);
       return resultOf(parts(), sandbox);
     },
+    lendDevices: async (id, devices) => await lendDevices(parts(), knownSandbox(parts(), id), devices),
     setNames: async (endpointId, names) => parts().dns.setNames(endpointId, names),
     restore: (state) => restore(parts(), state),
     describe: async () => ({

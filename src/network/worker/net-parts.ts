@@ -2,7 +2,7 @@
 import { notFound } from '../../base/errors.ts';
 import type { DnsServer } from '../dns/dns-server.ts';
 import type { Firewall } from '../firewall/firewall.ts';
-import type { BridgeSpec, DefaultGateways, DnsSpec, PortResult, SandboxResult } from '../net-calls.ts';
+import type { BridgeSpec, DefaultGateways, DnsSpec, LentDevice, PortResult, SandboxResult } from '../net-calls.ts';
 import type { PortTable } from '../ports/port-table.ts';
 import type { EndpointLink } from './endpoint-links.ts';
 import type { FormerFlows } from './former-flows.ts';
@@ -39,6 +39,8 @@ export interface Sandbox {
   dns: SandboxDns | null;
   /** The table of ports has their sockets. */
   ports: readonly PortResult[];
+  /** Interfaces of the host that are in it. */
+  lent: readonly LentDevice[];
 }
 
 export interface SandboxDns {

@@ -9,6 +9,7 @@ import { inNetworkNamespace } from '../../linux/network-namespace.ts';
 import { attempt } from './all-or-nothing.ts';
 import { withdrawPorts } from './change-ports.ts';
 import { removeTraces } from './endpoint-traces.ts';
+import { returnDevices } from './lent-devices.ts';
 import { addressesOf, type NetParts, type Sandbox } from './net-parts.ts';
 
 export function removeSandbox(parts: NetParts, id: string): void {
@@ -17,6 +18,7 @@ export function removeSandbox(parts: NetParts, id: string): void {
   parts.sandboxes.delete(id);
   const { log } = parts.host;
   const links = [...sandbox.links.values()];
+  attempt(log, `giving the network interfaces of container ${id} back`, () => returnDevices(parts, sandbox));
   attempt(log, `unpublishing the ports of container ${id}`, () => withdrawPorts(parts, sandbox, sandbox.ports));
   for (const link of links) attempt(log, `removing endpoint ${link.spec.id}`, () => removeTraces(parts, link));
   attempt(log, `stopping DNS of container ${id}`, () => parts.dns.removeSandbox(id));

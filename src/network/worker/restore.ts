@@ -15,6 +15,7 @@ import { ensureBridgeLink } from './bridges.ts';
 import { completeDefaultRoutes } from './default-routes.ts';
 import { firewallEndpoint } from './endpoint-traces.ts';
 import { ownerOfLink } from './host-network.ts';
+import { reclaimDevices } from './lent-devices.ts';
 import { addressesOf, type NetParts, resultOf, type Sandbox } from './net-parts.ts';
 
 export async function restore(parts: NetParts, state: RestoreState): Promise<readonly RestoreOutcome[]> {
@@ -28,6 +29,7 @@ export async function restore(parts: NetParts, state: RestoreState): Promise<rea
   const links = listLinks(parts.host.route);
   const outcomes: RestoreOutcome[] = [];
   for (const restored of state.sandboxes) outcomes.push(await adopt(parts, restored, links));
+  reclaimDevices(parts, state.reclaimed ?? []);
   syncFirewall(parts);
   const removed = removeOwnerless(parts);
   if (removed) {
