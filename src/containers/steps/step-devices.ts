@@ -23,7 +23,7 @@ export async function grantStepDevices(devices: Devices, step: Step): Promise<De
   const requests = [...(step.settings.deviceRequests ?? []), ...(names.length > 0 ? [byName] : [])];
   if (requests.length === 0) return noGrant;
   // Variables say what of the driver comes along, not which devices: who writes a Dockerfile must not give itself any.
-  const environment = step.environment.filter((entry) => !entry.startsWith('NVIDIA_VISIBLE_DEVICES='));
+  const environment = step.environment.filter((entry) => !/^(NVIDIA|AMD)_VISIBLE_DEVICES=/.test(entry));
   return await devices.grant({ id: step.id, title: 'a build step' }, { requests, environment, byRuntime: false });
 }
 
