@@ -16,6 +16,7 @@ import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { lowersOf, lowersOfImage } from './container-rootfs.ts';
 import { deviceContent, linksInDev, needsLayer } from './device-layer.ts';
+import { deviceRequestsOf } from './named-devices.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { makeScaffold } from './scaffold.ts';
 
@@ -40,7 +41,7 @@ export function deviceLayerOf({ paths }: Pick<Container, 'paths'>): string {
 export function grantDevices(context: ContainerContext, container: Container): Promise<DeviceGrant> {
   const { hostConfig, config } = container;
   return context.devices.grant(holderOf(container), {
-    requests: hostConfig.DeviceRequests ?? [],
+    requests: deviceRequestsOf(hostConfig),
     environment: config.Env,
     byRuntime: context.runtimes.meansGpus(hostConfig.Runtime),
   });

@@ -8,6 +8,7 @@ import { hasErrnoCode, invalid } from '../base/errors.ts';
 import type { DeviceNode } from '../devices/device-edits.ts';
 import type { Device, DeviceRule } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
+import { deviceNameOf } from './named-devices.ts';
 
 /** Device nodes at and below a host path; null when there is nothing at all. */
 export type FindDevices = (path: string) => readonly Device[] | null;
@@ -55,7 +56,8 @@ export function deviceAccess(
   nodes: readonly DeviceNode[] = [],
   owner: Owner = { uid: 0, gid: 0 },
 ): DeviceAccess {
-  const mappings = (hostConfig.Devices ?? []).map((mapping) => mappedDevices(mapping, find));
+  const paths = (hostConfig.Devices ?? []).filter((mapping) => deviceNameOf(mapping) === null);
+  const mappings = paths.map((mapping) => mappedDevices(mapping, find));
   const mapped = mappings.flatMap(({ devices }) => devices);
   const granted = withoutPathsOf(
     lastOfEachPath(nodes).map((node) => grantedDevice(node, owner)),
