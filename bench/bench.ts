@@ -10,6 +10,7 @@ import { loadBusybox } from '../test/harness/images.ts';
 import { familyOf, type Peer, peerMissing, startPeer } from '../test/harness/peer.ts';
 import { readOrEmpty } from '../test/harness/tolerant-read.ts';
 import { buildRows } from './build-rows.ts';
+import { deviceRows } from './device-rows.ts';
 import { EngineClient } from './engine-client.ts';
 import { imageRows } from './image-rows.ts';
 import { compare, keep, record, root, selected, succeed } from './measure.ts';
@@ -34,6 +35,7 @@ try {
   await networkRows({ gantry, peer });
   await buildRows({ gantry, peer });
   await imageRows(peer);
+  await deviceRows(peer);
 } finally {
   await gantry.dispose();
   await peer.stop();
