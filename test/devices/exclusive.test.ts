@@ -119,6 +119,15 @@ suite('exclusive devices', { skip, timeout: 600_000 }, () => {
     await starts('last', '--gpus', 'all,options=exclusive=true');
   });
 
+  test('--runtime nvidia: what the environment names, by the default runtime; without a name, nothing', async () => {
+    const look = ['busybox', 'sh', '-c', 'cd /dev; echo nvidia[0-9]; sleep 1000'] as const;
+    await docker('run', '-d', '--network', 'none', '--name', 'one', '--runtime', 'nvidia', '-e', 'NVIDIA_VISIBLE_DEVICES=1', ...look);
+    await docker('run', '-d', '--network', 'none', '--name', 'none', '--runtime', 'nvidia', ...look);
+    assert.deepEqual([await visible('one'), await visible('none')], ['nvidia1', 'nvidia[0-9]']);
+    assert.equal((await docker('inspect', '-f', '{{.HostConfig.Runtime}}', 'one')).stdout.trim(), 'nvidia');
+    assert.match(await refusal('--gpus', 'device=1,options=exclusive=true'), /GPU 1 .* cannot be had exclusively: container one/);
+  });
+
   async function starts(name: string, ...options: readonly string[]): Promise<void> {
     const { status, stderr } = await docker('run', '-d', '--network', 'none', '--name', name, ...options, 'busybox', ...stays);
     assert.equal(status, 0, stderr);
@@ -130,7 +139,7 @@ suite('exclusive devices', { skip, timeout: 600_000 }, () => {
     return stderr;
   }
 
-  /** What the container was told. */
+  /** What the container says first. */
   async function visible(name: string): Promise<string> {
     let said = '';
     await until(async () => {
