@@ -13,6 +13,10 @@ export interface DeviceEdits {
   readonly links: readonly DeviceLink[];
   /** Directories of the container whose libraries its dynamic loader has to find. Absolute. */
   readonly loaderDirectories: readonly string[];
+  /** Version of the CUDA driver that they bring: the image's libraries for older drivers come before its own when they are newer (cuda-compat.ts). Null: they never do. */
+  readonly cudaDriver: string | null;
+  /** Read-only files that lie over those of the same name below the container's /proc. */
+  readonly procFiles: readonly { readonly path: string; readonly content: string }[];
   /** Programs of the host that are to be run; what this engine does itself (links, loader cache) is above instead. */
   readonly hooks: readonly DeviceHook[];
   readonly additionalGids: readonly number[];
@@ -71,6 +75,8 @@ export const noEdits: DeviceEdits = {
   mounts: [],
   links: [],
   loaderDirectories: [],
+  cudaDriver: null,
+  procFiles: [],
   hooks: [],
   additionalGids: [],
   intelRdt: null,

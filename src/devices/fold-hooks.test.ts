@@ -27,12 +27,21 @@ describe('foldHook', () => {
     });
   });
 
+  it('knows which driver the libraries of an image are compared with, and what needs no hook', () => {
+    const words = ['nvidia-cdi-hook', 'enable-cuda-compat', '--host-driver-version=550.54.14', '--host-cuda-version', '12.4'];
+    const nothing = { links: [], loaderDirectories: [] };
+    assert.deepEqual(fold('/usr/bin/nvidia-cdi-hook', ...words), { ...nothing, cudaDriver: '550.54.14' });
+    assert.deepEqual(fold('/usr/bin/nvidia-ctk', 'nvidia-ctk', 'hook', 'disable-device-node-modification'), nothing);
+  });
+
   it('leaves everything else to be run', () => {
     const path = '/usr/bin/nvidia-cdi-hook';
     const others: readonly (readonly string[])[] = [
       ['chmod', '--mode', '755', '--path', '/dev/dri'],
-      ['enable-cuda-compat', '--host-driver-version=550.54.14'],
-      ['disable-device-node-modification'],
+      ['enable-cuda-compat'],
+      ['enable-cuda-compat', '--host-cuda-version=12.4'],
+      ['enable-cuda-compat', '--host-driver-version=540.3.0', '--cuda-compat-container-root=/usr/local/cuda/compat-orin'],
+      ['disable-device-node-modification', '--strange'],
       ['create-symlinks', '--strange', 'x'],
       ['create-symlinks', '--link'],
       ['create-symlinks', '--link', 'a'],

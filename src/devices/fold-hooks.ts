@@ -5,10 +5,11 @@
  *         create-symlinks --link TARGET::LINK …         ─▶ links
  *         update-ldcache --folder DIRECTORY …           ─▶ loaderDirectories; the links of SONAMEs come with them, so
  *         create-soname-symlinks --folder DIRECTORY …      is the same
+ *         enable-cuda-compat --host-driver-version V    ─▶ cudaDriver
+ *         disable-device-node-modification              ─▶ nothing: who gets the driver's nodes gets that too (`procFiles`)
  *
  * So a description that NVIDIA's toolkit wrote works where the toolkit is not, and nothing of the image is executed. Everything else, and an option that is not known
- * here, stays a hook and is run: `chmod`, `enable-cuda-compat`, `disable-device-node-modification` and `update-application-profile` look at the container as it is by then, which
- * only their program can.
+ * here, stays a hook and is run: `chmod` and `update-application-profile` look at the container as it is by then, which only their program can.
  */
 import { posix } from 'node:path';
 import { invalid } from '../base/errors.ts';
@@ -18,6 +19,7 @@ import type { DeviceLink } from './device-edits.ts';
 export interface FoldedHook {
   readonly links: readonly DeviceLink[];
   readonly loaderDirectories: readonly string[];
+  readonly cudaDriver?: string;
 }
 
 /** Null: it has to be run. `source` is for messages: whose description it is. Throws when what it asks for would leave the container's root. */
@@ -25,6 +27,8 @@ export function foldHook(hook: CdiHook, source: string): FoldedHook | null {
   if (hook.hookName !== 'createContainer') return null;
   const [command, ...args] = commandOf(hook) ?? [];
   if (command === 'create-symlinks') return foldLinks(args, source);
+  if (command === 'enable-cuda-compat') return foldCompat(args);
+  if (command === 'disable-device-node-modification' && args.length === 0) return { links: [], loaderDirectories: [] };
   return command === 'update-ldcache' || command === 'create-soname-symlinks' ? foldDirectories(args, source) : null;
 }
 
@@ -57,6 +61,13 @@ function foldDirectories(args: readonly string[], source: string): FoldedHook | 
   if (values === null) return null;
   const folders = values.filter(({ option, value }) => option === 'folder' && value !== '');
   return { links: [], loaderDirectories: folders.map(({ value }) => inContainer(value, source)) };
+}
+
+/** The version of CUDA is another way to say the same. */
+function foldCompat(args: readonly string[]): FoldedHook | null {
+  const values = optionValues(args, ['host-driver-version', 'host-cuda-version']) ?? [];
+  const cudaDriver = values.find(({ option }) => option === 'host-driver-version')?.value;
+  return cudaDriver === undefined ? null : { links: [], loaderDirectories: [], cudaDriver };
 }
 
 /** `--link x` and `--link=x`, with one dash or two; null: there is something else. */

@@ -112,6 +112,7 @@ describe('resolveEdits', () => {
         hooks: [
           { hookName: 'createContainer', path: '/x/nvidia-cdi-hook', args: ['h', 'create-symlinks', '--link', 'a::/b', '--link', 'c::/b'] },
           { hookName: 'createContainer', path: '/x/nvidia-ctk', args: ['h', 'hook', 'update-ldcache', '--folder', '/usr/lib'] },
+          { hookName: 'createContainer', path: '/x/nvidia-ctk', args: ['h', 'hook', 'enable-cuda-compat', '--host-driver-version=1.2'] },
           { hookName: 'poststop', path: '/bin/sh', env: ['X=1'], timeout: 3 },
         ],
         additionalGids: [44],
@@ -133,10 +134,29 @@ describe('resolveEdits', () => {
       env: ['A=1', 'B=2', 'A=3'],
       links: [{ path: '/b', target: 'c' }],
       loaderDirectories: ['/usr/lib'],
+      cudaDriver: '1.2',
+      procFiles: [],
       hooks: [{ point: 'poststop', path: '/bin/sh', args: ['/bin/sh'], env: ['X=1'], timeoutSeconds: 3 }],
       additionalGids: [44, 7],
       intelRdt: { closID: 'b' },
       netDevices: [{ hostInterfaceName: 'eth1', name: 'b' }],
     });
+  });
+
+  it("tells NVIDIA's libraries to make no nodes, where the driver would let them", async () => {
+    const parameters = join(root, 'params');
+    const procFiles = async (path: string, text: string | null) => {
+      rmSync(parameters, { force: true });
+      if (text !== null) writeFileSync(parameters, text);
+      const deviceNodes = [{ path, hostPath: '/dev/null' }];
+      return (await resolveEdits([{ file, kind: 'v/c', edits: { deviceNodes } }], { deviceRoot: '/', driverParameters: parameters }))
+        .procFiles;
+    };
+    const fixed = [{ path: '/proc/driver/nvidia/params', content: 'ModifyDeviceFiles: 0\nDeviceFileUID: 0\nRegistryDwords: ""\n' }];
+    assert.deepEqual(await procFiles('/dev/nvidiactl', 'ModifyDeviceFiles: 1\nDeviceFileUID: 0\nRegistryDwords: ""\n'), fixed);
+    assert.deepEqual(await procFiles('/dev/nvidiactl', 'DeviceFileUID: 0\nRegistryDwords: ""\n'), fixed);
+    assert.deepEqual(await procFiles('/dev/nvidiactl', 'ModifyDeviceFiles: 0\nDeviceFileUID: 0\n'), []);
+    assert.deepEqual(await procFiles('/dev/nvidiactl', null), []);
+    assert.deepEqual(await procFiles('/dev/camera', 'ModifyDeviceFiles: 1\n'), []);
   });
 });

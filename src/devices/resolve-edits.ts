@@ -3,7 +3,7 @@
  * CDI does: a later node, mount or variable replaces an earlier one at the same place.
  */
 import type { BigIntStats } from 'node:fs';
-import { access, constants, stat } from 'node:fs/promises';
+import { access, constants, readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { errorText, hasErrnoCode, invalid } from '../base/errors.ts';
 import type { HookPoint } from '../oci/runtime-spec.ts';
@@ -16,7 +16,12 @@ import { foldHook } from './fold-hooks.ts';
 export interface ResolveHost {
   /** Where the nodes are that a discovered description names without a path of the host. Files' paths are taken as they are. */
   readonly deviceRoot: string;
+  /** Default: the kernel's own. */
+  readonly driverParameters?: string;
 }
+
+/** What NVIDIA's libraries read before they make nodes that they miss. Containers see the host's. */
+const driverParameters = '/proc/driver/nvidia/params';
 
 /** `parts`: of `editsOf`. Throws an `invalid` for the first thing that is missing: what, named by whom, why that may be and what to do. */
 export async function resolveEdits(parts: readonly SourcedEdits[], host: ResolveHost): Promise<DeviceEdits> {
@@ -25,6 +30,7 @@ export async function resolveEdits(parts: readonly SourcedEdits[], host: Resolve
   const mounts = new Map<string, DeviceMount>();
   const links = new Map<string, DeviceLink>();
   const loaderDirectories = new Set<string>();
+  let cudaDriver: string | null = null;
   const hooks: DeviceHook[] = [];
   const gids = new Set<number>();
   const netDevices = new Map<string, DeviceEdits['netDevices'][number]>();
@@ -39,6 +45,7 @@ export async function resolveEdits(parts: readonly SourcedEdits[], host: Resolve
       const folded = foldHook(hook, sourceOf(part));
       for (const link of folded?.links ?? []) replace(links, link.path, link);
       for (const directory of folded?.loaderDirectories ?? []) loaderDirectories.add(directory);
+      cudaDriver = folded?.cudaDriver ?? cudaDriver;
       if (folded === null) hooks.push(await resolveHook(hook, part));
     }
     // The library of CDI leaves out 0 as well.
@@ -51,11 +58,28 @@ export async function resolveEdits(parts: readonly SourcedEdits[], host: Resolve
     mounts: outerFirst([...mounts.values()]),
     links: [...links.values()],
     loaderDirectories: [...loaderDirectories],
+    cudaDriver,
+    procFiles: nodes.has('/dev/nvidiactl') ? await fixedParameters(host.driverParameters ?? driverParameters) : [],
     hooks,
     additionalGids: [...gids],
     intelRdt: parts.findLast(({ edits }) => edits.intelRdt !== undefined)?.edits.intelRdt ?? null,
     netDevices: [...netDevices.values()],
   };
+}
+
+/**
+ * Of a driver that lets programs make its nodes: a container's root, who may make nodes, would get those of GPUs that others have, although nothing could open them.
+ * Empty where the driver's module is not there.
+ */
+async function fixedParameters(path: string): Promise<DeviceEdits['procFiles']> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (hasErrnoCode(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return null;
+    throw error;
+  });
+  if (text === null) return [];
+  const line = 'ModifyDeviceFiles: 0';
+  const others = text.split('\n').filter((each) => each !== '' && !each.startsWith('ModifyDeviceFiles:'));
+  return text.split('\n').includes(line) ? [] : [{ path: driverParameters, content: `${[line, ...others].join('\n')}\n` }];
 }
 
 /** In the place of the last one that asked for it. */
