@@ -68,8 +68,11 @@ const allowedInProc: ReadonlySet<string> = new Set(
   ),
 );
 
-function checkMount({ destination, subpath = '', uidMappings = [], gidMappings = [] }: Mount): void {
-  checkDestination(destination);
+/** What devices say about themselves; of nothing but memory that the engine filled, so that no bind of a user's gets there. */
+const memoryFilesInProc: ReadonlySet<string> = new Set(['/proc/driver/nvidia/params']);
+
+function checkMount({ destination, type, subpath = '', uidMappings = [], gidMappings = [] }: Mount): void {
+  if (type !== 'memory-file' || !memoryFilesInProc.has(destination)) checkDestination(destination);
   if (posix.isAbsolute(subpath)) throw invalid(`The subpath "${subpath}" of the mount ${destination} must be relative`);
   for (const { containerID, hostID, size } of [...uidMappings, ...gidMappings]) {
     const fits = [containerID, hostID, size].every((n) => Number.isInteger(n) && n >= 0) && size > 0;

@@ -390,6 +390,13 @@ test('compilePlan: what could fake /proc is refused', () => {
   assert.throws(() => over('/proc/self'), /inside \/proc/);
   assert.throws(() => over('/tmp/../proc/sys'), /inside \/proc/);
   over('/proc/cpuinfo');
+  const parameters = '/proc/driver/nvidia/params';
+  assert.throws(() => over(parameters), /inside \/proc/);
+  const file = { content: Buffer.from('ModifyDeviceFiles: 0\n'), mode: 0o444, uid: 0, gid: 0 };
+  const filled = (destination: string) => compile({ spec: { mounts: [procMount, { destination, type: 'memory-file', file }] } });
+  assert.deepEqual(findStep(filled(parameters), 'memory-file')?.target, parameters);
+  assert.throws(() => filled('/proc/self/status'), /inside \/proc/);
+  assert.throws(() => filled('/proc/driver/nvidia/../../self/status'), /inside \/proc/);
 });
 
 test('compilePlan: what has no step is refused by name', () => {

@@ -21,8 +21,9 @@ const bundleVersion = '1.0.2';
 const defaultUmask = 0o022;
 
 export function ociBundle(spec: RuntimeSpec, rootPath: string, staging: string): OciBundle {
-  const staged = spec.mounts.filter(needsStaging).map((mount, index) => ({ mount, path: join(staging, String(index)) }));
-  const mounts = spec.mounts.map((mount) => {
+  const given = spec.mounts.filter((mount) => !isInProc(mount));
+  const staged = given.filter(needsStaging).map((mount, index) => ({ mount, path: join(staging, String(index)) }));
+  const mounts = given.map((mount) => {
     const found = staged.find((candidate) => candidate.mount === mount);
     return found === undefined ? mount : { destination: mount.destination, type: 'bind', source: found.path, options: bindOptions(mount) };
   });
@@ -34,6 +35,11 @@ export function ociBundle(spec: RuntimeSpec, rootPath: string, staging: string):
     process: ociProcess(spec),
   };
   return { config: jsonText(config), staged };
+}
+
+/** No OCI runtime lets anybody lay such a file over one of /proc (docs/devices.md, Limits). */
+function isInProc({ type, destination }: Mount): boolean {
+  return type === 'memory-file' && destination.startsWith('/proc/');
 }
 
 /** What hooks of a container that we make ourselves find in its bundle. Nothing of it is carried out. */

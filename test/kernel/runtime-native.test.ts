@@ -44,6 +44,30 @@ else {
     await runtime.close();
   });
 
+  it('native runtime: a file of memory lies over one of /proc, as those of a driver do', async () => {
+    await using fixture = await openNativeFixture();
+    const id = newContainerId();
+    const spec = fixture.spec(id, [
+      'sh',
+      '-c',
+      'cat /proc/uptime; echo 2 > /proc/uptime; umount /proc/uptime; ls -ln /proc/uptime; cat /proc/uptime',
+    ]);
+    const file = { content: Buffer.from('ModifyDeviceFiles: 0\n'), mode: 0o444, uid: 0, gid: 0 };
+    const container = await fixture.runtime.start({
+      id,
+      spec: { ...spec, mounts: [...spec.mounts, { destination: '/proc/uptime', type: 'memory-file', file }] },
+      rootfs: fixture.rootfs(),
+      log: null,
+      stdin: 'null',
+      attachments: [{ stdin: false, stdout: true, stderr: true }],
+    });
+    const said = await readAll(container.attached[0] as StdioStream);
+    await container.exited;
+    await container.release();
+    assert.match(said.text(1), /^ModifyDeviceFiles: 0\n-r--r--r-- +1 0 +0 .*\nModifyDeviceFiles: 0\n$/);
+    assert.match(said.text(2), /Read-only file system/);
+  });
+
   describe('native runtime: what dies', { timeout: 60_000 }, () => {
     it('a monitor that dies: the launcher kills the container and records 137', async () => {
       await using fixture = await openNativeFixture();
