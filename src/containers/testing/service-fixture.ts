@@ -7,6 +7,8 @@ import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { conflict, notFound } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
+import { noDevices } from '../../devices/create-devices.ts';
+import type { Devices } from '../../devices/devices.ts';
 import type { Image, ImageCatalogue } from '../../images/catalogue.ts';
 import type { ImageRunConfig } from '../../oci/image-config.ts';
 import { onlyNative } from '../../runtime/runtime-names.ts';
@@ -59,6 +61,7 @@ export interface Fixture {
 export async function serviceFixture(
   context: TestContext,
   image: ImageRunConfig = { Cmd: ['/bin/true'], Env: ['PATH=/bin'] },
+  devices: Devices = noDevices,
 ): Promise<Fixture> {
   const directory = mkdtempSync(join(tmpdir(), 'g-CONT-'));
   context.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -80,6 +83,7 @@ export async function serviceFixture(
       runtimes: onlyNative,
       networks,
       volumes,
+      devices,
       daemonDns: { servers: [], search: [], options: [] },
       init: { program: '/gantry-init', byDefault: false },
       host: readHostFacts(),
