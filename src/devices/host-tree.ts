@@ -5,7 +5,7 @@
  */
 import type { Stats } from 'node:fs';
 import { constants } from 'node:fs';
-import { lstat, open, readdir, readlink, stat } from 'node:fs/promises';
+import { lstat, open, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 
 const mostLinks = 40;
@@ -27,7 +27,8 @@ export class HostTree {
 
   /** The same place without links, as a path of the tree; null: nothing is there. */
   async resolve(path: string): Promise<string | null> {
-    return await this.#walk(path, 0);
+    // Of the machine itself the kernel knows it, in one call.
+    return this.root === '/' ? await realpath(path).catch(() => null) : await this.#walk(path, 0);
   }
 
   async stat(path: string): Promise<Stats | null> {
@@ -85,12 +86,9 @@ export class HostTree {
 }
 
 async function readLinkText(path: string): Promise<string | null | undefined> {
-  try {
-    return await readlink(path);
-  } catch {
-    // No link, or nothing there; some file systems answer readlink of a file with other errors than EINVAL.
-    return (await lstat(path).catch(() => null)) === null ? undefined : null;
-  }
+  const stats = await lstat(path).catch(() => null);
+  if (stats === null) return undefined;
+  return stats.isSymbolicLink() ? await readlink(path).catch(() => undefined) : null;
 }
 
 /** Sizes of /proc are 0: it reads to the end. */
