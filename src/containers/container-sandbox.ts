@@ -8,7 +8,8 @@
  * The monitor keeps the sockets for the daemon, so it lets go of them first: a port is only free when nobody holds it.
  */
 import { errorText } from '../base/errors.ts';
-import type { Sandbox } from '../network/networks.ts';
+import { refuseNetDevices } from '../network/net-devices.ts';
+import type { NetDevice, Sandbox } from '../network/networks.ts';
 import type { RunningContainer } from '../runtime/runtime.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
@@ -24,6 +25,17 @@ export async function joinNetworks(context: ContainerContext, container: Contain
   if (sandbox !== null) rememberNetworks(container, sandbox);
   await writeNetworkFiles(container.paths, networkFacts(context, container, sandbox));
   return sandbox;
+}
+
+/** Interfaces of the host that descriptions of devices give to it; `leaveNetworks` brings them back. */
+export async function lendInterfaces(
+  context: ContainerContext,
+  { id, hostConfig }: Container,
+  devices: readonly NetDevice[],
+): Promise<void> {
+  if (devices.length === 0) return;
+  if (context.networks.sandbox(id) === null) refuseNetDevices(hostConfig.NetworkMode, devices);
+  await context.networks.lendDevices(id, devices);
 }
 
 /** The ids of what was joined, and what it joined for want of anything else. The record is stored with the start. */

@@ -21,7 +21,7 @@ import { hostnameOf } from './hostname.ts';
 import { initInContainer } from './init-program.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security-options.ts';
-import { hooksOf, refuseUnmade, withGroups, withVariables } from './spec-edits.ts';
+import { hooksOf, procFileMounts, withGroups, withVariables } from './spec-edits.ts';
 import { type ContainerFiles, type MountToMake, specMounts } from './spec-mounts.ts';
 import { type JoinedNamespaces, sharesWithHost, specNamespaces } from './spec-namespaces.ts';
 import { inUserNamespace } from './spec-user-namespace.ts';
@@ -64,13 +64,16 @@ export function runtimeSpec(input: RuntimeSpecInput): RuntimeSpec {
 function specOfHostIds(input: RuntimeSpecInput): RuntimeSpec {
   const { config, hostConfig, edits = noEdits } = input;
   const hostname = hostnameOf(input);
-  refuseUnmade(edits);
   return {
     ociVersion: '1.2.0',
     process: specProcess(input, hostname),
     root: { path: 'rootfs', ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(sharesWithHost(hostConfig, 'uts') ? {} : { hostname }),
-    mounts: [...specMounts(hostConfig, input.mounts, input.files, input.joined.ipcMounts, edits.mounts), ...initMount(input.init)],
+    mounts: [
+      ...specMounts(hostConfig, input.mounts, input.files, input.joined.ipcMounts, edits.mounts),
+      ...procFileMounts(edits),
+      ...initMount(input.init),
+    ],
     ...hooksOf(edits),
     ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }),
     linux: specLinux(input, config.Domainname),

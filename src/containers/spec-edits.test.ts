@@ -10,6 +10,7 @@ import { defaultContainerConfig, defaultHostConfig } from './config-defaults.ts'
 import { readHostFacts } from './host-facts.ts';
 import { plainMounts } from './mounts.ts';
 import { runtimeSpec } from './runtime-spec.ts';
+import { refuseNetDevicesInStep } from './spec-edits.ts';
 import { nothingJoined } from './spec-namespaces.ts';
 
 const host = readHostFacts();
@@ -120,7 +121,7 @@ test('runtimeSpec: the device filter has exactly the granted access, in cgroup v
   assert.equal(program.length - plain.length, (3 * 8 + 5) * 8);
 });
 
-test('runtimeSpec: hooks by their point and in order, Intel RDT, and interfaces that cannot be moved', () => {
+test('runtimeSpec: hooks by their point and in order, Intel RDT', () => {
   const hook = (point: 'createRuntime' | 'poststop', path: string) => ({ point, path, args: [path], env: [], timeoutSeconds: null });
   const hooks = [hook('poststop', '/a'), { ...hook('createRuntime', '/b'), timeoutSeconds: 3 }, hook('poststop', '/c')];
   const spec = specOf({ hooks, intelRdt: { closID: 'guaranteed' } });
@@ -129,5 +130,8 @@ test('runtimeSpec: hooks by their point and in order, Intel RDT, and interfaces 
     createRuntime: [{ path: '/b', args: ['/b'], env: [], timeout: 3 }],
   });
   assert.deepEqual(spec.linux.intelRdt, { closID: 'guaranteed' });
-  assert.throws(() => specOf({ netDevices: [{ hostInterfaceName: 'ib0', name: 'eth1' }] }), /the network interface ib0 cannot be moved/);
+  assert.throws(
+    () => refuseNetDevicesInStep({ ...noEdits, netDevices: [{ hostInterfaceName: 'ib0', name: 'eth1' }] }),
+    /the network interface "ib0" .* cannot be given to a step/,
+  );
 });

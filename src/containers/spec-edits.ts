@@ -1,5 +1,5 @@
 /** What devices change in a spec (`DeviceEdits`), apart from its device nodes (devices.ts) and the order of its mounts (spec-mounts.ts). Pure. */
-import { notImplemented } from '../base/errors.ts';
+import { invalid } from '../base/errors.ts';
 import type { DeviceEdits, DeviceMount } from '../devices/device-edits.ts';
 import type { Hook, HookPoint, Mount, RuntimeSpec } from '../oci/runtime-spec.ts';
 
@@ -25,13 +25,22 @@ export function hooksOf({ hooks }: DeviceEdits): Pick<RuntimeSpec, 'hooks'> {
   return { hooks: points };
 }
 
-/** What a runtime of ours cannot do yet is refused by name. */
-export function refuseUnmade({ netDevices }: DeviceEdits): void {
+/** A step of a build has its network for a moment only, and shares its result. */
+export function refuseNetDevicesInStep({ netDevices }: DeviceEdits): void {
   const [first] = netDevices;
   if (first === undefined) return;
-  throw notImplemented(
-    `the network interface ${first.hostInterfaceName} cannot be moved into a container: netDevices of a device description are not supported yet`,
+  throw invalid(
+    `the network interface "${first.hostInterfaceName}" (netDevices of a device description) cannot be given to a step of a build`,
   );
+}
+
+/** For everybody to read. */
+export function procFileMounts({ procFiles }: DeviceEdits): Mount[] {
+  return procFiles.map(({ path: destination, content }) => ({
+    destination,
+    type: 'memory-file',
+    file: { content: Buffer.from(content), mode: 0o444, uid: 0, gid: 0 },
+  }));
 }
 
 /** The later of two for the same place wins, as with `-v`. */

@@ -21,7 +21,7 @@ import type { ContainerContext } from './container-context.ts';
 import { grantDevices, prepareDevices, releaseDevices } from './container-devices.ts';
 import { type ContainerPaths, cgroupsPathOf } from './container-paths.ts';
 import { type OverlayRootfs, prepareRootfs } from './container-rootfs.ts';
-import { joinNetworks, leaveNetworks, linkVariablesOf, requireLinks, tellLinked } from './container-sandbox.ts';
+import { joinNetworks, leaveNetworks, lendInterfaces, linkVariablesOf, requireLinks, tellLinked } from './container-sandbox.ts';
 import type { Running } from './container-state.ts';
 import { hostDevices } from './devices.ts';
 import { healthCheckOf, startingHealth } from './health.ts';
@@ -127,6 +127,7 @@ async function startRequest(
   ]);
   const covered = mounts.map(({ destination }) => destination);
   const { edits, layer } = await prepareDevices(context, container, grant, covered);
+  await lendInterfaces(context, container, edits.netDevices);
   const init = initOf(context.init, hostConfig);
   const cgroupsPath = cgroupsPathOf(context, container);
   if (hostConfig.CpuRealtimeRuntime !== 0) await giveRealtimeBudget(dirname(cgroupsPath), context.resourceDefaults.realtime);

@@ -463,3 +463,24 @@ test('compilePlan: a user namespace is made first and entered last, and what is 
   assert.equal(exec.joins[0]?.kind === 'init' && (exec.joins[0].nstypes & 0x1000_0000) !== 0, true);
   assert.deepEqual(ops(exec).slice(0, 2), ['user', 'keyring']);
 });
+
+test('compilePlan: hooks of the host after the mounts and before the pivot, those of the container confined, last before the process', () => {
+  const hook = { path: '/h' };
+  const plan = compile({ spec: { hooks: { createRuntime: [hook], createContainer: [hook], startContainer: [hook] } } });
+  const all = ops(plan);
+  const [first, second] = steps(plan).filter((step) => step.op === 'hook');
+  assert.deepEqual([first?.confined, second?.confined], [false, true]);
+  assert.ok(all.lastIndexOf('mount') < all.indexOf('checkpoint'));
+  assert.deepEqual(all.slice(all.indexOf('checkpoint'), all.indexOf('pivot')), ['checkpoint', 'hook']);
+  // Whatever takes rights away comes after it, for the hook as for the process.
+  assert.ok(all.lastIndexOf('hook') < Math.min(...(['bounding', 'seccomp', 'user', 'capabilities'] as const).map((op) => all.indexOf(op))));
+  assert.ok(!ops(compile({ spec: { hooks: { poststop: [hook] } } })).includes('checkpoint'));
+});
+
+test('compilePlan: a group of Intel RDT is joined with the cgroups', () => {
+  const plan = compile({}, { resctrl: ['/sys/fs/resctrl/gold/tasks'] });
+  const [cgroup, group] = [v1.joinFiles[0], '/sys/fs/resctrl/gold/tasks'].map((path) =>
+    positionOf(plan, (step) => step.op === 'write-file' && step.path === path),
+  );
+  assert.ok((cgroup ?? 0) < (group ?? 0) && (group ?? 0) < positionOf(plan, ({ op }) => op === 'unshare' || op === 'propagation'));
+});

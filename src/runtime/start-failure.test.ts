@@ -5,7 +5,7 @@ import type { Plan, Step } from './plan.ts';
 import { detail, phase, setup } from './protocol.ts';
 import { type StartFailure, startError } from './start-failure.ts';
 
-const { ENOENT, EACCES, EISDIR, ENOEXEC, EINVAL } = constants.errno;
+const { ENOENT, EACCES, EISDIR, ENOEXEC, EINVAL, ETIMEDOUT } = constants.errno;
 const bind: Step = {
   op: 'bind',
   source: '/proc',
@@ -19,6 +19,17 @@ const bind: Step = {
   taken: 0,
   uidMap: [0, 1, 1],
   gidMap: [0, 1, 1],
+};
+const hook: Step = {
+  op: 'hook',
+  path: '/h',
+  directory: '/b',
+  before: '',
+  after: '',
+  argv: ['/h'],
+  env: [],
+  confined: false,
+  timeoutMs: 5000,
 };
 const execStep = 3;
 const plan: Plan = {
@@ -35,6 +46,7 @@ const plan: Plan = {
     },
     { step: bind, reason: 'files of the host', failure: 'bind /proc to /m' },
     { step: { op: 'exec', argv: ['prog', 'x'], env: [], path: '/bin' }, reason: 'run it', failure: 'execute prog' },
+    { step: hook, reason: 'asked for', failure: 'run the createContainer hook /h' },
   ],
 };
 
@@ -50,6 +62,14 @@ describe('startError', () => {
     ['not executable', { detail: detail.lookup, errno: EACCES }, 126, /permission denied/],
     ['a directory', { detail: detail.lookup, errno: EISDIR }, 126, /is a directory/],
     ['not a program', { detail: detail.execve, errno: ENOEXEC }, 128, /exec format error/],
+    [
+      'a hook',
+      { index: 4, errno: 3 << 8, detail: detail.hook, said: 'a\nb\n' },
+      128,
+      /cannot run the createContainer hook \/h: it ended with status 3: a; b: unknown$/,
+    ],
+    ['a killed hook', { index: 4, errno: 9, detail: detail.hook, said: '' }, 128, /hook \/h: it was ended by signal 9: unknown$/],
+    ['a slow hook', { index: 4, errno: ETIMEDOUT, said: 'x' }, 128, /hook \/h: it did not end within 5 s and was killed: x: unknown$/],
     ['another step', { index: 0, errno: EINVAL }, 128, /cannot mask \/proc\/kcore: EINVAL/],
     ['a subpath', { index: 2, detail: detail.subpath }, 128, /cannot find the subpath "none" in \/proc: no such file or directory/],
     ['a subpath of an image', { index: 1, detail: detail.subpath }, 128, /cannot find the subpath "x" in the image: no such file/],

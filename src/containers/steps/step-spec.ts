@@ -15,7 +15,7 @@ import { hostDevices } from '../devices.ts';
 import { withResourceDefaults } from '../resource-defaults.ts';
 import { runtimeSpec } from '../runtime-spec.ts';
 import { settleHostConfig } from '../settle-host-config.ts';
-import { withVariables } from '../spec-edits.ts';
+import { refuseNetDevicesInStep, withVariables } from '../spec-edits.ts';
 import { nothingJoined } from '../spec-namespaces.ts';
 import type { Step } from './step.ts';
 import { nodesOf } from './step-devices.ts';
@@ -81,6 +81,7 @@ export function stepSpec(context: SpecContext, { step, hostConfig, userFiles, fi
     Cmd: [...step.argv],
     WorkingDir: step.cwd,
   });
+  refuseNetDevicesInStep(edits);
   const spec = runtimeSpec({
     id: step.id as ContainerId,
     config,
