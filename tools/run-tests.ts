@@ -39,21 +39,18 @@ const kernel = filesOf(
 
 const before = leftovers();
 await runFiles(unit, 2);
-// Those that let minutes pass, a container writing now and then, run beside others.
-const patient = /^test\/faults\/(without-daemon|silent-monitor)\.test\.ts$/;
-const beside = /^test\/(build|devices)\//;
-await Promise.all([
-  runFiles(
-    kernel.filter((file) => patient.test(file)),
-    1,
+// Side by side: those that let minutes pass, a container writing now and then, and two that are at home in their own daemons.
+const lanes = [/^test\/faults\/(without-daemon|silent-monitor)\.test\.ts$/, /^test\/build\//, /^test\/devices\//];
+await Promise.all(
+  lanes.map((lane) =>
+    runFiles(
+      kernel.filter((file) => lane.test(file)),
+      1,
+    ),
   ),
-  runFiles(
-    kernel.filter((file) => beside.test(file)),
-    1,
-  ),
-]);
+);
 await runFiles(
-  kernel.filter((file) => !patient.test(file) && !beside.test(file)),
+  kernel.filter((file) => !lanes.some((lane) => lane.test(file))),
   1,
 );
 reportLeftovers(before, await leftoversInTheEnd(before));
