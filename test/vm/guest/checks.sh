@@ -148,6 +148,12 @@ devices() {
   like 'the disk cannot be read, though its node can be made' '*Operation not permitted*' "$(run busybox sh -c 'mknod /disk b 254 0 && dd if=/disk of=/dev/null count=1')"
   same 'the usual devices work' '4 4' "$(run busybox sh -c 'echo >/dev/null && echo $(head -c 4 /dev/zero | wc -c) $(head -c 4 /dev/urandom | wc -c)')"
   like 'a device for reading only' '512*Operation not permitted*' "$(run --device /dev/vda:/dev/disk:r busybox sh -c 'head -c 512 /dev/disk | wc -c; : 1<>/dev/disk' 2>&1)"
+  mkdir -p /etc/cdi
+  echo '{"cdiVersion": "0.5.0", "kind": "example.com/none", "devices": [{"name": "one", "containerEdits": {"env": ["ONE=1"],
+    "deviceNodes": [{"path": "/dev/none", "type": "c", "major": 195, "minor": 7, "permissions": "r", "fileMode": 438}],
+    "mounts": [{"hostPath": "/autostart.sh", "containerPath": "/opt/none/name", "options": ["ro", "bind"]}]}}]}' >/etc/cdi/none.json
+  like 'a described device is opened as it says, others are not' '1*No such device or address*Operation not permitted*Operation not permitted*none*' \
+    "$(run --device example.com/none=one --name described busybox sh -c 'echo $ONE; cat </dev/none; (: >/dev/none); mknod /x c 195 8; cat </x; ls /opt')"
   like '--privileged reads the disk and may make cgroups' '512 made *ffffffff' \
     "$(run --privileged busybox sh -c 'mkdir /sys/fs/cgroup/sub && echo $(head -c 512 /dev/vda | wc -c) made $(grep CapEff /proc/self/status)')"
 }
