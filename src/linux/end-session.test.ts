@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { endSession } from './end-session.ts';
+import { endSession, endStarted, startTicks } from './end-session.ts';
 
 test('endSession: the leader and its group, in the cgroup that is named only', async () => {
   // `detached` makes it the leader of a session.
@@ -25,6 +25,18 @@ test('endSession: the leader and its group, in the cgroup that is named only', a
   for (let attempt = 0; attempt < 500 && isAlive(grandchild); attempt++) await new Promise((done) => setTimeout(done, 10));
   assert.ok(!isAlive(grandchild));
   assert.equal(endSession(pid, cgroup), false);
+});
+
+test('endStarted: that process and no other with its number', async () => {
+  const child = spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' });
+  const pid = child.pid ?? 0;
+  const ticks = startTicks(pid) ?? 0;
+  assert.ok(ticks > 0);
+  assert.equal(endStarted(pid, ticks + 1), false);
+  const ended = once(child, 'exit');
+  assert.equal(endStarted(pid, ticks), true);
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+  assert.equal(endStarted(pid, ticks), false);
 });
 
 /** Whoever adopts orphans here may not reap them: a zombie has ended. */

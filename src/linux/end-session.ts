@@ -1,6 +1,6 @@
 /**
  * Ends a process, with a session also what it left in its process group, but never another process that got its number meanwhile: the process is held by a
- * descriptor while it is looked at, and it must be in the cgroup, or have the name, that it is expected to have.
+ * descriptor while it is looked at, and it must be in the cgroup, have the name, or have begun when it is expected to have.
  */
 import { readFileSync } from 'node:fs';
 import { SystemCallError } from '../base/errors.ts';
@@ -22,6 +22,26 @@ export function endSession(pid: number, cgroup: string): boolean {
     killGroup(pid);
     return true;
   });
+}
+
+/** As `endSession`, for the process that has begun so many ticks after the machine (`startTicks`). */
+export function endStarted(pid: number, ticks: number): boolean {
+  return endHeld(pid, () => {
+    if (startTicks(pid) !== ticks) return false;
+    killGroup(pid);
+    return true;
+  });
+}
+
+/** Null: it is gone. */
+export function startTicks(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // Counted from the name, which may hold anything: the 22nd field.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  } catch {
+    return null;
+  }
 }
 
 /** Ends a process that still has that name. False: it is gone. */

@@ -14,7 +14,7 @@ import type { Hook, HookPoint, RuntimeSpec } from '../oci/runtime-spec.ts';
 import { type PendingHooks, readPendingHooks, writePendingHooks } from './hook-record.ts';
 import { hasHooks, hookState, hooksAt } from './hooks.ts';
 import { configForHooks } from './oci-config.ts';
-import { HookRunner } from './run-hook.ts';
+import { endFormerHook, HookRunner } from './run-hook.ts';
 import type { Rootfs, StartRequest } from './runtime.ts';
 import { startProblem } from './start-failure.ts';
 
@@ -33,7 +33,11 @@ export class ContainerHooks {
 
   /** Before anything of the container exists; `directory` becomes its bundle. */
   async remember({ id, spec, rootfs }: StartRequest, directory: string): Promise<void> {
-    if (!hasHooks(spec)) return await writePendingHooks(directory, null);
+    if (!hasHooks(spec)) {
+      // Of a run that nobody came to end.
+      if (existsSync(join(directory, 'hooks.json'))) await writePendingHooks(directory, null);
+      return;
+    }
     const { ociVersion, bundle, annotations } = hookState(spec, { id, bundle: directory }, 'creating');
     const hooks = spec.hooks ?? {};
     const poststart = this.#owesPoststop === null ? (hooks.poststart ?? []) : [];
@@ -63,6 +67,7 @@ export class ContainerHooks {
 
   /** As `afterStart`, for a container that another daemon started: nobody waits. */
   catchUp(directory: string, pid: number): void {
+    endFormerHook(directory);
     const run = this.afterStart(directory, pid).finally(() => this.#late.delete(directory));
     this.#late.set(directory, run);
   }
@@ -70,6 +75,7 @@ export class ContainerHooks {
   /** Nothing of the container exists any more. Twice is once. */
   async afterEnd(directory: string): Promise<void> {
     await this.#late.get(directory);
+    endFormerHook(directory);
     const pending = await this.#pending(directory);
     if (pending === null) return;
     const isOurs = this.#owesPoststop?.(directory, pending.state.id) ?? true;

@@ -21,6 +21,7 @@ import { resctrlRoot } from '../linux/resctrl.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import { compileExecPlan, compilePlan } from './compile-plan.ts';
 import { ContainerHooks } from './container-hooks.ts';
+import { hasHooks } from './hooks.ts';
 import { type Adoption, LateContainer, type LateFacts } from './late-container.ts';
 import { Launcher } from './launcher.ts';
 import { askOnce, asStdioStream, connectSocket, isNobodyThere } from './monitor-connection.ts';
@@ -129,7 +130,7 @@ export class NativeRuntime implements Runtime {
       const plan = await this.#compiler.plan(request, cgroup, this.#directory(request.id));
       await this.#hooks.remember(request, this.#directory(request.id));
       const container = await this.#startPlan(request, plan, cgroup);
-      await this.#hooks.afterStart(this.#directory(request.id), container.pid);
+      if (hasHooks(request.spec)) await this.#hooks.afterStart(this.#directory(request.id), container.pid);
       return container;
     } catch (thrown) {
       await this.#removeTraces(request, cgroup, thrown);

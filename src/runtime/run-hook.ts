@@ -3,8 +3,11 @@
  * killed as a whole when the time is over. What a hook leaves running on purpose after it has ended well is its own affair.
  */
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EngineError } from '../base/errors.ts';
+import { endStarted, startTicks } from '../linux/end-session.ts';
 import type { Hook, HookPoint } from '../oci/runtime-spec.ts';
 import { argvOf, type HookEnd, type HookState, hookEndText, hookTitle, patienceMsOf } from './hooks.ts';
 
@@ -43,13 +46,18 @@ export class HookRunner {
       if (pid !== undefined) killGroup(pid);
     }, patienceMsOf(hook));
     try {
+      if (pid !== undefined) noteRunning(state.bundle, pid);
       const end = await ended.promise;
       await Promise.race([closed, delay(afterwordMs, undefined, { ref: false })]);
       if (end === 'timeout' || end.code !== 0) throw new EngineError('system', `${title}: ${hookEndText(end, patienceMsOf(hook), said)}`);
+    } catch (thrown) {
+      if (pid !== undefined && child.exitCode === null && child.signalCode === null) killGroup(pid);
+      throw thrown;
     } finally {
       clearTimeout(timer);
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
       if (pid !== undefined) this.#running.delete(pid);
+      rmSync(noteFile(state.bundle), { force: true });
     }
   }
 
@@ -57,6 +65,23 @@ export class HookRunner {
   endAll(): void {
     for (const pid of this.#running) killGroup(pid);
   }
+}
+
+/** What a daemon that was killed left behind in that bundle. */
+export function endFormerHook(bundle: string): void {
+  if (!existsSync(noteFile(bundle))) return;
+  const [pid = 0, ticks = 0] = readFileSync(noteFile(bundle), 'utf8').split(' ').map(Number);
+  if (pid > 1) endStarted(pid, ticks);
+  rmSync(noteFile(bundle), { force: true });
+}
+
+/** Written at once: a few bytes in memory, and no moment in which the hook runs and nobody knows of it. */
+function noteRunning(bundle: string, pid: number): void {
+  writeFileSync(noteFile(bundle), `${pid} ${startTicks(pid) ?? 0}`);
+}
+
+function noteFile(bundle: string): string {
+  return join(bundle, 'hook.pid');
 }
 
 function environmentOf({ env = [] }: Hook): Record<string, string> {

@@ -1,5 +1,7 @@
 /** The native runtime passes the runtimes' contract suite, and what only it promises: monitors and launchers that die. Needs root and busybox. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -10,6 +12,10 @@ import { newContainerId, readAll, runtimeSuite } from '../../src/runtime/runtime
 import { launcherPath, monitorOf, openNativeFixture, whyNoNativeRuntime } from './native-fixture.ts';
 
 const missing = whyNoNativeRuntime();
+
+function isRunning(pid: number): boolean {
+  return existsSync(`/proc/${pid}`) && !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+}
 
 if (missing !== null) it('runtime native', { skip: missing }, () => {});
 else {
@@ -87,6 +93,40 @@ else {
       assert.equal(exit.note, 'monitor died');
       assert.throws(() => process.kill(container.pid, 0), { code: 'ESRCH' });
       await container.release();
+    });
+
+    it('a daemon that dies while hooks of the host run: the start is given up, and what the next one finds is ended', async () => {
+      await using fixture = await openNativeFixture();
+      const script = join(fixture.directory, 'hook');
+      const stopped = join(fixture.directory, 'stopped');
+      writeFileSync(script, '#!/bin/sh\necho $$ > "$1"; exec sleep 1000\n', { mode: 0o755 });
+      const id = newContainerId();
+      const pidFile = join(fixture.directory, 'pid');
+      const hooks = {
+        createRuntime: [{ path: script, args: ['hook', pidFile] }],
+        poststop: [{ path: '/bin/sh', args: ['sh', '-c', `echo once >> ${stopped}`] }],
+      };
+      // Another process of ours stands for the daemon.
+      const request = {
+        id,
+        spec: fixture.spec(id, ['true'], { hooks }),
+        rootfs: fixture.rootfs(),
+        log: null,
+        stdin: 'null',
+        attachments: [],
+      };
+      const source = `import { NativeRuntime } from ${JSON.stringify(new URL('../../src/runtime/native-runtime.ts', import.meta.url).href)};
+        const runtime = new NativeRuntime(${JSON.stringify({ execRoot: join(fixture.directory, 'run'), launcherPath })});
+        await runtime.start(${JSON.stringify(request)});`;
+      const daemon = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', source], { stdio: 'inherit' });
+      while (!existsSync(pidFile) || readFileSync(pidFile, 'utf8') === '') await delay(10);
+      const hook = Number(readFileSync(pidFile, 'utf8'));
+      daemon.kill('SIGKILL');
+      await once(daemon, 'exit');
+      assert.equal(await fixture.runtime.adopt(id), 'lost');
+      for (let i = 0; i < 500 && isRunning(hook); i++) await delay(10);
+      assert.equal(isRunning(hook), false);
+      assert.equal(readFileSync(stopped, 'utf8'), 'once\n');
     });
 
     it('a launcher that dies: containers go on, another launcher starts the next one', async () => {

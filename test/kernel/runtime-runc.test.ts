@@ -17,8 +17,10 @@ describe('runc: what dies', { skip: missing ?? false, timeout: 60_000 }, () => {
   it('a monitor that dies: the launcher kills the container and records 137, and nothing of runc is left', async () => {
     await using fixture = await openNativeFixture(runcProgram);
     const id = newContainerId();
+    const stopped = join(fixture.directory, 'stopped');
+    const hooks = { poststop: [{ path: '/bin/sh', args: ['sh', '-c', `echo stopped >> ${stopped}`] }] };
     const request = {
-      spec: fixture.spec(id, ['sleep', '1000']),
+      spec: fixture.spec(id, ['sleep', '1000'], { hooks }),
       rootfs: fixture.rootfs(),
       log: null,
       stdin: 'null',
@@ -32,11 +34,13 @@ describe('runc: what dies', { skip: missing ?? false, timeout: 60_000 }, () => {
     assert.deepEqual([exit.code, exit.note, await exec.exited], [137, 'monitor died', 'lost']);
     for (const pid of [container.pid, exec.pid]) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
     await container.release();
+    assert.equal(readFileSync(stopped, 'utf8'), 'stopped\n', 'by us: `runc delete` was never called');
     assert.equal(existsSync(join(fixture.directory, 'run/c', id)), false);
     const again = await fixture.runtime.start({ id, ...request });
     await again.kill(9, 'init');
     assert.equal(((await again.exited) as { code: number }).code, 137);
     await again.release();
+    assert.equal(readFileSync(stopped, 'utf8'), 'stopped\nstopped\n', 'once a run');
   });
 });
 
