@@ -586,7 +586,10 @@ export function runtimeSuite(name: string, open: () => Promise<RuntimeFixture>):
     });
 
     describe('hooks', () => {
-      const directory = mkdtempSync(join(tmpdir(), 'gantry-hooks-'));
+      let directory: string;
+      before(() => {
+        directory = mkdtempSync(join(tmpdir(), 'gantry-hooks-'));
+      });
       after(() => rmSync(directory, { recursive: true }));
       let count = 0;
 
