@@ -11,11 +11,13 @@ import { join, relative } from 'node:path';
 import { errorText } from '../base/errors.ts';
 import { type DeviceEdits, noEdits } from '../devices/device-edits.ts';
 import { type DeviceGrant, type DeviceHolder, noGrant } from '../devices/devices.ts';
-import { layerStackOf } from '../store/layer-stack.ts';
+import { hasNewerCuda } from '../devices/nvidia/cuda-compat.ts';
+import { type LayerStack, layerStackOf } from '../store/layer-stack.ts';
 import type { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { lowersOf, lowersOfImage } from './container-rootfs.ts';
 import { deviceContent, linksInDev, needsLayer } from './device-layer.ts';
+import { filesOfImage } from './image-files.ts';
 import { deviceRequestsOf } from './named-devices.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { makeScaffold } from './scaffold.ts';
@@ -44,7 +46,13 @@ export function grantDevices(context: ContainerContext, container: Container): P
     requests: deviceRequestsOf(hostConfig),
     environment: config.Env,
     byRuntime: context.runtimes.meansGpus(hostConfig.Runtime),
+    hasNewerCuda: (driverVersion) => hasNewerCuda(filesOfImage(imageOf(context, container)), driverVersion),
   });
+}
+
+function imageOf(context: ContainerContext, { record }: Container): LayerStack {
+  const { base, lowers } = lowersOfImage(context, record.layers);
+  return layerStackOf(base, lowers);
 }
 
 /** What was granted, made ready for the start. `covered`: where the container's own mounts are. */
@@ -75,13 +83,10 @@ async function makeLayer(
   edits: DeviceEdits,
   covered: readonly string[],
 ): Promise<PreparedDevices> {
-  const { paths, record } = container;
+  const { paths } = container;
   await mkdir(paths.devices, { mode: 0o700 });
   const { base, lowers } = lowersOf(context, container);
-  const tree = {
-    stack: layerStackOf(base, [paths.upper, ...lowers]),
-    image: layerStackOf(base, lowersOfImage(context, record.layers).lowers),
-  };
+  const tree = { stack: layerStackOf(base, [paths.upper, ...lowers]), image: imageOf(context, container) };
   const content = await deviceContent(edits, tree, covered);
   if (content.problem !== null) context.logger.warn({ container: container.id }, content.problem);
   const layer = deviceLayerOf(container);

@@ -97,6 +97,32 @@ test("deviceContent: mount points, links, those of SONAMEs, and the image's cach
   ]);
 });
 
+test('deviceContent: CUDA libraries of the image that are newer than the driver come first, unless something is mounted there', async (context) => {
+  const { at, put, link, cuda, lay } = fixture(context);
+  put('image', loader);
+  put('image', 'usr/local/cuda-12.8/compat/libcuda.so.570.124.06', 'of the image');
+  put('image', 'usr/local/cuda-12.8/compat/README', '');
+  link('libcuda.so.570.124.06', 'usr/local/cuda-12.8/compat/libcuda.so.1');
+  link('cuda-12.8', 'usr/local/cuda');
+  const compat = '/usr/local/cuda/compat';
+  const first = async (edits: DeviceEdits, covered: readonly string[] = []) => {
+    rmSync(at('layer'), { recursive: true, force: true });
+    const laid = await lay(edits, covered);
+    const configured = readFileSync(at('layer/etc/ld.so.conf.d/00-gantry-devices.conf'), 'utf8');
+    return [laid.cache.find((entry) => entry.startsWith('libcuda.so.1 ')), configured.split('\n')[0]];
+  };
+  const driver = [`libcuda.so.1 ${libraries}/libcuda.so.1`, libraries];
+  const newer = { ...cuda(), cudaDriver: '550.54.14' };
+  assert.deepEqual(await first(cuda()), driver);
+  assert.deepEqual(await first(newer), [`libcuda.so.1 ${compat}/libcuda.so.1`, compat]);
+  assert.deepEqual(await first({ ...newer, cudaDriver: '580.1' }), driver);
+  assert.deepEqual(await first(newer, [compat]), driver);
+  assert.deepEqual(await first(newer, ['/usr/local']), driver);
+  // Removed by the container itself.
+  put('upper', 'usr/local/cuda-12.8/compat', 'a file');
+  assert.deepEqual(await first(newer), driver);
+});
+
 test('deviceContent: a link of the image to the same library is covered; what is mounted, or lies in a mounted directory, is left', async (context) => {
   const { at, put, link, cuda, mount, lay } = fixture(context);
   put('image', loader);

@@ -2,7 +2,7 @@
  * What devices lay over an image, as content of a scaffold (scaffold.ts): mount points of the driver's files, the links that programs expect, and a loader cache in which
  * the image's programs find the driver's libraries. Nothing of the image is run for it; what it says (its loader cache, its links) is read as anybody's.
  *
- * As ldconfig would, each library gets a link of its SONAME beside it. Images without glibc (musl, static programs) get no loader cache: nobody would read it.
+ * CUDA libraries of the image that are newer than the driver come before the driver's (cuda-compat.ts). As ldconfig would, each library gets a link of its SONAME beside it. Images without glibc (musl, static programs) get no loader cache: nobody would read it.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -11,7 +11,9 @@ import type { DeviceEdits, DeviceLink, DeviceMount } from '../devices/device-edi
 import { loaderLibraries } from '../devices/loader-cache/loader-libraries.ts';
 import { type LoaderLibrary, mergedLoaderCache } from '../devices/loader-cache/merged-loader-cache.ts';
 import { largestLoaderCache } from '../devices/loader-cache/parse-loader-cache.ts';
+import { compatDirectory, newerCudaLibraries } from '../devices/nvidia/cuda-compat.ts';
 import { type LayerStack, readFileInStack } from '../store/layer-stack.ts';
+import { filesOfImage } from './image-files.ts';
 import type { MountPoint, ScaffoldContent, ScaffoldTree } from './scaffold.ts';
 
 export interface DeviceContent extends ScaffoldContent {
@@ -42,8 +44,10 @@ export async function deviceContent(all: DeviceEdits, tree: ScaffoldTree, covere
   const sonames = sonameLinks(found, edits).filter(({ path }) => !isCovered(path));
   // The cache names links, also those that lead to these.
   const libraries = sonames.length === 0 ? found : await loaderLibraries({ ...edits, links: [...edits.links, ...sonames] });
-  const { content, problem } = loaderCache(tree.stack, libraries);
-  const files = [{ path: cachePath, content }, ...loaderConfiguration(tree.stack, edits)];
+  const newer = isCovered(compatDirectory) || covered.includes(compatDirectory) ? [] : newerCuda(tree.stack, edits, libraries);
+  const { content, problem } = loaderCache(tree.stack, [...newer, ...libraries]);
+  const directories = [...(newer.length === 0 ? [] : [compatDirectory]), ...edits.loaderDirectories];
+  const files = [{ path: cachePath, content }, ...loaderConfiguration(tree.stack, directories)];
   return { points, links: [...links, ...sonames], files, covered, problem };
 }
 
@@ -86,6 +90,12 @@ function hasGlibc(stack: LayerStack): boolean {
   });
 }
 
+/** Of the image, or of what the container wrote: for the machine that the driver's own is for. */
+function newerCuda(stack: LayerStack, { cudaDriver }: DeviceEdits, libraries: readonly LoaderLibrary[]): readonly LoaderLibrary[] {
+  const own = libraries.find(({ soname, machine }) => soname === 'libcuda.so.1' && machine !== 'i386');
+  return cudaDriver === null || own === undefined ? [] : newerCudaLibraries(filesOfImage(stack), cudaDriver, own.machine);
+}
+
 function loaderCache(
   stack: LayerStack,
   libraries: readonly LoaderLibrary[],
@@ -106,11 +116,11 @@ function existingCache(stack: LayerStack): { readonly bytes: Uint8Array | null; 
 }
 
 /** So that an ldconfig that is run inside finds the same. Where the image has something else in the place of the directory there is none that reads it. */
-function loaderConfiguration(stack: LayerStack, { loaderDirectories }: DeviceEdits): NonNullable<ScaffoldContent['files']> {
+function loaderConfiguration(stack: LayerStack, directories: readonly string[]): NonNullable<ScaffoldContent['files']> {
   const found = stack.resolve(configurationDirectory);
   const isFree = found === null && stack.lookup(configurationDirectory.split('/').slice(1)) === null;
   if (!isFree && found?.stats.isDirectory() !== true) return [];
-  const lines = [...new Set(loaderDirectories)].map((directory) => `${directory}\n`);
+  const lines = [...new Set(directories)].map((directory) => `${directory}\n`);
   return [{ path: configurationPath, content: Buffer.from(lines.join('')) }];
 }
 

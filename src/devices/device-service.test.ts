@@ -26,13 +26,14 @@ const describe = (kind: string, names: readonly string[], capabilities: Readonly
   devices: names.map((name) => ({ name, containerEdits: { deviceNodes: [{ path: `/dev/${name}` }] } })),
 });
 
-function vendor(maker: GpuMaker, count: number, { problems = [] as string[], fatal = '' } = {}): GpuVendor {
+function vendor(maker: GpuMaker, count: number, { problems = [] as string[], fatal = '', forwardCompatible = false } = {}): GpuVendor {
   const kind = `${maker}.com/gpu`;
   const gpus = Array.from({ length: count }, (_, index) => gpu(index));
   const names = gpus.flatMap((each) => each.names);
   const here: GpuLook = {
     present: true,
     driverVersion: '535.54.03',
+    forwardCompatible,
     gpus,
     problems,
     describe(capabilities) {
@@ -224,6 +225,22 @@ test('grant: an image that needs a newer driver is told so', async () => {
   assert.deepEqual(devices.holders(), []);
   assert.equal((await needs('12.4', 'NVIDIA_DISABLE_REQUIRE=1')).nodes.length, 1);
   assert.equal((await needs('12.1')).nodes.length, 1);
+});
+
+test('grant: an image that brings a newer CUDA than the driver has needs none of it, where the GPUs take it', async () => {
+  const inventory = async () => [{ cudaVersion: '12.2' }] as unknown as Awaited<ReturnType<typeof noReadings.inventory>>;
+  const asked: string[] = [];
+  const needs = async (forwardCompatible: boolean, brings: boolean, text: string) => {
+    const devices = service({ readings: { ...noReadings, inventory }, vendors: [vendor('nvidia', 1, { forwardCompatible })] });
+    const hasNewerCuda = (driver: string): boolean => asked.push(driver) > 0 && brings;
+    const wish = { requests: [request({ Count: 1 })], environment: [`NVIDIA_REQUIRE_CUDA=${text}`], byRuntime: false, hasNewerCuda };
+    return (await devices.grant(holder('a'), wish)).held.length;
+  };
+  assert.equal(await needs(true, true, 'cuda>=12.4'), 1);
+  await assert.rejects(needs(true, false, 'cuda>=12.4'), /unsatisfied condition/);
+  await assert.rejects(needs(false, true, 'cuda>=12.4'), /unsatisfied condition/);
+  await assert.rejects(needs(true, true, 'cuda>=12.4,driver>=550'), /unsatisfied condition/);
+  assert.deepEqual(asked, ['535.54.03', '535.54.03', '535.54.03']);
 });
 
 test('grant by the environment: where there is no driver, how to go without is told', async () => {

@@ -45,7 +45,7 @@ export class DeviceService implements Devices {
     const plan = planWish(wish, this.#parts.gpusFromEnvironment);
     if (plan === null) return noGrant;
     const machine = await this.#lookFor(plan);
-    await this.#checkDriver(plan, machine);
+    await this.#checkDriver(plan, machine, wish);
     const { held, edits, variables } = fillWish(plan, machine, this.#grants, holder.id);
     const before = this.#grants.heldOf(holder.id);
     this.#grants.hold(holder, held);
@@ -134,15 +134,17 @@ export class DeviceService implements Devices {
     };
   }
 
-  /** What the image needs of the driver, when it gets one. */
-  async #checkDriver(plan: WishPlan, machine: Machine): Promise<void> {
+  /** What the image needs of the driver, when it gets one. Which CUDA an image offers that brings a newer one is not known. */
+  async #checkDriver(plan: WishPlan, machine: Machine, { hasNewerCuda = () => false }: DeviceWish): Promise<void> {
     const requirements = requirementsOf(plan.environment);
     if (requirements.length === 0) return;
     for (const wish of plan.gpus) {
       const { here } = answering(wish, machine);
       if (here.maker !== 'nvidia' || here.look === null || wish.which.kind === 'nothing') continue;
-      const inventory = await this.readings.inventory();
-      checkRequirements(requirements, { driver: here.look.driverVersion, cuda: inventory?.[0]?.cudaVersion ?? null });
+      const { driverVersion: driver, forwardCompatible = false } = here.look;
+      const brings = forwardCompatible && hasNewerCuda(driver);
+      const inventory = brings ? null : await this.readings.inventory();
+      checkRequirements(requirements, { driver, cuda: inventory?.[0]?.cudaVersion ?? null });
     }
   }
 }

@@ -47,6 +47,8 @@ export interface DeviceWish {
   readonly environment: readonly string[];
   /** Asked for by `--runtime nvidia`: the environment says which. */
   readonly byRuntime: boolean;
+  /** Whether the image brings CUDA libraries of its own that are newer than that driver; default: it does not. Asked when the image's variables need a newer CUDA than there is. */
+  readonly hasNewerCuda?: (driverVersion: string) => boolean;
 }
 
 export interface DeviceGrant {

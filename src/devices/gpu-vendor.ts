@@ -18,6 +18,8 @@ export type GpuLook =
   | {
       readonly present: true;
       readonly driverVersion: string;
+      /** NVIDIA: images may bring CUDA libraries that are newer than the driver, and use them. */
+      readonly forwardCompatible?: boolean;
       readonly gpus: readonly Gpu[];
       /** What will not work and why: libraries of another version than the kernel module, a device node that is missing. A fatal one is thrown by `describe`. */
       readonly problems: readonly string[];

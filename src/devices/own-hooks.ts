@@ -1,5 +1,5 @@
 /**
- * The hooks of descriptions that this engine makes itself. In the form of NVIDIA's (`create-symlinks`, `update-ldcache`), so that a description written to a file
+ * The hooks of descriptions that this engine makes itself. In the form of NVIDIA's (`create-symlinks`, `update-ldcache`, `enable-cuda-compat`), so that a description written to a file
  * serves other engines too, which run them; this engine folds them into links and loader directories and runs nothing.
  */
 import type { CdiHook } from './cdi/cdi-spec.ts';
@@ -31,6 +31,11 @@ export function loaderHooks(program: string, folders: readonly string[]): readon
           folders.flatMap((folder) => ['--folder', folder]),
         ),
       ];
+}
+
+/** After the loader's: what the image has comes first in its cache. */
+export function compatHooks(program: string, driverVersion: string): readonly CdiHook[] {
+  return [hook(program, 'enable-cuda-compat', [`--host-driver-version=${driverVersion}`])];
 }
 
 function hook(program: string, name: string, args: readonly string[]): CdiHook {

@@ -1,5 +1,5 @@
 /**
- * `gantry device hook create-symlinks | update-ldcache | chmod`: what a description that `gantry device generate` wrote asks other engines to run as a createContainer hook. Gantry
+ * `gantry device hook create-symlinks | update-ldcache | enable-cuda-compat | chmod`: what a description that `gantry device generate` wrote asks other engines to run as a createContainer hook. Gantry
  * itself runs none of these (src/devices/fold-hooks.ts). The options are those of NVIDIA's own hook program, so that one description serves both.
  */
 import { text } from 'node:stream/consumers';
@@ -9,6 +9,7 @@ import type { ToolFlags } from '../tool-flags.ts';
 import { type ContainerRoot, containerOfState } from './container-root.ts';
 import { changeMode } from './hooks/change-mode.ts';
 import { createSymlinks } from './hooks/create-symlinks.ts';
+import { enableCudaCompat } from './hooks/enable-cuda-compat.ts';
 import { updateLoaderCache } from './hooks/update-ldcache.ts';
 
 const hooks: Readonly<Record<string, (container: ContainerRoot, flags: ToolFlags) => Promise<void>>> = {
@@ -17,6 +18,7 @@ const hooks: Readonly<Record<string, (container: ContainerRoot, flags: ToolFlags
     const problem = await updateLoaderCache(container, flags.list('folder'));
     if (problem !== null) process.stderr.write(`gantry device hook update-ldcache: ${problem}\n`);
   },
+  'enable-cuda-compat': async (container, flags) => enableCudaCompat(container, flags.text('host-driver-version') ?? ''),
   chmod: async (container, flags) => changeMode(container, flags.text('mode') ?? '', flags.list('path')),
 };
 
@@ -27,6 +29,11 @@ export const hookCommand: ToolCommand = {
   flags: [
     { name: 'link', kind: 'list', help: 'create-symlinks: TARGET::LINK (repeatable)' },
     { name: 'folder', kind: 'list', help: 'update-ldcache: a folder of libraries in the container (repeatable)' },
+    {
+      name: 'host-driver-version',
+      kind: 'text',
+      help: 'enable-cuda-compat: which driver the libraries of the image have to be newer than',
+    },
     { name: 'mode', kind: 'text', help: 'chmod: permission bits, as 755' },
     { name: 'path', kind: 'list', help: 'chmod: of what in the container (repeatable)' },
   ],

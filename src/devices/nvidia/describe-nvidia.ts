@@ -5,7 +5,7 @@ import type { CdiDevice, CdiDeviceNode, CdiEdits, CdiMount, CdiSpec } from '../c
 import type { DeviceLink } from '../device-edits.ts';
 import { distinctNodes, mergeEdits } from '../drm-nodes.ts';
 import type { HostTree } from '../host-tree.ts';
-import { linkHooks, loaderHooks } from '../own-hooks.ts';
+import { compatHooks, linkHooks, loaderHooks } from '../own-hooks.ts';
 import type { DriverFile } from './driver-files.ts';
 import type { DriverLibrary, FoundLibraries } from './driver-libraries.ts';
 import type { DriverNode } from './driver-nodes.ts';
@@ -16,6 +16,8 @@ export const nvidiaKind = 'nvidia.com/gpu';
 /** Everything that a look found. */
 export interface NvidiaFacts {
   readonly version: string;
+  /** Whether CUDA libraries newer than the driver may run on these GPUs. */
+  readonly forwardCompatible: boolean;
   readonly gpus: readonly DescribedGpu[];
   readonly control: readonly DriverNode[];
   readonly libraries: FoundLibraries;
@@ -99,7 +101,11 @@ function commonEdits(facts: NvidiaFacts, capabilities: ReadonlySet<string>): Cdi
       ...libraries.map(({ path }) => mountOf(facts.driver.hostPath(path), path)),
       ...files.map(({ hostPath, containerPath }) => mountOf(hostPath, containerPath)),
     ],
-    hooks: [...linkHooks(facts.program, libraryLinks(libraries)), ...loaderHooks(facts.program, loaderFolders(libraries))],
+    hooks: [
+      ...linkHooks(facts.program, libraryLinks(libraries)),
+      ...loaderHooks(facts.program, loaderFolders(libraries)),
+      ...(facts.forwardCompatible && capabilities.has('compute') ? compatHooks(facts.program, facts.version) : []),
+    ],
   };
 }
 

@@ -244,7 +244,23 @@ test('nvidiaVendor: a driver below /usr/local/nvidia, whose programs are put int
   );
   assert.equal(mounts.get('/usr/local/nvidia/lib64/libcuda.so.580.159.04'), '/usr/local/nvidia/lib64/libcuda.so.580.159.04');
   assert.equal(mounts.get('/usr/bin/nvidia-smi'), '/usr/local/nvidia/bin/nvidia-smi');
-  assert.deepEqual(containerEdits?.hooks?.at(-1)?.args?.slice(3), ['update-ldcache', '--folder', '/usr/local/nvidia/lib64']);
+  assert.deepEqual(containerEdits?.hooks?.at(-2)?.args?.slice(3), ['update-ldcache', '--folder', '/usr/local/nvidia/lib64']);
+});
+
+test('nvidiaVendor: newer CUDA libraries of images are for GPUs that take them, and for who computes', async () => {
+  const compat = async (model: string, capability: string): Promise<readonly unknown[]> => {
+    const fake = fakeDriver({ gpus: 2 });
+    const information = join(fake.root, 'proc/driver/nvidia/gpus', fake.gpus[1]?.pciAddress ?? '', 'information');
+    writeFileSync(information, readFileSync(information, 'utf8').replace(/Model:.*/, `Model: \t\t ${model}`));
+    const look = await presentLook(
+      nvidiaVendor({ deviceRoot: fake.root, driverRoot: fake.root, readings: { inventory: () => Promise.resolve(null) } }),
+    );
+    const hooks = look.describe(new Set([capability])).containerEdits?.hooks ?? [];
+    return [look.forwardCompatible, hooks.some(({ args }) => args?.includes('enable-cuda-compat') === true)];
+  };
+  assert.deepEqual(await compat('NVIDIA H100 80GB HBM3', 'compute'), [true, true]);
+  assert.deepEqual(await compat('NVIDIA H100 80GB HBM3', 'utility'), [true, false]);
+  assert.deepEqual(await compat('NVIDIA GeForce RTX 3090', 'compute'), [false, false]);
 });
 
 test("nvidiaVendor: Debian's alternatives, whose links are absolute, lead to the true files", async () => {

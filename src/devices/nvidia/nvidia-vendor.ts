@@ -64,8 +64,10 @@ async function look(options: NvidiaOptions, disk: Disk, inventory: Inventory): P
     .map((proc, index) => foundGpu(proc, parts[index] ?? [], known, index))
     .sort((one, other) => one.gpu.index - other.gpu.index);
   const control = await controlNodes(devices, majors);
+  const forwardCompatible = gpus.every(({ gpu }) => !wantsItsOwnCuda(gpu));
   const facts: NvidiaFacts = {
     version,
+    forwardCompatible,
     gpus: await Promise.all(gpus.map(async (gpu) => await describedGpu(devices, majors, gpu, program))),
     control: control.nodes,
     libraries: onDisk.libraries,
@@ -76,10 +78,16 @@ async function look(options: NvidiaOptions, disk: Disk, inventory: Inventory): P
   return {
     present: true,
     driverVersion: version,
+    forwardCompatible,
     gpus: gpus.map(({ gpu }) => gpu),
     problems: problemsOf(facts, control, gpus),
     describe: (capabilities) => describeNvidia(facts, capabilities),
   };
+}
+
+/** GPUs for players refuse CUDA libraries of another driver with an error (804), where those of the driver would have done for programs of the same CUDA major. */
+function wantsItsOwnCuda({ model }: Gpu): boolean {
+  return /\b(GeForce|TITAN)\b/i.test(model);
 }
 
 interface RunningDriver {

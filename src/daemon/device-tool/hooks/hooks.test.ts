@@ -14,10 +14,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { mergedLoaderCache } from '../../../devices/loader-cache/merged-loader-cache.ts';
 import { parseLoaderCache } from '../../../devices/loader-cache/parse-loader-cache.ts';
 import { ContainerRoot, containerOfState } from '../container-root.ts';
 import { changeMode } from './change-mode.ts';
 import { createSymlinks } from './create-symlinks.ts';
+import { enableCudaCompat } from './enable-cuda-compat.ts';
 import { updateLoaderCache } from './update-ldcache.ts';
 
 let folder: string;
@@ -73,6 +75,45 @@ it('updateLoaderCache: a broken cache of the image counts as none, and is told',
   assert.match((await updateLoaderCache(container, ['/usr/lib', '/none'])) ?? '', /the image's \/etc\/ld.so.cache is broken/);
   assert.deepEqual(parseLoaderCache(readFileSync(join(rootfs, 'etc/ld.so.cache'))), []);
   assert.equal(readFileSync(join(rootfs, 'etc/ld.so.conf.d/00-gantry-devices.conf'), 'utf8'), '/usr/lib\n/none\n');
+});
+
+describe('enableCudaCompat', () => {
+  const compat = '/usr/local/cuda/compat';
+  const imageWith = (version: string) => {
+    mkdirSync(join(rootfs, 'usr/local/cuda-12.8/compat'), { recursive: true });
+    mkdirSync(join(rootfs, 'etc'));
+    symlinkSync('/usr/local/cuda-12.8', join(rootfs, 'usr/local/cuda'));
+    writeFileSync(join(rootfs, `usr/local/cuda-12.8/compat/libcuda.so.${version}`), '');
+    symlinkSync(`libcuda.so.${version}`, join(rootfs, 'usr/local/cuda-12.8/compat/libcuda.so.1'));
+    const driver = { soname: 'libcuda.so.1', path: '/usr/lib/libcuda.so.1', machine: 'x86_64' } as const;
+    writeFileSync(join(rootfs, 'etc/ld.so.cache'), mergedLoaderCache(null, [driver]).bytes);
+  };
+  const cached = () =>
+    parseLoaderCache(readFileSync(join(rootfs, 'etc/ld.so.cache'))).find(({ soname }) => soname === 'libcuda.so.1')?.path;
+
+  it('puts newer libraries of the image before those of the driver', { skip: process.arch !== 'x64' }, () => {
+    using container = new ContainerRoot(rootfs);
+    imageWith('570.124.06');
+    enableCudaCompat(container, '580.1.2');
+    assert.equal(cached(), '/usr/lib/libcuda.so.1');
+    enableCudaCompat(container, '550.54.14');
+    assert.equal(cached(), `${compat}/libcuda.so.1`);
+    assert.equal(readFileSync(join(rootfs, 'etc/ld.so.conf.d/00-gantry-cuda-compat.conf'), 'utf8'), `${compat}\n`);
+  });
+
+  it('does nothing to images without them, or whose links lead round in circles or out', () => {
+    using container = new ContainerRoot(rootfs);
+    enableCudaCompat(container, '550.54.14');
+    mkdirSync(join(rootfs, 'usr/local/cuda'), { recursive: true });
+    symlinkSync('compat', join(rootfs, 'usr/local/cuda/compat'));
+    enableCudaCompat(container, '550.54.14');
+    rmSync(join(rootfs, 'usr/local/cuda/compat'));
+    writeFileSync(join(folder, 'outside/libcuda.so.570.1'), '');
+    symlinkSync('libcuda.so.570.1', join(folder, 'outside/libcuda.so.1'));
+    symlinkSync(join(folder, 'outside'), join(rootfs, 'usr/local/cuda/compat'));
+    enableCudaCompat(container, '550.54.14');
+    assert.equal(existsSync(join(rootfs, 'etc')), false);
+  });
 });
 
 describe('containerOfState', () => {
