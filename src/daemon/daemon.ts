@@ -2,11 +2,12 @@
  * The daemon's life, top to bottom: options → log → data root (held) → engine → sockets → `ready` → a signal → requests finish → engine closes.
  * Containers are not touched by any of it, unless `--live-restore=false` says so.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type ApiServer, createApiServer } from '../api/api-server.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { EngineError, errorText } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { capabilitiesOf } from '../linux/constants.ts';
 import { exitNow } from '../linux/exit-now.ts';
 import { buildName, engineVersion } from './build-facts.ts';
 import { createDaemonLog, type ReloadableLogger } from './daemon-log.ts';
@@ -156,6 +157,12 @@ function writePidfile(path: string, cleanup: AsyncDisposableStack): void {
 
 function requireRoot(): void {
   if (process.getuid?.() !== 0) throw new EngineError('forbidden', 'the daemon needs to run as root: start it with sudo');
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  if (!capabilitiesOf(BigInt(`0x${effective}`)).includes('CAP_SYS_ADMIN'))
+    throw new EngineError(
+      'forbidden',
+      'the daemon is root without CAP_SYS_ADMIN: it can make neither namespaces nor mounts. Where it is in a container or a sandbox, that has to give it this capability',
+    );
 }
 
 function print(text: string): number {
