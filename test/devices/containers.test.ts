@@ -163,7 +163,8 @@ suite('containers with devices', { skip: whyNot, timeout: 240_000 }, () => {
 
   test('in a user namespace: nodes and links are its own, the libraries are read', { skip: withoutUserNamespaces() }, async () => {
     const script = `exec 2>&1; ${open}; tell /dev/nvidia1; stat -c %u:%g /dev/nvidia1 ${libraries}/libcuda.so.1 /etc/ld.so.cache; LD_PRELOAD=libcuda.so.1 cat-glibc /proc/self/maps | grep -c libcuda; touch ${libraries}/mine && echo written`;
-    const flags = ['run', '--rm', '--network', 'none', '--userns', 'auto', '--gpus', 'device=1', 'glibc:test', 'sh', '-c', script];
+    const container = ['--runtime', 'native', '--network', 'none', '--userns', 'auto', '--gpus', 'device=1', 'glibc:test'];
+    const flags = ['run', '--rm', ...container, 'sh', '-c', script];
     const gantry = [process.execPath, '--no-warnings', programEntry, '-H', daemon.host, ...flags] as const;
     const { stdout: out } = await runCommand(gantry);
     assert.match(out, /^No such device or address\n0:0\n0:0\n0:0\n[1-9]\d*\nwritten\n$/);

@@ -118,6 +118,9 @@ suite('hooks and network interfaces of devices', { skip: whyNot, timeout: 240_00
     const { status, stderr } = await docker(
       'run',
       '--rm',
+      // runc waits for whoever holds the hook's output.
+      '--runtime',
+      'native',
       '--network',
       'none',
       '--device',
@@ -134,7 +137,7 @@ suite('hooks and network interfaces of devices', { skip: whyNot, timeout: 240_00
   });
 
   test('in a user namespace what a hook makes is the container root’s', { skip: whyNoUserNamespaces() }, async () => {
-    const gantry = ['--no-warnings', programEntry, '-H', daemon.host, 'run', '--rm', '--userns', 'auto'];
+    const gantry = ['--no-warnings', programEntry, '-H', daemon.host, 'run', '--rm', '--runtime', 'native', '--userns', 'auto'];
     const device = ['--network', 'none', '--device', 'example.com/hooked=all'];
     const { stdout: out, stderr } = await runCommand([
       process.execPath,
