@@ -91,8 +91,14 @@ export function editsOf(catalogue: Catalogue, names: readonly string[]): readonl
   });
 }
 
+/** A reason takes a look at every name there is. */
+const mostReasons = 16;
+
 function unresolvable(catalogue: Catalogue, names: readonly string[]): Error {
-  const why = names.map((name) => whyNot(catalogue, name)).filter((text) => text !== '');
+  const why = names
+    .slice(0, mostReasons)
+    .map((name) => whyNot(catalogue, name))
+    .filter((text) => text !== '');
   return invalid(
     [`CDI device injection failed: unresolvable CDI devices ${names.join(', ')}`, ...why, ...whereLooked(catalogue)].join('; '),
   );

@@ -34,8 +34,7 @@ export function hasNewerCuda(image: ImageFiles, driverVersion: string): boolean 
 /** For the loader cache, before those of the driver; empty when the driver's are to be used. Of the names that ldconfig would find, and those of files themselves. */
 export function newerCudaLibraries(image: ImageFiles, driverVersion: string, machine: LibraryMachine): readonly LoaderLibrary[] {
   if (!hasNewerCuda(image, driverVersion)) return [];
-  return image
-    .names(compatDirectory, mostNames)
+  return [...new Set(['libcuda.so.1', ...image.names(compatDirectory, mostNames)])]
     .filter((name) => libraryName.test(name) && image.file(`${compatDirectory}/${name}`) !== null)
     .sort()
     .map((soname) => ({ soname, path: `${compatDirectory}/${soname}`, machine }));

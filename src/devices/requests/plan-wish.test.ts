@@ -101,3 +101,16 @@ test('planWish: variables are a wish when the runtime or the daemon says so, and
     ['nvidia', { kind: 'all' }],
   ]);
 });
+
+test('planWish: what no machine has is not even looked for', () => {
+  const asked = (count: number, given: Partial<DeviceRequest>) =>
+    planWish({ requests: Array.from({ length: count }, () => request(given)), environment: [], byRuntime: false }, false);
+  assert.equal(asked(256, { Count: 1 })?.gpus.length, 256);
+  assert.throws(() => asked(257, { Count: 1 }), /there are 257 device requests: at most 256/);
+  assert.throws(
+    () => asked(1, { DeviceIDs: Array.from({ length: 5000 }, () => '0') }),
+    /name 5002 devices, capabilities and options: at most 4096/,
+  );
+  for (const given of [{ DeviceIDs: ['x'.repeat(2000)] }, { Driver: 'x'.repeat(2000) }, { Options: { a: 'x'.repeat(2000) } }])
+    assert.throws(() => asked(1, given), /"x{80}…" in a device request has 2000 characters: at most 1024/);
+});

@@ -5,6 +5,7 @@ import { parseDeviceName } from '../../oci/device-name.ts';
 import type { DeviceRequest } from '../device-request.ts';
 import type { DeviceWish } from '../devices.ts';
 import { kindOfMaker } from '../gpu-pool.ts';
+import { checkSize } from './check-size.ts';
 import { type Environment, environmentOf, gpusOfEnvironment, type WhichGpus, whichOfIds } from './gpu-environment.ts';
 import { type MatchedMaker, makers, matchMakers } from './match-driver.ts';
 import { quoted } from './quoted.ts';
@@ -39,6 +40,7 @@ const exclusiveOption = 'exclusive';
 export function planWish({ requests, environment: variables, byRuntime }: DeviceWish, fromEnvironment: boolean): WishPlan | null {
   const asksByVariables = byRuntime || fromEnvironment;
   if (requests.length === 0 && !asksByVariables) return null;
+  checkSize(requests);
   const environment = environmentOf(variables);
   const names = requests.filter(({ Driver }) => Driver === cdiDriver).flatMap(namesOf);
   const gpus = requests.filter(({ Driver }) => Driver !== cdiDriver).map(gpuWish);
