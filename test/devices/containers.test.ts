@@ -3,7 +3,7 @@
  * what it changed. On a fake machine with two NVIDIA GPUs, and with a description (CDI) of a camera. Needs root, the docker client, busybox-static and glibc's ldconfig.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -159,6 +159,46 @@ suite('containers with devices', { skip: whyNot, timeout: 240_000 }, () => {
     await ok('volume', 'create', 'over');
     assert.match(await sh(find, '-v', `over:${libraries}`, '--gpus', '1'), /^[1-9]/);
     await ok('volume', 'rm', 'over');
+  });
+
+  test('CUDA libraries of an image that are newer than the driver are found first, also after an ldconfig; older ones are not, nor without a GPU that computes', async () => {
+    const compat = '/usr/local/cuda/compat';
+    const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+    for (const version of ['999.1.2', '100.1.2']) {
+      const tree = join(directory, `compat-${version}`);
+      const folder = join(tree, compat);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, `libcuda.so.${version}`), tinyLibrary(machine, 'libcuda.so.1'));
+      symlinkSync(`libcuda.so.${version}`, join(folder, 'libcuda.so.1'));
+      await ok('create', '--name', version, 'glibc:test', 'sh');
+      await ok('cp', `${tree}/.`, `${version}:/`);
+      await ok('commit', '--change', 'ENV NVIDIA_REQUIRE_CUDA=cuda>=99', version, `cuda:${version}`);
+      await ok('rm', version);
+    }
+    const where = 'LD_PRELOAD=libcuda.so.1 cat-glibc /proc/self/maps 2>&1 | grep -o "/.*libcuda.so.*" | head -1';
+    const found = async (version: string, ...flags: string[]) =>
+      (await ok('run', '--rm', '--network', 'none', ...flags, `cuda:${version}`, 'sh', '-c', `${where}; ldconfig; ${where}`))
+        .trim()
+        .split('\n');
+    const own = `${compat}/libcuda.so.999.1.2`;
+    const drivers = `${libraries}/libcuda.so.${driver.driverVersion}`;
+    assert.deepEqual(await found('999.1.2', '--gpus', '1'), [own, own]);
+    assert.deepEqual(await found('999.1.2', '--gpus', '1', '-e', `LD_LIBRARY_PATH=${libraries}`), [drivers, drivers]);
+    assert.deepEqual(await found('999.1.2', '--gpus', '1', '--tmpfs', compat), [drivers, drivers]);
+    assert.deepEqual(await found('100.1.2', '--gpus', '1'), [drivers, drivers]);
+    const utility = await ok(
+      'run',
+      '--rm',
+      '--network',
+      'none',
+      '--gpus',
+      '1,"capabilities=utility"',
+      'cuda:999.1.2',
+      'sh',
+      '-c',
+      'cat /etc/ld.so.conf.d/00*',
+    );
+    assert.equal(utility, `${libraries}\n`);
   });
 
   test('in a user namespace: nodes and links are its own, the libraries are read', { skip: withoutUserNamespaces() }, async () => {
