@@ -5,6 +5,7 @@ import type { ContainerId } from '../base/brand.ts';
 import { type DeviceEdits, type DeviceNode, noEdits } from '../devices/device-edits.ts';
 import { devicePolicy, deviceProgram, deviceWrites } from '../linux/cgroup-devices.ts';
 import type { Device, RuntimeSpec } from '../oci/runtime-spec.ts';
+import { ociBundle } from '../runtime/oci-config.ts';
 import type { HostConfig } from './config.ts';
 import { defaultContainerConfig, defaultHostConfig } from './config-defaults.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -134,4 +135,21 @@ test('runtimeSpec: hooks by their point and in order, Intel RDT', () => {
     () => refuseNetDevicesInStep({ ...noEdits, netDevices: [{ hostInterfaceName: 'ib0', name: 'eth1' }] }),
     /the network interface "ib0" .* cannot be given to a step/,
   );
+});
+
+test('runtimeSpec: files of devices over /proc are memory for everybody to read; OCI programs, which refuse them, go without', () => {
+  const spec = specOf({ procFiles: [{ path: '/proc/driver/nvidia/params', content: 'ModifyDeviceFiles: 0\n' }] }, { Binds: ['/x:/y'] });
+  assert.deepEqual(
+    spec.mounts.filter(({ type }) => type === 'memory-file'),
+    [
+      {
+        destination: '/proc/driver/nvidia/params',
+        type: 'memory-file',
+        file: { content: Buffer.from('ModifyDeviceFiles: 0\n'), mode: 0o444, uid: 0, gid: 0 },
+      },
+    ],
+  );
+  const { config } = ociBundle(spec, '/root', '/staging');
+  assert.doesNotMatch(config, /nvidia|memory-file/);
+  assert.match(config, /"destination":"\/y"/);
 });
