@@ -310,6 +310,9 @@ in_containers() {
     prints "vector-add inside, by --device" '^vector-add: right' --device nvidia.com/gpu=0 gpu-host:1 vector-add
     refuses "vector-add without --gpus" 'libcuda\.so\.1' gpu-host:1 vector-add
   fi
+  if [ -z "$fake" ] && [ -e /proc/driver/nvidia/params ]; then
+    prints "the driver's libraries are told to make no nodes" '^ModifyDeviceFiles: 0$' --gpus 1 busybox cat /proc/driver/nvidia/params
+  fi
   refuses "a node of NVIDIA's without --gpus" 'not permitted' busybox sh -c 'mknod /tmp/n c 195 255 && cat /tmp/n'
   gantry run --name changed --network none --gpus all gpu-host:1 sh -c 'echo' >/dev/null 2>&1
   gantry diff changed >"$work/out" 2>&1
