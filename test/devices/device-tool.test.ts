@@ -56,7 +56,10 @@ suite('gantry device generate', { skip, timeout: 120_000 }, () => {
     assert.match(await refused('--driver-root', 'x'), /--driver-root: "x" is not an absolute path/);
     assert.match(await refused('--output', '/proc/nowhere/x.yaml'), /the description cannot be written to .*x\.yaml: E/);
     const { stderr } = await tool('hook', 'mknod');
-    assert.equal(stderr, 'gantry device hook: unknown hook "mknod": known are create-symlinks, update-ldcache, chmod\n');
+    assert.equal(
+      stderr,
+      'gantry device hook: unknown hook "mknod": known are create-symlinks, update-ldcache, enable-cuda-compat, chmod\n',
+    );
   });
 
   test('runc gives what it describes: nodes, libraries, links, and a loader cache of what is there', { skip: noRunc }, async () => {
