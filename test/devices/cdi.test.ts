@@ -81,13 +81,10 @@ containerEdits:
     const { stdout, stderr } = await run('nvidia.com/gpu=0', script);
     assert.equal(stdout, 'a librarylibcuda.so.550.54.14\n\nvoid\n644\n', stderr);
     assert.match(stderr, /nvidia-quiet'?: Operation not permitted/);
-    write('etc/nvidia.yaml', `${text}${hook('enable-cuda-compat', '--host-driver-version=550.54.14')}\n`);
+    write('etc/nvidia.yaml', `${text}${hook('chmod', '--mode', '755', '--path', '/usr/lib64')}\n`);
     const refused = await run('nvidia.com/gpu=0', 'true');
     assert.equal(refused.status, 125, refused.stderr);
-    assert.match(
-      refused.stderr,
-      /the hook \/usr\/bin\/vanished\/nvidia-cdi-hook \(enable-cuda-compat .*\) of .*nvidia\.yaml is not there: install/,
-    );
+    assert.match(refused.stderr, /the hook \/usr\/bin\/vanished\/nvidia-cdi-hook \(chmod .*\) of .*nvidia\.yaml is not there: install/);
   });
 
   test('files that come, change, are in each other’s way and go count at once', async () => {

@@ -1,5 +1,6 @@
 /** Images of a daemon over its API: pulled and pushed as the docker CLI does it, without starting one; and what a failed transfer may leave. */
 
+import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { engineCall, engineRequest } from '../faults/engine-request.ts';
@@ -96,6 +97,11 @@ export async function removeImage(host: string, reference: string): Promise<void
 /** Unfinished downloads, by digest. */
 export function partialBlobs({ dataRoot }: GantryDaemon): readonly string[] {
   return listOrEmpty(`${dataRoot}/blobs/partial`).map((name) => `sha256:${name}`);
+}
+
+/** Of a blob whose download was given up; null: nothing. */
+export function keptBytes({ dataRoot }: GantryDaemon, digest: string): number | null {
+  return statSync(`${dataRoot}/blobs/partial/${digest.slice('sha256:'.length)}`, { throwIfNoEntry: false })?.size ?? null;
 }
 
 /** Layers, blobs and their beginnings, once background removal is through; empty for a daemon without images. */
