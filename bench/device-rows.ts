@@ -12,8 +12,11 @@ import { loadBusybox } from '../test/harness/images.ts';
 import type { Peer } from '../test/harness/peer.ts';
 import { compare, root, selected, succeed } from './measure.ts';
 
-const withGpus = 'devices: run --rm --gpus all on a fake driver, the peer given every node and file by hand';
+const withGpus = 'devices: run --rm with the whole of a fake driver, the peer given every node and file by hand';
 const cost = 'devices: run --rm --gpus all ("ours") and without ("peer"), both Gantry';
+
+/** Every library and program, as the peer is given them. */
+const whole = 'all,"capabilities=compute,utility,video,graphics,display,ngx"';
 
 const plain = ['run', '--rm', '--network', 'none'] as const;
 const command = ['busybox', 'true'] as const;
@@ -25,12 +28,15 @@ export async function deviceRows(peer: Peer): Promise<void> {
   const roots = ['--device-root', driver, '--driver-root', driver] as const;
   const gantry = await startGantry({ bundled: true, flags: roots });
   try {
-    await loadBusybox(gantry.host);
+    await loadBusybox(peer.host, gantry.host);
     const ours = [`${root}gantry`, '-H', gantry.host, ...plain] as const;
     const byHand = givenByHand(JSON.parse(await succeed([`${root}gantry`, 'device', 'generate', '--format', 'json', ...roots])) as CdiSpec);
-    const run = () => succeed([...ours, '--gpus', 'all', ...command]);
-    await compare(withGpus, null, 25, { ours: run, peer: () => succeed(['docker', '-H', peer.host, ...plain, ...byHand, ...command]) });
-    await compare(cost, null, 25, { ours: run, peer: () => succeed([...ours, ...command]) });
+    const run = (gpus: string) => succeed([...ours, '--gpus', gpus, ...command]);
+    await compare(withGpus, null, 25, {
+      ours: () => run(whole),
+      peer: () => succeed(['docker', '-H', peer.host, ...plain, ...byHand, ...command]),
+    });
+    await compare(cost, null, 25, { ours: () => run('all'), peer: () => succeed([...ours, ...command]) });
   } finally {
     await gantry.dispose();
     rmSync(directory, { recursive: true, force: true });
