@@ -6,6 +6,7 @@ import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import { hasErrnoCode, invalid } from '../base/errors.ts';
 import type { DeviceNode } from '../devices/device-edits.ts';
+import { majorOf, minorOf } from '../linux/file-calls.ts';
 import type { Device, DeviceRule } from '../oci/runtime-spec.ts';
 import type { HostConfig } from './config.ts';
 import { deviceNameOf } from './named-devices.ts';
@@ -153,9 +154,8 @@ function nodeOf(path: string, stats: ReturnType<typeof lstatSync> & object): Dev
     {
       path,
       type: stats.isBlockDevice() ? 'b' : 'c',
-      // The layout of dev_t in user space (makedev(3)).
-      major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
-      minor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
+      major: majorOf(device),
+      minor: minorOf(device),
       fileMode: Number(stats.mode) & 0o777,
       uid: Number(stats.uid),
       gid: Number(stats.gid),

@@ -6,6 +6,7 @@ import type { BigIntStats } from 'node:fs';
 import { access, constants, readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { errorText, hasErrnoCode, invalid } from '../base/errors.ts';
+import { majorOf, minorOf } from '../linux/file-calls.ts';
 import type { HookPoint } from '../oci/runtime-spec.ts';
 import type { SourcedEdits } from './cdi/catalogue.ts';
 import type { CdiDeviceNode, CdiHook, CdiMount } from './cdi/cdi-spec.ts';
@@ -125,8 +126,8 @@ async function resolveNode(node: CdiDeviceNode, source: Source, { deviceRoot }: 
     hostPath,
     type: (described?.type ?? found ?? 'c') as DeviceNode['type'],
     // The layout of dev_t in user space (makedev(3)).
-    major: described?.major ?? Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
-    minor: described?.minor ?? Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
+    major: described?.major ?? majorOf(device),
+    minor: described?.minor ?? minorOf(device),
     fileMode: (node.fileMode ?? (stats === null || found === null ? 0o666 : Number(stats.mode))) & 0o777,
     uid: node.uid ?? null,
     gid: node.gid ?? null,

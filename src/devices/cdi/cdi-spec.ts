@@ -1,5 +1,7 @@
 /** A description of devices as the Container Device Interface has it (container-device-interface SPEC.md, 0.3.0 to 1.1.0): types only, names as in the file. */
 
+import type { IntelRdt } from '../../oci/runtime-spec.ts';
+
 export interface CdiSpec {
   readonly cdiVersion: string;
   /** `vendor.com/class` */
@@ -22,7 +24,7 @@ export interface CdiEdits {
   readonly mounts?: readonly CdiMount[];
   readonly hooks?: readonly CdiHook[];
   readonly additionalGids?: readonly number[];
-  readonly intelRdt?: CdiIntelRdt;
+  readonly intelRdt?: IntelRdt;
   readonly netDevices?: readonly { readonly hostInterfaceName: string; readonly name: string }[];
 }
 
@@ -52,14 +54,4 @@ export interface CdiHook {
   readonly env?: readonly string[];
   /** Seconds. */
   readonly timeout?: number;
-}
-
-export interface CdiIntelRdt {
-  readonly closID?: string;
-  readonly l3CacheSchema?: string;
-  readonly memBwSchema?: string;
-  readonly schemata?: readonly string[];
-  readonly enableCMT?: boolean;
-  readonly enableMBM?: boolean;
-  readonly enableMonitoring?: boolean;
 }

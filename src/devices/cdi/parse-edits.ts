@@ -1,6 +1,6 @@
 /** `containerEdits` of a description: each of its kinds, checked. Empty ones are left out. */
-import type { HookPoint } from '../../oci/runtime-spec.ts';
-import type { CdiDeviceNode, CdiEdits, CdiHook, CdiIntelRdt, CdiMount } from './cdi-spec.ts';
+import type { HookPoint, IntelRdt } from '../../oci/runtime-spec.ts';
+import type { CdiDeviceNode, CdiEdits, CdiHook, CdiMount } from './cdi-spec.ts';
 import { type CdiVersion, isOlder } from './cdi-version.ts';
 import { countOf, Fields, type Place, problemAt, shortened, textOf } from './fields.ts';
 
@@ -103,7 +103,7 @@ function hook(value: unknown, place: Place, version: CdiVersion): CdiHook {
   });
 }
 
-function intelRdt(value: unknown, place: Place, version: CdiVersion): CdiIntelRdt {
+function intelRdt(value: unknown, place: Place, version: CdiVersion): IntelRdt {
   const known = ['closID', 'l3CacheSchema', 'memBwSchema', 'schemata', 'enableCMT', 'enableMBM', 'enableMonitoring'];
   const fields = new Fields(value, place, known, version);
   const closID = fields.text('closID');
