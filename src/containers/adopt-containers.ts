@@ -22,7 +22,7 @@ import { silentMonitor } from '../runtime/late-container.ts';
 import type { ExitStatus, RunningContainer } from '../runtime/runtime.ts';
 import { endFormerBriefPause } from './brief-pause.ts';
 import { settleNetworks } from './change-networks.ts';
-import type { ExecConfig } from './config.ts';
+import { defaultExecConfig } from './config-defaults.ts';
 import { Container } from './container.ts';
 import type { ContainerContext } from './container-context.ts';
 import { adoptDevices, releaseDevices } from './container-devices.ts';
@@ -219,18 +219,7 @@ function followExecs(context: ContainerContext, container: Container, process: R
 }
 
 /** What an exec was asked to be is not kept over a restart; only that it runs, and how it ends. */
-const unknownExecConfig: ExecConfig = {
-  User: '',
-  Privileged: false,
-  Tty: false,
-  AttachStdin: false,
-  AttachStdout: false,
-  AttachStderr: false,
-  DetachKeys: '',
-  Env: [],
-  WorkingDir: '',
-  Cmd: [],
-};
+const unknownExecConfig = defaultExecConfig();
 
 /** Started, but its record never got to the disk, or is gone: nobody can know of it. */
 async function endStray(context: ContainerContext, id: ContainerId): Promise<void> {

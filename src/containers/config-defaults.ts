@@ -1,5 +1,5 @@
 /** The configuration of a container that asks for nothing: every field at the value Docker treats as "not given". */
-import type { ContainerConfig, HostConfig } from './config.ts';
+import type { ContainerConfig, ExecConfig, HostConfig } from './config.ts';
 
 export function defaultContainerConfig(given: Partial<ContainerConfig> = {}): ContainerConfig {
   return {
@@ -102,5 +102,21 @@ function storageAndNetwork() {
     RestartPolicy: { Name: '', MaximumRetryCount: 0 },
     VolumeDriver: '',
     VolumesFrom: null,
+  };
+}
+
+export function defaultExecConfig(given: Partial<ExecConfig> = {}): ExecConfig {
+  return {
+    User: '',
+    Privileged: false,
+    Tty: false,
+    AttachStdin: false,
+    AttachStdout: false,
+    AttachStderr: false,
+    DetachKeys: '',
+    Env: [],
+    WorkingDir: '',
+    Cmd: [],
+    ...given,
   };
 }

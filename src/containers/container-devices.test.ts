@@ -7,6 +7,7 @@ import { conflict } from '../base/errors.ts';
 import { noDevices } from '../devices/create-devices.ts';
 import { type DeviceEdits, noEdits } from '../devices/device-edits.ts';
 import { type DeviceHolder, type Devices, type DeviceWish, type HeldDevice, noGrant } from '../devices/devices.ts';
+import { defaultExecConfig } from './config-defaults.ts';
 import { serviceFixture } from './testing/service-fixture.ts';
 
 const gpu = { Driver: '', Count: 1, DeviceIDs: null, Capabilities: [['gpu']], Options: null };
@@ -111,18 +112,7 @@ test('exec gets the variables and groups, after a restart of the daemon too', as
   const id = await create({}, { DeviceRequests: [gpu] });
   await service.start(id);
   for (const daemon of [service, await restart()]) {
-    const config = {
-      User: '',
-      Privileged: false,
-      Tty: false,
-      AttachStdin: false,
-      AttachStdout: false,
-      AttachStderr: false,
-      DetachKeys: '',
-      Env: [],
-      WorkingDir: '',
-      Cmd: ['x'],
-    };
+    const config = defaultExecConfig({ Cmd: ['x'] });
     await daemon.startExec(await daemon.createExec(id, config), { detach: true, tty: false, consoleSize: null });
     const { process } = runtime.process(id).execs.at(-1)?.request.spec ?? assert.fail();
     assert.ok(process.env.includes('NVIDIA_VISIBLE_DEVICES=0') && process.user.additionalGids?.includes(44));

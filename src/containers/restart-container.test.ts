@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartError } from '../runtime/runtime.ts';
+import { defaultExecConfig } from './config-defaults.ts';
 import { type Fixture, serviceFixture } from './testing/service-fixture.ts';
 
 const never = new AbortController().signal;
@@ -33,7 +34,7 @@ test('a container with a policy is started again after its end; each end answers
   assert.deepEqual(service.counts(), { running: 0, paused: 0, stopped: 1 });
   assert.equal((await service.list({ all: false, limit: null, size: false, filters: {} })).length, 1);
   assert.equal(await service.start(id), 'already-running');
-  await assert.rejects(service.createExec(id, { ...noExec, Cmd: ['true'] }), {
+  await assert.rejects(service.createExec(id, defaultExecConfig({ Cmd: ['true'] })), {
     code: 'conflict',
     message: `Container ${id} is restarting, wait until the container is running`,
   });
@@ -199,15 +200,3 @@ test('another daemon: what ended meanwhile follows its policy, what was lost sta
 });
 
 const forced = { force: true, volumes: false };
-
-const noExec = {
-  User: '',
-  Privileged: false,
-  Tty: false,
-  AttachStdin: false,
-  AttachStdout: false,
-  AttachStderr: false,
-  DetachKeys: '',
-  Env: [],
-  WorkingDir: '',
-};
